@@ -1,0 +1,45 @@
+# make demo   one whole PDCA cycle (two, in fact) on this machine; prints the PDFs' paths
+# make test   everything that CI runs
+# make lab    JupyterLab on the landing notebook
+# make cycle PLAN=data/plans/shop.yaml    one cycle of your own plan
+# make report CYCLE=data/cycles/shop/01   the PDF of a cycle again (default: the recorded sample)
+# make check  ruff, notebook hygiene: seconds, not minutes
+# make lock   compile requirements.lock anew from pyproject.toml
+# make help   this text
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PLAN   ?= data/plans/demo.yaml
+CYCLE  ?= data/sample
+
+.PHONY: help demo test lab cycle report check lock
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+# Installed once, and again only when the lock or the project's own metadata change. uv when it is there, else pip.
+$(STAMP): requirements.lock pyproject.toml
+	@tools/install $(PYTHON) $(VENV)
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/genkai demo
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check lib tests notebooks
+	$(BIN)/ruff format --check lib tests notebooks
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
+
+cycle: $(STAMP)
+	$(BIN)/genkai cycle $(PLAN)
+
+report: $(STAMP)
+	$(BIN)/genkai report $(CYCLE)
+
+lock: $(STAMP)
+	tools/lock
