@@ -1,0 +1,102 @@
+"""What must hold between the parts of a plan: names that exist, a target to aim at, a host that may be put under load.
+
+Works on the plan as YAML gave it, so that these problems are told together with those of single fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from genkai.allow import AllowEntry, is_allowed
+
+Problem = tuple[tuple, str]
+
+
+def cross_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
+    """(path of the field, what is wrong) for everything that concerns more than one field."""
+    return [*_names(given), *_references(given), *_host(given), *_aim(given), *_files(given, base_dir)]
+
+
+def _items(given: Any, key: str) -> Iterator[tuple[int, dict]]:
+    found = given.get(key) if isinstance(given, dict) else None
+    if isinstance(found, list):
+        yield from ((i, item) for i, item in enumerate(found) if isinstance(item, dict))
+
+
+def _named(given: dict, key: str) -> list[str]:
+    return [item["name"] for _, item in _items(given, key) if isinstance(item.get("name"), str)]
+
+
+def _names(given: dict) -> Iterator[Problem]:
+    for key in ("apis", "scenarios", "hosts"):
+        seen: set[str] = set()
+        for index, item in _items(given, key):
+            name = item.get("name")
+            if isinstance(name, str) and name in seen:
+                yield (key, index, "name"), f"expected a name of its own, {name!r} is taken"
+            seen.add(str(name))
+
+
+def _references(given: dict) -> Iterator[Problem]:
+    apis, scenarios = _named(given, "apis"), _named(given, "scenarios")
+    for i, scenario in _items(given, "scenarios"):
+        for j, call in _items(scenario, "calls"):
+            yield from _known(("scenarios", i, "calls", j, "api"), call.get("api"), apis, "API")
+    steps = given.get("steps")
+    for step, part in steps.items() if isinstance(steps, dict) else ():
+        if not isinstance(part, dict):
+            continue
+        yield from _known(("steps", step, "api"), part.get("api"), apis, "API")
+        for i, name in enumerate(part.get("apis") or []):
+            yield from _known(("steps", step, "apis", i), name, apis, "API")
+        yield from _known(("steps", step, "scenario"), part.get("scenario"), scenarios, "scenario")
+        if step in ("scenario", "endurance") and not scenarios:
+            yield ("steps", step), "expected a scenario in the plan, got none; write one under scenarios"
+
+
+def _known(path: tuple, name: Any, names: list[str], what: str) -> Iterator[Problem]:
+    if isinstance(name, str) and name not in names:
+        yield path, f"expected {what} {' or '.join(names) or '(the plan has none)'}, got {name!r}"
+
+
+def _host(given: dict) -> Iterator[Problem]:
+    url = given.get("base_url")
+    try:
+        host = urlsplit(url).hostname if isinstance(url, str) else None
+    except ValueError as error:
+        yield ("base_url",), f"expected a URL such as https://shop.example.com, got {url!r} ({error})"
+        return
+    allow = given.get("allow") or []
+    try:
+        entries = [AllowEntry.model_validate(entry) for entry in allow]
+    except (ValidationError, TypeError):
+        return  # told where it stands
+    if host and not is_allowed(host, entries):
+        yield (
+            ("base_url",),
+            f"expected a host that the allow list names (or loopback), got {host!r}; "
+            "add it to allow only if you may put load on it",
+        )
+
+
+def _aim(given: dict) -> Iterator[Problem]:
+    targets = given.get("targets")
+    if "estimate" not in given and not (isinstance(targets, dict) and "throughput_rps" in targets):
+        yield (), "expected an estimate or targets.throughput_rps, got neither: there is nothing to aim at"
+    shares = [item.get("share") for _, item in _items(given, "apis")]
+    total = sum(s for s in shares if isinstance(s, int | float))
+    if total > 1.0001:
+        yield ("apis",), f"expected shares that sum to at most 1, got {total:g}"
+
+
+def _files(given: dict, base_dir: Path) -> Iterator[Problem]:
+    for key, field in (("apis", "data"), ("scenarios", "locustfile")):
+        for index, item in _items(given, key):
+            name = item.get(field)
+            if isinstance(name, str) and not (base_dir / name).is_file():
+                yield (key, index, field), f"expected a file, got {name!r}, which is not in the plan's folder"

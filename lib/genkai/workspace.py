@@ -1,0 +1,240 @@
+"""Where each file of a cycle lies, and how it is written: whole or not at all, or append and flush.
+
+data/cycles/<plan>/<NN>/plan.yaml      frozen
+                        cycle.json     manifest: plan's origin, digest, versions, state of each run
+                        runs/<run>/    run.json, journal/*.jsonl (as it goes), raw/*, *.parquet (afterwards)
+                        results/       JSON records and tables of the analysis
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from genkai import schema
+from genkai.plan import STEPS, Plan
+from genkai.planfile import parse_plan, read_plan
+
+
+class WorkspaceError(FileNotFoundError):
+    """A file or folder of a cycle that is not where it should be."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: one step, one subject (an API or a scenario)."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder, e.g. 2-api-search; it sorts in the order of the steps."""
+        return self.path.name
+
+    @property
+    def step(self) -> str:
+        """verify, api, scenario or endurance."""
+        return self.name.split("-", 2)[1]
+
+    @property
+    def subject(self) -> str:
+        """The API or scenario that was tested."""
+        return self.name.split("-", 2)[2]
+
+    def journal(self, table: str, part: str = "") -> Path:
+        """Path of a journal, e.g. journal/requests.worker-1.jsonl."""
+        return self.path / "journal" / f"{table}{'.' + part if part else ''}.jsonl"
+
+    def journals(self, table: str) -> list[Path]:
+        """All journals of a table, one for each process that wrote it."""
+        return sorted((self.path / "journal").glob(f"{table}*.jsonl"))
+
+    def raw(self, name: str) -> Path:
+        """Path of a raw log, e.g. raw/local.vmstat.log."""
+        return self.path / "raw" / name
+
+    def table(self, table: str, part: str = "") -> Path:
+        """Path of a finished table; part tells several of one kind apart (metrics.cloudwatch.parquet)."""
+        schema.columns(table)
+        return self.path / f"{table}{'.' + part if part else ''}.parquet"
+
+    def tables(self, table: str) -> list[Path]:
+        """All finished tables of a kind."""
+        return sorted(self.path.glob(f"{table}*.parquet"))
+
+    def record(self) -> dict[str, Any]:
+        """run.json, or {} before the run has begun."""
+        path = self.path / "run.json"
+        return read_json(path) if path.exists() else {}
+
+    def write_record(self, **fields: Any) -> dict[str, Any]:
+        """Merge fields into run.json."""
+        return write_json(self.path / "run.json", {**self.record(), **fields})
+
+    @property
+    def finished(self) -> bool:
+        """The run ended by itself (whatever its verdict) and its tables are complete."""
+        return self.record().get("state") == "finished"
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One numbered PDCA cycle of a plan, or the recorded sample."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        """1, 2, 3 …; the sample's is in its manifest."""
+        return int(self.manifest().get("number", 0))
+
+    def manifest(self) -> dict[str, Any]:
+        """cycle.json."""
+        return read_json(self.path / "cycle.json")
+
+    def write_manifest(self, **fields: Any) -> dict[str, Any]:
+        """Merge fields into cycle.json."""
+        path = self.path / "cycle.json"
+        return write_json(path, {**(read_json(path) if path.exists() else {}), **fields})
+
+    def plan(self) -> Plan:
+        """The frozen plan."""
+        base = self.manifest().get("base_dir")
+        return read_plan(self.path / "plan.yaml", Path(base) if base else None)
+
+    def run(self, step: str, subject: str) -> Run:
+        """The run of a step and subject, whether or not it exists yet."""
+        return Run(self.path / "runs" / f"{STEPS.index(step) + 1}-{step}-{subject}")
+
+    def runs(self, step: str | None = None) -> list[Run]:
+        """The runs that exist, in the order of the steps."""
+        found = [Run(p.parent) for p in sorted((self.path / "runs").glob("*/run.json"))]
+        return [r for r in found if step in (None, r.step)]
+
+    def result(self, name: str) -> Path:
+        """Path of a result, e.g. results/verdicts.json."""
+        return self.path / "results" / name
+
+    def write_result(self, name: str, record: Any) -> Path:
+        """Write results/NAME.json."""
+        path = self.result(f"{name}.json")
+        write_json(path, record)
+        return path
+
+    def read_result(self, name: str) -> Any:
+        """results/NAME.json. Raises WorkspaceError when the notebook that writes it has not run."""
+        return read_json(self.result(f"{name}.json"))
+
+    def previous(self) -> Cycle | None:
+        """The newest finished cycle of the same plan before this one."""
+        earlier = [c for c in cycles(self.path.parent) if c.number < self.number and c.result("verdicts.json").exists()]
+        return earlier[-1] if earlier else None
+
+
+def cycles(plan_dir: Path) -> list[Cycle]:
+    """The cycles of one plan's folder, oldest first."""
+    found = [Cycle(p.parent) for p in plan_dir.glob("*/cycle.json")]
+    return sorted(found, key=lambda c: c.number)
+
+
+def open_cycle(path: str | Path) -> Cycle:
+    """The cycle in a folder. Raises WorkspaceError."""
+    path = Path(path)
+    if not (path / "cycle.json").is_file():
+        raise WorkspaceError(f"{path}: expected the folder of a cycle (with cycle.json), got none; "
+                             "start one with: genkai cycle PLAN")  # fmt: skip
+    return Cycle(path)
+
+
+def new_cycle(root: Path, plan_file: Path, text: str | None = None) -> Cycle:
+    """Freeze a plan as the next cycle under root/<plan>/<NN>.
+
+    text: the plan's text when it differs from the file's (the demo fills in its ports). Raises PlanError.
+    """
+    text = plan_file.read_text(encoding="utf-8") if text is None else text
+    plan = parse_plan(text, str(plan_file), plan_file.parent)
+    plan_dir = root / plan.name
+    number = max((c.number for c in cycles(plan_dir)), default=0) + 1
+    path = plan_dir / f"{number:02d}"
+    path.mkdir(parents=True, exist_ok=True)
+    write_text(path / "plan.yaml", text)
+    cycle = Cycle(path)
+    cycle.write_manifest(
+        number=number, plan=plan.name, plan_file=str(plan_file), base_dir=str(plan_file.parent.resolve()),
+        plan_digest=plan.digest(), created=now_text())  # fmt: skip
+    return cycle
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.chmod(part, 0o644)
+    os.replace(part, path)
+
+
+def write_json(path: Path, record: Any) -> Any:
+    """Write a JSON file whole or not at all; NaN is refused, for no number may be lost silently."""
+    write_text(path, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return record
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises WorkspaceError naming the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WorkspaceError(f"{path}: expected a file, got none; run the step that writes it") from error
+    except ValueError as error:
+        raise WorkspaceError(f"{path}: expected JSON, got something else ({error})") from error
+
+
+class Journal:
+    """An append-only file of JSON lines, flushed at each write: what was written survives a kill -9."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream: IO[str] = open(path, "a", encoding="utf-8")
+
+    def write(self, *records: dict[str, Any]) -> None:
+        """Append records and flush."""
+        self._stream.write("".join(json.dumps(r, separators=(",", ":"), ensure_ascii=False) + "\n" for r in records))
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a journal; a last line that a kill cut short is left out."""
+    if not path.exists():
+        return
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if line.endswith("\n"):
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
+
+
+def read_tables(paths: list[Path], table: str) -> pd.DataFrame:
+    """The rows of several files of one table."""
+    frames = [schema.read_table(p, table) for p in paths]
+    return pd.concat(frames, ignore_index=True) if frames else schema.empty_table(table)
+
+
+def now_text() -> str:
+    """The present time, UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
