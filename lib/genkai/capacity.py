@@ -50,7 +50,8 @@ def estimate_capacity(estimate: Estimate) -> Capacity:
     """The target and what leads to it; low and high are the corners of all ranges.
 
     >>> from genkai.plan import Estimate
-    >>> capacity = estimate_capacity(Estimate(users_per_day=50_000, accesses_per_user=20, peak_factor=3, safety_factor=3))
+    >>> estimate = Estimate(users_per_day=50_000, accesses_per_user=20, peak_factor=3, safety_factor=3)
+    >>> capacity = estimate_capacity(estimate)
     >>> round(capacity.mean_rps, 2), round(capacity.target_rps, 2)
     (11.57, 104.17)
     """

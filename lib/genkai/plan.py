@@ -1,8 +1,7 @@
 """The plan: what is tested, why, against which targets, how, and from where it is watched.
 
-These are the models, each checking its own fields; `plancheck` holds what concerns several of them, and `planfile`
-reads the whole from YAML with errors that name file, line and field.
-Times in the plan are in the unit that the field's name ends in (`_s`, `_ms`, `_h`).
+`planparts` holds its parts, `plancheck` what must hold between them, and `planfile` reads the whole from YAML with
+errors that name file, line and field.
 """
 
 from __future__ import annotations
@@ -10,266 +9,43 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr
 
 from genkai.allow import AllowEntry
-
-STEPS = ("verify", "api", "scenario", "endurance")
-PURPOSES = ("responsiveness", "improvement", "scalability", "scale_characteristics")
-ALL_APIS = "(all)"
-
-Positive = Annotated[float, Field(gt=0)]
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
-
-
-class Model(BaseModel):
-    """Every part of the plan: an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Factor(Model):
-    """A number that may be uncertain: a point, or a point within a range."""
-
-    value: Positive
-    low: Positive | None = None
-    high: Positive | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_number(cls, given: Any) -> Any:
-        return {"value": given} if isinstance(given, int | float) and not isinstance(given, bool) else given
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Factor:
-        if not self.range[0] <= self.value <= self.range[1]:
-            raise ValueError(f"expected low ≤ value ≤ high, got {self.low} ≤ {self.value} ≤ {self.high}")
-        return self
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """(low, high); both are the point itself where no range is given."""
-        low = self.value if self.low is None else self.low
-        high = self.value if self.high is None else self.high
-        return low, high
-
-
-class Estimate(Model):
-    """P3: users × accesses ÷ 86 400 × peak × safety."""
-
-    users_per_day: Factor
-    accesses_per_user: Factor
-    peak_factor: Factor = Factor(value=3)
-    safety_factor: Factor = Factor(value=3)
-
-
-class Targets(Model):
-    """P4: what an API must keep. A quantile that is not given is not judged."""
-
-    throughput_rps: Positive | None = None
-    p50_ms: Positive | None = None
-    p90_ms: Positive | None = None
-    p95_ms: Positive | None = None
-    p99_ms: Positive | None = None
-    error_ratio: Ratio = 0.01
-
-    def response_times_s(self) -> dict[str, float]:
-        """{column of the levels table: limit in seconds} of the quantiles that are given."""
-        limits = {"p50_s": self.p50_ms, "p90_s": self.p90_ms, "p95_s": self.p95_ms, "p99_s": self.p99_ms}
-        return {name: ms / 1000 for name, ms in limits.items() if ms is not None}
-
-
-class Scope(Model):
-    """P2: what the test vouches for, and what it does not."""
-
-    included: list[str] = []
-    excluded: list[str] = []
-
-
-class Preconditions(Model):
-    """P2: what must hold for the result to mean anything."""
-
-    data_volume: str = ""
-    hold_h: float | None = Field(None, gt=0, description="how long the performance must hold, hours")
-    method: str = ""
-    other: list[str] = []
-
-
-class Environment(Model):
-    """P6: what is tested, what production is, and what is known to differ."""
-
-    target: dict[str, str | int | float | bool] = {}
-    production: dict[str, str | int | float | bool] = {}
-    differences: list[str] = []
-
-
-class Check(Model):
-    """When a response counts as completed."""
-
-    status: list[Annotated[int, Field(ge=100, le=599)]] = [200]
-    contains: str | None = None
-    json_equals: dict[str, Any] = Field({}, alias="json", description="path (a.b[0].c) → value; null: it exists")
-
-
-class Api(Model):
-    """One API call of the plan."""
-
-    name: Name
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "GET"
-    path: str = Field(pattern=r"^/")
-    headers: dict[str, str] = {}
-    body: str | dict | list | None = None
-    data: Path | None = Field(None, description="CSV whose columns fill {placeholders}, row by row")
-    check: Check = Check()
-    share: Ratio | None = Field(None, description="share of the target throughput")
-    targets: Targets | None = None
-
-
-class Call(Model):
-    """One line of a scenario."""
-
-    api: Name
-    weight: Positive = 1
-    think_time_s: float = Field(1.0, ge=0)
-
-
-class Scenario(Model):
-    """A mix of calls as users make them, or the user's own locustfile."""
-
-    name: Name
-    why: str = ""
-    calls: list[Call] = []
-    locustfile: Path | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Scenario:
-        if bool(self.calls) == bool(self.locustfile):
-            raise ValueError("expected either calls or locustfile, got " + ("both" if self.calls else "neither"))
-        return self
-
-
-class Level(Model):
-    """One load level: a ramp from the level before, then a hold."""
-
-    users: int | None = Field(None, gt=0)
-    arrival_rate_rps: Positive | None = None
-    target_ratio: Positive | None = Field(
-        None, description="arrival rate as a multiple of the target of what is tested"
-    )
-    ramp_s: float = Field(10, ge=0)
-    hold_s: float = Field(60, gt=0)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Level:
-        given = [n for n in ("users", "arrival_rate_rps", "target_ratio") if getattr(self, n) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"expected exactly one of users, arrival_rate_rps, target_ratio, got {', '.join(given) or 'none'}"
-            )
-        return self
-
-    @property
-    def workload(self) -> str:
-        """closed (users) or open (arrival rate)."""
-        return "closed" if self.users is not None else "open"
-
-
-class Step(Model):
-    """One of the four test steps."""
-
-    levels: list[Level] = Field(min_length=1)
-    api: Name | None = Field(None, description="verify: the API that touches nothing else")
-    apis: list[Name] = Field([], description="api: which; default all but verify's")
-    scenario: Name | None = Field(None, description="scenario, endurance: which; default the first")
-    think_time_s: float = Field(1.0, ge=0, description="verify, api: think time of closed users")
-    margin: Positive = Field(1.5, description="verify: the generator's ceiling must exceed the target by this factor")
-    ceiling_s: float = Field(
-        6, ge=0, description="verify: seconds for measuring the generator's own ceiling; 0 = do not"
-    )
-    max_in_flight: int = Field(2000, gt=0, description="open workload: arrivals beyond are dropped and counted")
-
-    @field_validator("levels")
-    @classmethod
-    def _one_workload(cls, levels: list[Level]) -> list[Level]:
-        if len({level.workload for level in levels}) > 1:
-            raise ValueError("expected levels of one workload (all users, or all arrival rates), got both")
-        return levels
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds of load of one run of this step."""
-        return sum(level.ramp_s + level.hold_s for level in self.levels)
-
-
-class Steps(Model):
-    """The four steps; one that is left out is not run, and the report says so."""
-
-    verify: Step | None = None
-    api: Step | None = None
-    scenario: Step | None = None
-    endurance: Step | None = None
-
-
-class Generator(Model):
-    """Where the load comes from."""
-
-    processes: int | Literal["auto"] = Field(1, description="processes on each machine; auto = one a core")
-    hosts: list[str] = Field([], description="ssh hosts that run workers")
-
-    @field_validator("processes")
-    @classmethod
-    def _at_least_one(cls, processes: int | str) -> int | str:
-        if processes != "auto" and int(processes) < 1:
-            raise ValueError(f"expected auto or an integer ≥ 1, got {processes}")
-        return processes
-
-
-class Host(Model):
-    """A machine that is watched: this one, or one that ssh reaches by the user's own configuration."""
-
-    name: Name
-    ssh: str | None = Field(None, description="ssh destination; none = this machine")
-    role: Literal["target", "generator", "middleware"] = "target"
-    status_url: str | None = Field(None, description="Apache server-status?auto or nginx stub_status")
-    processes: list[str] = Field([], description="process names whose descriptors and CPU are sampled")
-
-
-class Aws(Model):
-    """What CloudWatch is asked for. Credentials come from the profile or the environment, never from here."""
-
-    region: str = "ap-northeast-1"
-    profile: str | None = None
-    endpoints: dict[str, str] = Field({}, description="service → URL, for tests and the demo")
-    load_balancer: str | None = None
-    period_s: Literal[1, 5, 10, 30, 60, 300, 3600] = 60
-    services: dict[Literal["dynamodb", "rds", "elasticache", "sqs", "ecs", "lambda"], list[str]] = {}
-
-
-class StopRule(Model):
-    """When a run ends itself."""
-
-    error_ratio: Ratio = 0.5
-    for_s: float = Field(10, gt=0, description="so long in a row")
-
-
-class Action(Model):
-    """A3: what was done since the last cycle, so that this one can say whether it worked."""
-
-    what: str
-    cause: str | None = Field(None, description="cause of the finding that it answers, e.g. load_balancer_capacity")
-    owner: str = ""
-    due: str = ""
-    done: bool = True
-
-
-class Milestone(Model):
-    """P8: one line of the schedule."""
-
-    when: str
-    what: str
+from genkai.planparts import (
+    ALL_APIS,
+    PURPOSES,
+    STEPS,
+    Action,
+    Api,
+    Aws,
+    Call,
+    Check,
+    Environment,
+    Estimate,
+    Factor,
+    Generator,
+    Host,
+    Level,
+    Milestone,
+    Model,
+    Name,
+    Preconditions,
+    Scenario,
+    Scope,
+    Step,
+    Steps,
+    StopRule,
+    Targets,
+)
+
+__all__ = ["ALL_APIS", "PURPOSES", "STEPS", "Action", "Api", "Aws", "Call", "Check", "Environment", "Estimate", "Factor",
+           "Generator", "Host", "Level", "Milestone", "Plan", "Preconditions", "Scenario", "Scope", "Step", "Steps",
+           "StopRule", "Targets"]  # fmt: skip
+
+Purpose = Literal["responsiveness", "improvement", "scalability", "scale_characteristics"]
 
 
 class Plan(Model):
@@ -277,9 +53,7 @@ class Plan(Model):
 
     name: Name
     title: str = ""
-    purposes: list[Literal["responsiveness", "improvement", "scalability", "scale_characteristics"]] = Field(
-        min_length=1
-    )
+    purposes: list[Purpose] = Field(min_length=1)
     scope: Scope = Scope()
     preconditions: Preconditions = Preconditions()
     estimate: Estimate | None = None

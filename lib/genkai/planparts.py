@@ -179,7 +179,7 @@ class Step(Model):
     apis: list[Name] = Field([], description="api: which; default all but verify's")
     scenario: Name | None = Field(None, description="scenario, endurance: which; default the first")
     think_time_s: float = Field(1.0, ge=0, description="verify, api: think time of closed users")
-    margin: Positive = Field(1.5, description="verify: the generator's ceiling must exceed the target by this factor")
+    margin: Positive = Field(1.5, description="verify: generator's ceiling ÷ target, at least")
     ceiling_s: float = Field(
         6, ge=0, description="verify: seconds for measuring the generator's own ceiling; 0 = do not"
     )

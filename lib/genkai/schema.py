@@ -144,7 +144,8 @@ def check_table(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     unknown = [n for n in frame.columns if n not in names]
     if missing or unknown:
         raise TableError(
-            f"table {table}: expected columns {', '.join(names)}; missing {missing or 'none'}, unknown {unknown or 'none'}"
+            f"table {table}: expected columns {', '.join(names)}; "
+            f"missing {missing or 'none'}, unknown {unknown or 'none'}"
         )
     return pd.DataFrame({c.name: _check_column(frame[c.name], c, table) for c in wanted})
 

@@ -204,7 +204,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream: IO[str] = open(path, "a", encoding="utf-8")
+        self._stream: IO[str] = open(path, "a", encoding="utf-8")  # noqa: SIM115  it stays open for the whole run
 
     def write(self, *records: dict[str, Any]) -> None:
         """Append records and flush."""
