@@ -41,9 +41,31 @@ from genkai.planparts import (
     Targets,
 )
 
-__all__ = ["ALL_APIS", "PURPOSES", "STEPS", "Action", "Api", "Aws", "Call", "Check", "Environment", "Estimate", "Factor",
-           "Generator", "Host", "Level", "Milestone", "Plan", "Preconditions", "Scenario", "Scope", "Step", "Steps",
-           "StopRule", "Targets"]  # fmt: skip
+__all__ = [
+    "ALL_APIS",
+    "PURPOSES",
+    "STEPS",
+    "Action",
+    "Api",
+    "Aws",
+    "Call",
+    "Check",
+    "Environment",
+    "Estimate",
+    "Factor",
+    "Generator",
+    "Host",
+    "Level",
+    "Milestone",
+    "Plan",
+    "Preconditions",
+    "Scenario",
+    "Scope",
+    "Step",
+    "Steps",
+    "StopRule",
+    "Targets",
+]
 
 Purpose = Literal["responsiveness", "improvement", "scalability", "scale_characteristics"]
 
