@@ -1,0 +1,14 @@
+"""The demo's story in numbers: 100 and 500 users pass, 1 000 stall at the cold balancer, and pass once it is warm."""
+
+from genkai.demo.settings import AppSettings
+
+LOAD_BALANCER = "genkai-demo"
+INSTANCE_TYPE = "t3.medium"
+THINK_TIME_S = 1.0
+LEVELS_USERS = (100, 500, 1000)
+INSTANCES, MAX_INSTANCES = 2, 8
+COLD_CAPACITY_RPS = 520.0  # just enough for 500 users with 1 s think time, half of what 1 000 need
+WARM_CAPACITY_RPS = 2000.0
+# A classic ELB holds 1 024, more than 1 000 users can fill: scaled down so that the queue of the demo runs over, too.
+SURGE_QUEUE = 440
+APP = AppSettings(slots=32, cpu_ms=0.1, io_ms=20.0)
