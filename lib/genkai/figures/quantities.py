@@ -1,0 +1,117 @@
+"""Numbers and times as figures print and place them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from genkai.figures.style import FigureError
+
+
+def number(value: float, digits: int = 3) -> str:
+    """The value with three significant digits, all its integer digits and thousands separators.
+
+    >>> number(1234.5), number(104.17), number(0.0123), number(0)
+    ('1,234', '104', '0.0123', '0')
+    """
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "−" + text[1:] if text.startswith("-") else text
+
+
+def point(record: Any) -> tuple[float, float, float]:
+    """(value, low, high) of a number record or a bare number; NaN where it has none."""
+    if isinstance(record, Mapping):
+        return tuple(_float(record.get(key)) for key in ("value", "low", "high"))
+    return _float(record), math.nan, math.nan
+
+
+def _float(value: Any) -> float:
+    return math.nan if value is None or value is pd.NA else float(value)
+
+
+def value_of(record: Any) -> float:
+    """The value of a number record or a bare number; NaN where it has none."""
+    return point(record)[0]
+
+
+def interval(record: Any, scale: float = 1.0) -> str:
+    """"(low–high)", or "" where the record has no interval."""
+    _, low, high = point(record)
+    return f"({number(low * scale)}–{number(high * scale)})" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def measured(record: Any, unit: str) -> str:
+    """"499 rps (496–502)".
+
+    >>> measured({"value": 499, "low": 496, "high": 502}, "rps"), measured(12.5, "rps")
+    ('499 rps (496–502)', '12.5 rps')
+    """
+    return f"{number(value_of(record))} {unit} {interval(record)}".strip()
+
+
+def time_unit(longest_s: float) -> tuple[float, str]:
+    """(factor from seconds, unit) for an axis whose largest value is given: ms up to 5 s."""
+    return (1.0, "s") if math.isfinite(longest_s) and longest_s >= 5 else (1e3, "ms")
+
+
+def plain_ticks(axis: Axis, count: int = 5, integer: bool = False) -> None:
+    """About so many ticks at round numbers, with thousands separators."""
+    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10], integer=integer))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 12), 6)))
+
+
+def seconds_of(times: Iterable[Any]) -> np.ndarray:
+    """Epoch seconds of UTC time stamps, or of numbers that are epoch seconds already."""
+    series = pd.Series(times)
+    if not isinstance(series.dtype, pd.DatetimeTZDtype):
+        return series.to_numpy(float)
+    return ((series - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(float)
+
+
+def clock_ticks(axis: Axis, span_s: float) -> None:
+    """Ticks of elapsed time at whole seconds, minutes or hours, as min:s or h:min."""
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+    step = next((s for s in steps if span_s / s <= 10), 86400)
+    axis.set_major_locator(_Every(step))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: elapsed(value, hours=span_s > 2 * 3600)))
+
+
+class _Every(MaxNLocator):
+    """Ticks at the multiples of a step, however the limits lie."""
+
+    def __init__(self, step: float) -> None:
+        super().__init__()
+        self.step = step
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        return np.arange(math.ceil(vmin / self.step), math.floor(vmax / self.step) + 1) * self.step
+
+
+def elapsed(seconds: float, hours: bool = False) -> str:
+    """min:s, or h:min.
+
+    >>> elapsed(75), elapsed(5400, hours=True)
+    ('1:15', '1:30')
+    """
+    sign, whole = ("−" if seconds < 0 else ""), abs(round(seconds))
+    return f"{sign}{whole // 3600}:{whole % 3600 // 60:02d}" if hours else f"{sign}{whole // 60}:{whole % 60:02d}"
+
+
+def need_columns(frame: pd.DataFrame, names: Sequence[str], figure: str) -> None:
+    """Raises FigureError naming the figure and the columns that the table lacks."""
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise FigureError(f"figure {figure}: expected columns {', '.join(names)}, missing {', '.join(missing)}, "
+                          f"got {', '.join(map(str, frame.columns)) or 'none'}; pass the table that has them")  # fmt: skip

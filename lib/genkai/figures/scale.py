@@ -1,0 +1,225 @@
+"""The scale characteristic: throughput against load, what bends it, and response time beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genkai.figures import quantities as q
+from genkai.figures.bands import draw_threshold, top_of
+from genkai.figures.place import SideLabel, callout, label_right
+from genkai.figures.style import DASHES, PALETTE, SMALL_PT, blank, headline, new_figure, panel_title, panels, styled
+from genkai.figures.texts import Texts, texts_of
+
+FAR = 1.5  # a line higher than this multiple of all else is named at the top instead of flattening everything
+
+
+@styled
+def scale(levels: pd.DataFrame, fit: Mapping[str, Any] | None = None, curve: pd.DataFrame | None = None,
+          target_rps: float | None = None, generator_ceiling: Any = None, *, target_p95_s: float | None = None,
+          load: str = "intended", title: str | None = None, t: Any = None) -> Figure:  # fmt: skip
+    """Throughput against load with the model, its bend and its limit; response time below on the same load axis.
+
+    levels: the levels table (optionally throughput_low_rps, throughput_high_rps: intervals); fit: the fit record, or
+    None; curve: what to draw of it, columns load, throughput_rps and where known low_rps, high_rps, runner_up_rps,
+    ideal_rps; generator_ceiling: rps, number or record; load: the levels' column on the x axis.
+    Raises FigureError when levels lack a column.
+    """
+    t, fit = texts_of(t), fit or {}
+    q.need_columns(levels, [load, "throughput_rps", "p95_s"], "scale")
+    shown = levels[levels["throughput_rps"].notna() & levels[load].notna()].sort_values(load)
+    if shown.empty:
+        return blank(t("scale.empty", levels=len(levels)))
+    figure = new_figure(88)
+    top, below = panels(figure, 2, sharex=True, height_ratios=[2.5, 1])
+    far = max(float(shown[load].max()), *(_values(curve, "load") or [0.0])) * 1.03
+    top.set_xlim(0, far)
+    labels = _draw_lines(top, fit, curve, target_rps, generator_ceiling, shown, t)
+    _shade_stall((top, below), fit, far)
+    _draw_measured(top, shown, load, fit)
+    _draw_response(below, shown, load, target_p95_s, t)
+    headline(top, title or _answer(shown, fit, target_rps, t))
+    _dress_axes(top, below, shown, load, t)
+    label_right(top, labels)
+    _name_bends(top, below, shown, fit, curve, load, t)
+    return figure
+
+
+def _values(curve: pd.DataFrame | None, column: str) -> list[float]:
+    if curve is None or column not in curve.columns:
+        return []
+    return [float(v) for v in curve[column] if math.isfinite(v)]
+
+
+def limit_of(fit: Mapping[str, Any]) -> Any:
+    """The record of the highest throughput the fit knows: the peak where there is one, else the ceiling."""
+    peak = fit.get("peak_throughput_rps")
+    return peak if math.isfinite(q.value_of(peak)) else fit.get("ceiling_rps")
+
+
+def _answer(shown: pd.DataFrame, fit: Mapping[str, Any], target_rps: float | None, t: Texts) -> str:
+    limit = limit_of(fit)
+    goal = t("scale.answer_target", target=q.number(target_rps)) if target_rps else ""
+    best = float(shown["throughput_rps"].max())
+    if math.isfinite(q.value_of(limit)) and q.value_of(limit) <= FAR * max(best, target_rps or 0):
+        return t("scale.answer_limit", limit=q.number(q.value_of(limit)), interval=q.interval(limit)).strip() + goal
+    return t("scale.answer_none", best=q.number(best)) + goal
+
+
+def _draw_lines(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame | None, target_rps: float | None,
+                generator_ceiling: Any, shown: pd.DataFrame, t: Texts) -> list[SideLabel]:  # fmt: skip
+    """Model, band, runner-up, ideal, target, limits; sets the height of the axis and returns the labels beside it."""
+    limit, generator = limit_of(fit), q.value_of(generator_ceiling)
+    near = top_of(shown["throughput_rps"], target_rps or 0, _values(curve, "throughput_rps"), headroom=1.0)
+    height = max([near, *(v for v in (generator, q.value_of(limit)) if v <= FAR * near)]) * 1.1
+    axes.set_ylim(0, height)
+    labels = _draw_model(axes, fit, curve, height, t) if curve is not None and len(curve) else []
+    if target_rps:
+        draw_threshold(axes, target_rps)
+        labels.append(SideLabel(target_rps, t("scale.target", value=q.number(target_rps)), PALETTE["target"], True))
+    for record, value, role in ((limit, q.value_of(limit), "limit"), (generator_ceiling, generator, "generator")):
+        if not math.isfinite(value):
+            continue
+        label = t(f"scale.{role}", value=q.number(value), interval=q.interval(record)).strip()
+        if value > height:
+            labels.append(SideLabel(height, "▲ " + label, PALETTE[role]))
+            continue
+        axes.axhline(value, color=PALETTE[role], linestyle=DASHES[role], linewidth=1.3, zorder=2.4)
+        labels.append(SideLabel(value, label, PALETTE[role], role == "limit"))
+    return labels
+
+
+def _draw_model(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame, height: float, t: Texts) -> list[SideLabel]:
+    x = curve["load"].to_numpy(float)
+    labels = []
+    if {"low_rps", "high_rps"} <= set(curve.columns):
+        axes.fill_between(x, curve["low_rps"], curve["high_rps"], color=PALETTE["band"], linewidth=0, zorder=1.5)
+    if "ideal_rps" in curve.columns:
+        ideal = curve["ideal_rps"].where(curve["ideal_rps"] <= height * 0.985)
+        axes.plot(x, ideal, color=PALETTE["idle"], linewidth=1, linestyle=(0, (1, 1.6)), zorder=1.8, label="ideal")
+    if "runner_up_rps" in curve.columns:
+        axes.plot(x, curve["runner_up_rps"], color=PALETTE["runner_up"], linewidth=0.9, linestyle=DASHES["runner_up"],
+                  zorder=2.2, label="runner_up")  # fmt: skip
+        name = model_name(_runner_up(fit), t)
+        last = curve["runner_up_rps"].dropna()
+        if len(last) and name:
+            labels.append(SideLabel(float(last.iloc[-1]), t("scale.runner_up", model=name), PALETTE["runner_up"]))
+    axes.plot(x, curve["throughput_rps"], color=PALETTE["model"], linewidth=1.7, zorder=3, label="model")
+    last, name = curve["throughput_rps"].dropna(), model_name(fit.get("model"), t)
+    if len(last) and name:
+        labels.append(SideLabel(float(last.iloc[-1]), t("scale.model", model=name), PALETTE["model"]))
+    return labels
+
+
+def _runner_up(fit: Mapping[str, Any]) -> str | None:
+    other = fit.get("runner_up")
+    return other.get("model") if isinstance(other, Mapping) else other
+
+
+def model_name(model: str | None, t: Texts) -> str:
+    """The model's name for readers; "" where there is none."""
+    return t(f"model.{model}") if model else ""
+
+
+def _shade_stall(axes: tuple[Axes, ...], fit: Mapping[str, Any], far: float) -> None:
+    """Shade where more load brings no more: from the knee, or the peak where there is no knee, to the right."""
+    start = stall_start(fit)
+    if math.isfinite(start) and start < far:
+        for panel in axes:
+            panel.axvspan(start, far, color=PALETTE["stalled"], linewidth=0, zorder=0.2)
+
+
+def stall_start(fit: Mapping[str, Any]) -> float:
+    """Load from which on throughput no longer grows: the knee of a ceiling, else the peak; NaN where there is none."""
+    knee, peak = q.value_of(fit.get("knee_load")), q.value_of(fit.get("peak_load"))
+    return peak if math.isfinite(peak) else knee
+
+
+def _draw_measured(axes: Axes, shown: pd.DataFrame, load: str, fit: Mapping[str, Any]) -> None:
+    left_out = shown["generator_limited"].fillna(False).astype(bool) if "generator_limited" in shown else None
+    kept = shown if left_out is None else shown[~left_out]
+    if {"throughput_low_rps", "throughput_high_rps"} <= set(kept.columns):
+        y = kept["throughput_rps"]
+        away = np.vstack([(y - kept["throughput_low_rps"]).clip(lower=0), (kept["throughput_high_rps"] - y).clip(lower=0)])
+        axes.errorbar(kept[load].astype(float), y, yerr=np.nan_to_num(away), fmt="none", ecolor=PALETTE["measured"],
+                      elinewidth=1.2, capsize=2.5, zorder=4)  # fmt: skip
+    axes.plot(kept[load], kept["throughput_rps"], "o", color=PALETTE["measured"], markeredgecolor="white",
+              markeredgewidth=0.8, markersize=6.5, zorder=5, label="measured")  # fmt: skip
+    if left_out is not None and left_out.any():
+        out = shown[left_out]
+        axes.plot(out[load], out["throughput_rps"], "o", markerfacecolor="white", markeredgecolor=PALETTE["generator"],
+                  markeredgewidth=1.2, markersize=6, zorder=5, label="generator_limited")  # fmt: skip
+
+
+def _draw_response(axes: Axes, shown: pd.DataFrame, load: str, target_p95_s: float | None, t: Texts) -> None:
+    factor, unit = q.time_unit(float(shown["p95_s"].max()))
+    panel_title(axes, t("scale.response_axis", unit=unit))
+    known = shown[shown["p95_s"].notna()]
+    axes.plot(known[load], known["p95_s"] * factor, "o-", color=PALETTE["measured"], markeredgecolor="white",
+              markeredgewidth=0.6, markersize=5, linewidth=1.3, zorder=4, label="p95")  # fmt: skip
+    axes.set_ylim(0, top_of(known["p95_s"] * factor, (target_p95_s or 0) * factor, headroom=1.15))
+    if target_p95_s:
+        draw_threshold(axes, target_p95_s * factor)
+    labels = [SideLabel(float(known["p95_s"].iloc[-1]) * factor, "p95", PALETTE["measured"], True)] if len(known) else []
+    if target_p95_s:
+        text = t("scale.target_time", value=q.number(target_p95_s * factor), unit=unit)
+        labels.append(SideLabel(target_p95_s * factor, text, PALETTE["target"], True))
+    label_right(axes, labels)
+
+
+def load_axis(levels: pd.DataFrame, load: str, t: Texts) -> str:
+    """What the load axis is: users, arrival rate or concurrency, with its unit."""
+    if load == "intended":
+        closed = "workload" not in levels or not (levels["workload"] == "open").any()
+        return t("scale.load_users") if closed else t("scale.load_rate")
+    return t("scale.load_concurrency") if load == "concurrency" else load
+
+
+def _dress_axes(top: Axes, below: Axes, shown: pd.DataFrame, load: str, t: Texts) -> None:
+    top.set_ylabel(t("scale.throughput_axis"))
+    below.set_xlabel(load_axis(shown, load, t))
+    q.plain_ticks(top.yaxis, 5)
+    q.plain_ticks(below.yaxis, 3)
+    q.plain_ticks(below.xaxis, 8)
+
+
+def _name_bends(top: Axes, below: Axes, shown: pd.DataFrame, fit: Mapping[str, Any], curve: pd.DataFrame | None,
+                load: str, t: Texts) -> None:  # fmt: skip
+    """Name knee and peak on the model, the stalled region, the points that were left out, and the errors."""
+    far, unit = top.get_xlim()[1], load_axis(shown, load, t)
+    start = stall_start(fit)
+    if math.isfinite(start) and start < far * 0.9:
+        top.text((start + far) / 2, top.get_ylim()[1] * 0.035, t("scale.stalled"), ha="center", va="bottom",
+                 fontsize=SMALL_PT, color=PALETTE["limit"], wrap=False)  # fmt: skip
+    for key, marker in (("knee_load", "D"), ("peak_load", "^")):
+        at = q.value_of(fit.get(key))
+        if not (math.isfinite(at) and 0 < at <= far) or curve is None:
+            continue
+        y = float(np.interp(at, curve["load"].astype(float), curve["throughput_rps"].astype(float)))
+        top.plot([at], [y], marker, color=PALETTE["limit"], markeredgecolor="white", markersize=6.5, zorder=6, label=key)
+        text = t(f"scale.{key}", value=q.number(at), interval=q.interval(fit[key]), load=unit).strip()
+        callout(top, at, y, text, PALETTE["limit"], bold=True)
+    kept = shown if "generator_limited" not in shown else shown[~shown["generator_limited"].fillna(False).astype(bool)]
+    if len(kept):
+        middle = kept.iloc[len(kept) // 3]
+        callout(top, float(middle[load]), float(middle["throughput_rps"]), t("scale.measured"), PALETTE["measured"])
+    if len(kept) < len(shown):
+        out = shown.drop(kept.index).iloc[-1]
+        callout(top, float(out[load]), float(out["throughput_rps"]), t("scale.generator_limited"), PALETTE["generator"])
+    _name_errors(below, shown, load, t)
+
+
+def _name_errors(axes: Axes, shown: pd.DataFrame, load: str, t: Texts) -> None:
+    if "error_ratio" not in shown or not (shown["error_ratio"] > 0.001).any():
+        return
+    factor, _ = q.time_unit(float(shown["p95_s"].max()))
+    worst = shown.loc[shown["error_ratio"].idxmax()]
+    if math.isfinite(worst["p95_s"]):
+        text = t("scale.errors", percent=q.number(100 * float(worst["error_ratio"])))
+        callout(axes, float(worst[load]), float(worst["p95_s"]) * factor, text, PALETTE["error"], bold=True)
