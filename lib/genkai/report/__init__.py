@@ -1,0 +1,1 @@
+"""Display objects, message catalogue, Typst template and nbconvert exporter: executed notebook in, PDF out."""

@@ -1,0 +1,213 @@
+"""The base of all display objects: one object, three forms (HTML for JupyterLab, Typst for the PDF, plain text)."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genkai.report.inline import Text, as_text
+from genkai.report.messages import Messages
+from genkai.report.typst_text import array, call, literal
+
+TYPST_MIME = "text/vnd.typst"
+REPORT_MIME = "application/vnd.genkai.report+json"
+
+STATUSES = ("pass", "fail", "warn", "cannot_tell", "not_run")
+# Dark enough for white text (contrast ≥ 4.5) on light and on dark themes; template.typ holds the same values.
+COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "warn": "#9a6700", "cannot_tell": "#57606a", "not_run": "#6e7781"}
+_STATUS_OF = {"same": "cannot_tell", "better": "pass", "worse": "fail", "worked": "pass", "did_not_work": "fail",
+              "open": "not_run", "strong": "fail", "moderate": "warn", "weak": "cannot_tell",
+              "saturated": "fail", "busy": "warn", "idle": "pass", "fine": "pass", "not_measured": "not_run"}  # fmt: skip
+
+
+class Displayed:
+    """What `display()` shows: subclasses give the three forms, their files and their labels."""
+
+    messages: Messages
+
+    def to_html(self) -> str:
+        """Return an HTML fragment that carries its own style."""
+        raise NotImplementedError
+
+    def to_typst(self) -> str:
+        """Return Typst markup that uses the functions of template.typ."""
+        raise NotImplementedError
+
+    def to_plain(self) -> str:
+        """Return plain text."""
+        raise NotImplementedError
+
+    def resources(self) -> dict[str, str]:
+        """Return the files that the Typst form needs: name -> SVG text."""
+        return {}
+
+    def labels(self) -> tuple[str, ...]:
+        """Return the labels that this object defines."""
+        return ()
+
+    def document(self) -> dict[str, Any] | None:
+        """Return the facts about the whole document, where this object is the one that states them."""
+        return None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        facts: dict[str, Any] = {"version": 1, "resources": self.resources(), "labels": list(self.labels())}
+        if self.document() is not None:
+            facts["document"] = self.document()
+        return {
+            "text/plain": self.to_plain(),
+            "text/html": self.to_html(),
+            TYPST_MIME: self.to_typst(),
+            REPORT_MIME: facts,
+        }
+
+
+def status_colour(status: str) -> str:
+    """Return the colour class of a status or of a word that is shown like one ("better", "strong", "idle" …)."""
+    return status if status in COLOURS else _STATUS_OF.get(status, "cannot_tell")
+
+
+def badge_html(status: str, word: str) -> str:
+    """Return a coloured badge with its word."""
+    style = f"display:inline-block;padding:1px 8px;border-radius:4px;background-color:{COLOURS[status_colour(status)]};"
+    return f'<span style="{style}color:#ffffff;font-weight:bold;font-size:12px">{html.escape(word)}</span>'
+
+
+class Badge(Displayed):
+    """A coloured word: PASS, FAIL, WARN, CANNOT TELL, NOT RUN, or a word shown like one (better, strong, idle …)."""
+
+    def __init__(self, status: str, messages: Messages | None = None) -> None:
+        self.status, self.messages = status, messages or Messages()
+        self.word = self.messages(f"status.{status}")
+
+    def to_html(self) -> str:
+        return badge_html(self.status, self.word)
+
+    def to_typst(self) -> str:
+        return "#" + self.expression()
+
+    def expression(self) -> str:
+        """Return the badge as a Typst expression, for use inside other objects."""
+        return call("badge", literal(status_colour(self.status)), literal(self.word))
+
+    def to_plain(self) -> str:
+        return f"[{self.word}]"
+
+
+class Heading(Displayed):
+    """A section heading of level 1 to 3; it becomes a bookmark of the PDF."""
+
+    def __init__(self, text: str | Text, level: int = 1, messages: Messages | None = None) -> None:
+        self.text, self.level, self.messages = as_text(text), level, messages or Messages()
+
+    def to_html(self) -> str:
+        return f"<h{self.level + 1}>{self.text.to_html()}</h{self.level + 1}>"
+
+    def to_typst(self) -> str:
+        return "#" + call("heading", self.text.to_typst(), level=str(self.level))
+
+    def to_plain(self) -> str:
+        return f"{'#' * self.level} {self.text}"
+
+
+class Paragraph(Displayed):
+    """One paragraph; a plain `str` is literal, markup comes from `Text.parse` or `Messages.text`."""
+
+    def __init__(self, text: str | Text, messages: Messages | None = None) -> None:
+        self.text, self.messages = as_text(text), messages or Messages()
+
+    def to_html(self) -> str:
+        return f'<p style="max-width:760px">{self.text.to_html()}</p>'
+
+    def to_typst(self) -> str:
+        return "#" + call("par", self.text.to_typst())
+
+    def to_plain(self) -> str:
+        return str(self.text)
+
+
+class Bullets(Displayed):
+    """A list of short texts, with bullets or numbers."""
+
+    def __init__(
+        self, items: Sequence[str | Text], *, numbered: bool = False, messages: Messages | None = None
+    ) -> None:
+        self.items, self.numbered = [as_text(item) for item in items], numbered
+        self.messages = messages or Messages()
+
+    def to_html(self) -> str:
+        tag = "ol" if self.numbered else "ul"
+        items = "".join(f"<li>{item.to_html()}</li>" for item in self.items)
+        return f'<{tag} style="max-width:760px">{items}</{tag}>'
+
+    def to_typst(self) -> str:
+        return "#" + call("enum" if self.numbered else "list", *(item.to_typst() for item in self.items))
+
+    def to_plain(self) -> str:
+        return "\n".join(
+            f"{f'{number}.' if self.numbered else '-'} {item}" for number, item in enumerate(self.items, 1)
+        )
+
+
+class Terms(Displayed):
+    """Names with their explanations, in two columns."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str | Text]], messages: Messages | None = None) -> None:
+        self.pairs, self.messages = [(name, as_text(text)) for name, text in pairs], messages or Messages()
+
+    def to_html(self) -> str:
+        return "".join(
+            f'<div style="max-width:760px"><b>{html.escape(name)}</b>: {text.to_html()}</div>'
+            for name, text in self.pairs
+        )
+
+    def to_typst(self) -> str:
+        return "#" + call("term-grid", array(array([literal(name), text.to_typst()]) for name, text in self.pairs))
+
+    def to_plain(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self.pairs)
+
+
+class Verdict(Displayed):
+    """A banner with the status word and one sentence."""
+
+    def __init__(self, status: str, sentence: str | Text, messages: Messages | None = None) -> None:
+        self.badge, self.sentence = Badge(status, messages), as_text(sentence)
+        self.messages = self.badge.messages
+
+    def to_html(self) -> str:
+        colour = COLOURS[status_colour(self.badge.status)]
+        outer = f"border:1px solid {colour};border-left:8px solid {colour};border-radius:6px;padding:10px 14px;max-width:760px"
+        return f'<div style="{outer}">{self.badge.to_html()} &nbsp;<b>{self.sentence.to_html()}</b></div>'
+
+    def to_typst(self) -> str:
+        status = literal(status_colour(self.badge.status))
+        return "#" + call("verdict-banner", status, literal(self.badge.word), self.sentence.to_typst())
+
+    def to_plain(self) -> str:
+        return f"{self.badge.to_plain()} {self.sentence}"
+
+
+class Contents(Displayed):
+    """Several display objects, one after the other."""
+
+    def __init__(self, items: Sequence[Displayed], messages: Messages | None = None) -> None:
+        self.items, self.messages = list(items), messages or Messages()
+
+    def to_html(self) -> str:
+        return "\n".join(item.to_html() for item in self.items)
+
+    def to_typst(self) -> str:
+        return "\n\n".join(item.to_typst() for item in self.items)
+
+    def to_plain(self) -> str:
+        return "\n\n".join(item.to_plain() for item in self.items)
+
+    def resources(self) -> dict[str, str]:
+        return {name: content for item in self.items for name, content in item.resources().items()}
+
+    def labels(self) -> tuple[str, ...]:
+        return tuple(label for item in self.items for label in item.labels())
+
+    def document(self) -> Mapping[str, Any] | None:
+        return next((facts for item in self.items if (facts := item.document()) is not None), None)

@@ -1,0 +1,70 @@
+"""The nbconvert exporter `report_pdf`: executed notebook in, PDF out; also in JupyterLab's export menu."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib import resources as package_files
+from pathlib import Path
+from typing import Any
+
+from nbconvert.exporters import Exporter
+
+from genkai.report.errors import ReportError
+from genkai.report.fonts import font_directories
+from genkai.report.typst_source import Source, notebook_source
+
+STANDARDS = ("a-2b",)  # archivable; figures keep their transparency
+_TIMESTAMP = 0  # the same notebook gives the same bytes
+
+
+class ReportPDFExporter(Exporter):
+    """Export an executed notebook as PDF by pandoc and Typst; code is never printed."""
+
+    export_from_notebook = "Report as PDF"
+    output_mimetype = "application/pdf"
+
+    def _file_extension_default(self) -> str:
+        return ".pdf"
+
+    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[bytes, Any]:
+        """Return (PDF bytes, resources). Raises ReportError where the document cannot be made."""
+        notebook, resources = super().from_notebook_node(nb, resources, **kw)
+        metadata = resources.get("metadata", {})
+        folder = Path(metadata["path"]) if metadata.get("path") else None
+        source = notebook_source(notebook, name=metadata.get("name") or "notebook", folder=folder)
+        resources["output_extension"] = self.file_extension
+        return compile_pdf(source), resources
+
+
+def compile_pdf(source: Source) -> bytes:
+    """Return the PDF of a Typst source. Raises ReportError for an error and for any warning of the compiler."""
+    import typst
+
+    with tempfile.TemporaryDirectory(prefix="genkai-report-") as folder:
+        root = Path(folder)
+        template = package_files.files("genkai.report") / "template.typ"
+        (root / "template.typ").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+        (root / "main.typ").write_text(source.main, encoding="utf-8")
+        for name, content in source.files.items():
+            (root / Path(name).name).write_bytes(content)
+        try:
+            pdf, warnings = typst.compile_with_warnings(
+                str(root / "main.typ"), root=folder, font_paths=font_directories(), ignore_system_fonts=True,
+                format="pdf", pdf_standards=list(STANDARDS), timestamp=_TIMESTAMP,
+            )  # fmt: skip
+        except typst.TypstError as error:
+            raise ReportError("Typst", "a document that compiles", _told(error), "correct the output named") from error
+    if warnings:
+        raise ReportError("Typst", "no warning", "; ".join(map(_told, warnings)), "correct the output named")
+    return pdf
+
+
+def _told(problem: Any) -> str:
+    hints = "; ".join(getattr(problem, "hints", None) or [])
+    return f"{problem.message}{f' ({hints})' if hints else ''}"
+
+
+def export_notebook(path: Path) -> bytes:
+    """Return the PDF of the executed notebook file at `path`."""
+    pdf, _ = ReportPDFExporter().from_filename(str(path))
+    return pdf

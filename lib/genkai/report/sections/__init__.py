@@ -1,0 +1,13 @@
+"""The sections of the cycle report: plain result records and figures in, display objects out, texts from the catalogue.
+
+Every function takes `m` (Messages) first and the records of genkai.report.sections.records; figures are genkai.report Figures.
+"""
+
+from genkai.report.sections.closing import actions, appendix, comparison, limits
+from genkai.report.sections.cycle_report import cycle_report
+from genkai.report.sections.decision import decision
+from genkai.report.sections.explanation import diagnosis, monitoring, scale
+from genkai.report.sections.results import conditions, step_results
+
+__all__ = ["actions", "appendix", "comparison", "conditions", "cycle_report", "decision", "diagnosis", "limits",
+           "monitoring", "scale", "step_results"]  # fmt: skip

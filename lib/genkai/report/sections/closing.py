@@ -1,0 +1,147 @@
+"""Comparison with the previous cycle, actions, what the report cannot say, appendix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genkai.report.displayed import Badge, Bullets, Contents, Displayed, Heading, Paragraph
+from genkai.report.figure import Figure
+from genkai.report.messages import Messages
+from genkai.report.sections.records import Record, levels_table, message, named, reference
+from genkai.report.table import Table
+
+
+def comparison(m: Messages, record: Record | None, figures: Sequence[Figure] = ()) -> Contents:
+    """Return "Compared with the previous cycle".
+
+    `record` = {"before": 1, "after": 2, "minimum_effect": 0.05, "rows": [{"api", "what", "before", "after", "ratio",
+    "verdict": better | same | worse | cannot_tell}], "changes": [{"what", "before", "after"}]}, or {"refused": {"key",
+    "values"}}, or None in the first cycle.
+    """
+    items: list[Displayed] = [Heading(m("section.comparison"), 1, m)]
+    if record is None:
+        return Contents([*items, Paragraph(m.text("comparison.first"), m)], m)
+    if record.get("refused"):
+        items.append(Paragraph(m.text("comparison.refused", reason=record["refused"]), m))
+    elif record.get("rows"):
+        items.append(Paragraph(m.text("comparison.read", effect=record["minimum_effect"]), m))
+        items += [_comparison_table(m, record), *figures]
+    if record.get("changes"):
+        items.append(_changes_table(m, record["changes"]))
+    return Contents(items, m)
+
+
+def _comparison_table(m: Messages, record: Record) -> Table:
+    rows = [
+        {
+            "api": row.get("api") or m("word.all_apis"),
+            "quantity": named(m, "quantity", row["what"]),
+            "before": row["before"],
+            "after": row["after"],
+            "change": row["ratio"],
+            "verdict": Badge(row["verdict"], m),
+        }
+        for row in record["rows"]
+    ]
+    columns = {name: m(f"column.{name}") for name in rows[0]}
+    caption = m("caption.comparison", before=record["before"], after=record["after"])
+    formats = {"before": "number", "after": "number", "change": "measured"}
+    return Table(
+        rows,
+        caption=caption,
+        label="tab-comparison",
+        columns=columns,
+        formats=formats,
+        widths={"api": "1fr"},
+        messages=m,
+    )
+
+
+def _changes_table(m: Messages, changes: Sequence[Record]) -> Table:
+    columns = {name: m(f"column.{name}") for name in ("what", "before", "after")}
+    rows = [{name: str(change[name]) for name in columns} for change in changes]
+    widths = {"what": "1fr", "before": "1fr", "after": "1fr"}
+    return Table(rows, caption=m("caption.changes"), label="tab-changes", columns=columns, widths=widths, messages=m)
+
+
+def actions(m: Messages, rows: Sequence[Record]) -> Contents:
+    """Return "Actions": rows are {"action": text or {"key", "values"}, "owner", "due", "outcome", "evidence": label or None}."""
+    items: list[Displayed] = [Heading(m("section.actions"), 1, m)]
+    if not rows:
+        return Contents([*items, Paragraph(m.text("actions.none"), m)], m)
+    cells = [
+        {
+            "action": m.format(row["action"]),
+            "owner": row.get("owner") or m("number.missing"),
+            "due": row.get("due") or m("number.missing"),
+            "outcome": Badge(row.get("outcome") or "open", m),
+            "evidence": reference(m, row.get("evidence")),
+        }
+        for row in rows
+    ]
+    columns = {name: m(f"column.{name}") for name in cells[0]}
+    table = Table(
+        cells, caption=m("caption.actions"), label="tab-actions", columns=columns, widths={"action": "1fr"}, messages=m
+    )
+    return Contents([*items, table], m)
+
+
+def limits(m: Messages, rows: Sequence[Record]) -> Contents:
+    """Return "What this report cannot say": rows are {"text_key", "values"}."""
+    texts = [message(m, row, "text_key", prefix="limits.") for row in rows]
+    body: Displayed = Bullets(texts, messages=m) if texts else Paragraph(m.text("limits.none"), m)
+    return Contents([Heading(m("section.limits"), 1, m), body], m)
+
+
+def appendix(m: Messages, record: Record) -> Contents:
+    """Return the appendix.
+
+    `record` = {"levels": levels table, "settings": {name: value}, "versions": {name: version}, "plan_hash": text,
+    "runs": [{"run_id", "step", "start", "end", "stop_reason"}]}.
+    """
+    items: list[Displayed] = [Heading(m("section.appendix"), 1, m)]
+    levels = record.get("levels")
+    if levels is not None and len(levels):
+        items += [Heading(m("section.appendix_levels"), 2, m)]
+        items.append(levels_table(m, levels, m("caption.all_levels"), "tab-all-levels"))
+    if record.get("runs"):
+        items += [Heading(m("section.appendix_runs"), 2, m), _runs_table(m, record["runs"])]
+    items.append(Heading(m("section.appendix_settings"), 2, m))
+    if record.get("plan_hash"):
+        items.append(Paragraph(m.text("appendix.hash", hash=record["plan_hash"]), m))
+    for name, heading in (("settings", "value"), ("versions", "version")):
+        if record.get(name):
+            items.append(_pairs_table(m, record[name], name, heading))
+    return Contents(items, m)
+
+
+def _runs_table(m: Messages, runs: Sequence[Record]) -> Table:
+    rows = [
+        {
+            "run": str(run["run_id"]),
+            "step": named(m, "step", run["step"]),
+            "start": run.get("start"),
+            "end": run.get("end"),
+            "stop_reason": str(run.get("stop_reason") or m("number.missing")),
+        }
+        for run in runs
+    ]
+    columns = {name: m(f"column.{name}") for name in rows[0]}
+    formats = {"start": "datetime", "end": "datetime"}
+    return Table(
+        rows,
+        caption=m("caption.runs"),
+        label="tab-runs",
+        columns=columns,
+        formats=formats,
+        widths={"run": "1fr"},
+        messages=m,
+    )
+
+
+def _pairs_table(m: Messages, pairs: Mapping[str, Any], name: str, heading: str) -> Table:
+    rows = [{"item": str(key), heading: str(value)} for key, value in pairs.items()]
+    columns = {"item": m("column.item"), heading: m(f"column.{heading}")}
+    widths = {"item": "1fr", heading: "2fr"}
+    return Table(rows, caption=m(f"caption.{name}"), label=f"tab-{name}", columns=columns, widths=widths, messages=m)

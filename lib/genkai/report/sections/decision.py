@@ -1,0 +1,87 @@
+"""Page 1: did it pass, what is the limit, why, what next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from genkai.report.displayed import Badge, Contents, Displayed, Heading, Terms, Verdict
+from genkai.report.figure import Figure
+from genkai.report.inline import Text
+from genkai.report.messages import Messages
+from genkai.report.sections.records import Record, message, named, reference, require, target_value
+from genkai.report.table import Table
+
+
+def decision(m: Messages, verdicts: Record, findings: Record | None = None, figure: Figure | None = None) -> Contents:
+    """Return the decision page: banner, limit / cause / next action, verdict per target and purpose, the figure of the limit."""
+    overall = require(verdicts, "overall", "verdicts")
+    items: list[Displayed] = [Verdict(overall["status"], message(m, overall, "sentence_key"), m)]
+    items.append(Terms(_answers(m, overall, findings or {}), m))
+    if figure is not None:
+        items.append(figure)
+    if verdicts.get("targets"):
+        items += [Heading(m("section.decision_targets"), 2, m), targets_table(m, verdicts["targets"])]
+    if verdicts.get("purposes"):
+        items += [Heading(m("section.decision_purposes"), 2, m), purposes_table(m, verdicts["purposes"])]
+    return Contents(items, m)
+
+
+def _answers(m: Messages, overall: Record, findings: Record) -> list[tuple[str, Text]]:
+    found: Sequence[Record] = findings.get("findings") or []
+    met = overall["status"] == "pass"
+    cause = m.text("decision.no_cause_needed" if met else "decision.no_cause")
+    following = m.text("decision.no_next" if met else "decision.next_unknown")
+    if found:
+        cause = cause_text(m, found[0], "claim")
+        following = cause_text(m, found[0], "remedy")
+    rows = [(m("decision.limit"), message(m, findings, "answer_key"))] if findings.get("answer_key") else []
+    return [*rows, (m("decision.cause"), cause), (m("decision.next"), following)]
+
+
+def cause_text(m: Messages, finding: Record, part: str) -> Text:
+    """Return the claim, remedy, verify or risk text of a finding: by its own `<part>_key`, else `cause.<cause>.<part>`."""
+    key = finding.get(f"{part}_key") or f"cause.{require(finding, 'cause', 'finding')}.{part}"
+    return m.text(key, **(finding.get("values") or {}))
+
+
+def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
+    """Return the table of targets: what was asked, what was measured, margin, verdict, evidence."""
+    rows = [_target_row(m, target) for target in targets]
+    columns = {name: m(f"column.{name}") for name in rows[0]}
+    formats = {"measured": "measured", "margin": "signed"}
+    return Table(
+        rows, caption=m("caption.targets"), label="tab-targets", columns=columns, formats=formats,
+        widths={"api": "1fr"}, messages=m,
+    )  # fmt: skip
+
+
+def _target_row(m: Messages, target: Record) -> dict[str, Any]:
+    api = target.get("api")
+    return {
+        "step": named(m, "step", target["step"]),
+        "api": api if api else m("word.all_apis"),
+        "quantity": named(m, "quantity", target["what"]),
+        "target": target_value(m, target["what"], require(target, "target", "target")),
+        "measured": require(target, "measured", "target"),
+        "margin": target.get("margin_ratio"),
+        "verdict": Badge(target["status"], m),
+        "evidence": reference(m, target.get("evidence")),
+    }
+
+
+def purposes_table(m: Messages, purposes: Sequence[Record]) -> Table:
+    """Return the table of purposes with the reason of each verdict."""
+    rows = [
+        {
+            "purpose": named(m, "purpose", purpose["purpose"]),
+            "verdict": Badge(purpose["status"], m),
+            "reason": message(m, purpose, "why_key"),
+        }
+        for purpose in purposes
+    ]
+    columns = {name: m(f"column.{name}") for name in rows[0]}
+    return Table(
+        rows, caption=m("caption.purposes"), label="tab-purposes", columns=columns,
+        widths={"purpose": "2fr", "reason": "3fr"}, messages=m,
+    )  # fmt: skip

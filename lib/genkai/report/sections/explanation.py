@@ -1,0 +1,95 @@
+"""How the target scales, what its machines did, and why it stopped where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from genkai.report.displayed import Bullets, Contents, Displayed, Heading, Paragraph
+from genkai.report.figure import Figure
+from genkai.report.finding import Finding
+from genkai.report.inline import Text
+from genkai.report.messages import Messages
+from genkai.report.sections.decision import cause_text
+from genkai.report.sections.records import Record, message, named, use_table
+from genkai.report.table import Table
+
+_SCALE_ROWS = ("knee", "ceiling", "peak", "response_time", "delta_aicc", "generator_excluded")
+
+
+def scale(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> Contents:
+    """Return "Scale characteristics".
+
+    `record` = {"model": name or None, "runner_up", "knee", "ceiling", "peak", "response_time", "delta_aicc",
+    "generator_excluded": number records or None, "reason": {"key", "values"} where no model was fitted,
+    "warnings": [{"key", "values"}]}; model names are those of the catalogue's group `model`.
+    """
+    items: list[Displayed] = [Heading(m("section.scale"), 1, m)]
+    model = record.get("model")
+    if model:
+        items.append(Paragraph(m.text("scale.read", model=named(m, "model", model)), m))
+    else:
+        reason = record.get("reason") or {"key": "verdict.why.not_decided"}
+        items.append(Paragraph(m.text("scale.none", reason=reason), m))
+    items += figures
+    if model:
+        items.append(_scale_table(m, record))
+    warnings = [message(m, warning) for warning in record.get("warnings") or []]
+    return Contents(items + ([Bullets(warnings, messages=m)] if warnings else []), m)
+
+
+def _scale_table(m: Messages, record: Record) -> Table:
+    rows = [{"quantity": m("scale.model"), "value": named(m, "model", record["model"])}]
+    if record.get("runner_up"):
+        rows.append({"quantity": m("scale.runner_up"), "value": named(m, "model", record["runner_up"])})
+    for key in _SCALE_ROWS:
+        if record.get(key) is not None:
+            rows.append({"quantity": m(f"scale.{key}"), "value": m.format(record[key], "measured")})
+    columns = {"quantity": m("column.quantity"), "value": m("column.value")}
+    widths = {"quantity": "1fr", "value": "1fr"}
+    return Table(rows, caption=m("caption.scale"), label="tab-scale", columns=columns, widths=widths, messages=m)
+
+
+def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> Contents:
+    """Return "What the machines did meanwhile".
+
+    `record` = {"use": [{"resource", "used", "saturated", "errors", "verdict"}], "not_measured": [{"what", "how_key"}]}.
+    """
+    items: list[Displayed] = [Heading(m("section.monitoring"), 1, m)]
+    if record.get("use"):
+        items.append(Paragraph(m.text("monitoring.intro"), m))
+        items.append(use_table(m, record["use"], m("caption.use"), "tab-use"))
+    else:
+        items.append(Paragraph(m.text("monitoring.none"), m))
+    missing = [
+        m.text("monitoring.not_measured", what=row["what"], how=m(row["how_key"]))
+        for row in record.get("not_measured") or []
+    ]
+    return Contents([*items, *figures] + ([Bullets(missing, messages=m)] if missing else []), m)
+
+
+def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> Contents:
+    """Return "Why it stopped there": the answer, each finding with its evidence, what was ruled out, what was not measured."""
+    items: list[Displayed] = [Heading(m("section.diagnosis"), 1, m)]
+    items.append(Paragraph(message(m, findings, "answer_key"), m))
+    items += [_finding(m, finding) for finding in findings.get("findings") or []]
+    items += figures
+    if findings.get("ruled_out"):
+        items.append(use_table(m, findings["ruled_out"], m("caption.ruled_out"), "tab-ruled-out"))
+    missing = findings.get("not_measured") or []
+    if missing:
+        rows = [m.text("diagnosis.not_measured_item", what=row["what"], how=m(row["how_key"])) for row in missing]
+        items += [Heading(m("diagnosis.not_measured"), 2, m), Bullets(rows, messages=m)]
+    return Contents(items, m)
+
+
+def _finding(m: Messages, finding: Record) -> Finding:
+    advice = {part: cause_text(m, finding, part) for part in ("remedy", "verify", "risk")}
+    evidence = [_evidence(m, piece) for piece in finding.get("evidence") or []]
+    return Finding(
+        cause_text(m, finding, "claim"), strength=finding["strength"], evidence=evidence, messages=m, **advice
+    )
+
+
+def _evidence(m: Messages, piece: Record) -> Text:
+    text = message(m, piece, "text_key")
+    return text + m.text("finding.see", figure=piece["figure"]) if piece.get("figure") else text

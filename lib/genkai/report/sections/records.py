@@ -1,0 +1,104 @@
+"""Reading result records: names from the catalogue, messages with values, references, and what must not be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genkai.report.displayed import Badge, Displayed
+from genkai.report.errors import ReportError
+from genkai.report.figure import Figure
+from genkai.report.inline import Text
+from genkai.report.messages import Messages
+from genkai.report.table import Table
+
+Record = Mapping[str, Any]
+AT_LEAST = frozenset({"throughput"})  # quantities that must reach their target; the others must not exceed it
+
+
+def require(record: Record, key: str, where: str) -> Any:
+    """Return `record[key]`. Raises ReportError that names the record and what it has."""
+    if key not in record:
+        raise ReportError(
+            f"{where} record", f'a field "{key}"', ", ".join(map(str, record)) or "none", "complete the results"
+        )
+    return record[key]
+
+
+def message(m: Messages, record: Record, key_field: str = "key", prefix: str = "") -> Text:
+    """Return the message of a record `{key_field: key, "values": {…}}`."""
+    key = require(record, key_field, "message")
+    return m.text(key if key in m or not prefix else prefix + key, **(record.get("values") or {}))
+
+
+def named(m: Messages, group: str, name: str) -> str:
+    """Return the catalogue's name of a step, purpose, model …; a name that the catalogue lacks stands for itself."""
+    return m(f"{group}.{name}") if f"{group}.{name}" in m else str(name)
+
+
+def reference(m: Messages, label: str | None) -> Text:
+    """Return a cross-reference to a figure or table, or the sign of a missing value."""
+    return m.text("word.reference", label=label) if label else Text.plain(m("number.missing"))
+
+
+def target_value(m: Messages, what: str, target: Any) -> str:
+    """Return a target with its direction: "≥ 1,000 rps" or "≤ 100 ms"."""
+    return m("number.at_least" if what in AT_LEAST else "number.at_most", value=m.format(target))
+
+
+def levels_table(m: Messages, levels: Any, caption: str | Text, label: str) -> Table:
+    """Return the table of levels (schema table `levels`) with the columns that readers need."""
+    rows = levels.to_dict("records") if hasattr(levels, "to_dict") else list(levels)
+    return Table(
+        [_level_row(m, row) for row in rows], caption=caption, label=label, columns=_level_columns(m), messages=m
+    )
+
+
+def _level_columns(m: Messages) -> dict[str, str]:
+    names = ("level", "intended", "throughput", "concurrency", "p50", "p95", "p99", "error_ratio", "steady")
+    return {name: m(f"column.{name}") for name in names}
+
+
+def _level_row(m: Messages, row: Record) -> dict[str, Any]:
+    unit = "users" if row.get("workload") == "closed" else "rps"
+    limited = row.get("generator_limited") is True or row.get("generator_limited") == 1
+    steady = m("word.generator_limited") if limited else m("word.yes" if row.get("steady") else "word.no")
+    return {
+        "level": _number(row["level"], "count"),
+        "intended": _number(row["intended"], unit),
+        "throughput": _number(row.get("throughput_rps"), "rps"),
+        "concurrency": _number(row.get("concurrency"), "count"),
+        "p50": _number(row.get("p50_s"), "s"),
+        "p95": _number(row.get("p95_s"), "s"),
+        "p99": _number(row.get("p99_s"), "s"),
+        "error_ratio": _number(row.get("error_ratio"), "ratio"),
+        "steady": steady,
+    }
+
+
+def _number(value: Any, unit: str) -> Any:
+    return value if isinstance(value, Mapping) else {"value": value, "unit": unit}
+
+
+def use_table(m: Messages, rows: Sequence[Record], caption: str, label: str) -> Table:
+    """Return the table of utilisation, saturation and errors per resource."""
+    cells = [
+        {
+            "resource": row["resource"],
+            "used": row.get("used"),
+            "saturated": row.get("saturated"),
+            "errors": row.get("errors"),
+            "verdict": Badge(row["verdict"], m),
+        }
+        for row in rows
+    ]
+    columns = {name: m(f"column.{name}") for name in ("resource", "used", "saturated", "errors", "verdict")}
+    formats = {"used": "measured", "saturated": "measured", "errors": "measured"}
+    return Table(
+        cells, caption=caption, label=label, columns=columns, formats=formats, widths={"resource": "1fr"}, messages=m
+    )
+
+
+def in_order(figures: Sequence[Figure | None]) -> list[Displayed]:
+    """Return the figures that exist."""
+    return [figure for figure in figures if figure is not None]

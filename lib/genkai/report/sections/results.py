@@ -1,0 +1,103 @@
+"""What was tested and how, and the result of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genkai.report.displayed import Badge, Contents, Displayed, Heading, Paragraph
+from genkai.report.figure import Figure
+from genkai.report.messages import Messages
+from genkai.report.sections.records import Record, in_order, levels_table, message, named
+from genkai.report.table import Table
+
+
+def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Contents:
+    """Return "What was tested, and how".
+
+    `setup` = {"rows": [{"key": "scope", "value": text or list}], "steps": [{"step", "subjects", "workload", "levels",
+    "duration_s"}]}; keys of rows are those of the catalogue's group `setup`.
+    """
+    steps = setup.get("steps") or []
+    items: list[Displayed] = [Heading(m("section.conditions"), 1, m)]
+    items.append(Paragraph(m.text("conditions.summary", n=len(steps)), m))
+    rows = [{"item": named(m, "setup", row["key"]), "value": _joined(row["value"])} for row in setup.get("rows") or []]
+    if rows:
+        columns = {"item": m("column.item"), "value": m("column.value")}
+        items.append(
+            Table(
+                rows,
+                caption=m("caption.setup"),
+                label="tab-setup",
+                columns=columns,
+                widths={"value": "1fr"},
+                messages=m,
+            )
+        )
+    if steps:
+        items.append(_load_table(m, steps))
+    return Contents([*items, *figures], m)
+
+
+def _joined(value: Any) -> str:
+    return (
+        value if isinstance(value, str) else "; ".join(map(str, value)) if isinstance(value, Sequence) else str(value)
+    )
+
+
+def _load_table(m: Messages, steps: Sequence[Record]) -> Table:
+    rows = [
+        {
+            "step": named(m, "step", step["step"]),
+            "subjects": _joined(step.get("subjects") or m("word.all_apis")),
+            "workload": named(m, "workload", step["workload"]),
+            "levels": " → ".join(m.format(level, "count") for level in step["levels"]),
+            "duration": m.format(step["duration_s"], "duration"),
+        }
+        for step in steps
+    ]
+    columns = {name: m(f"column.{name}") for name in rows[0]}
+    widths = {"subjects": "1fr", "levels": "1fr"}
+    return Table(rows, caption=m("caption.load"), label="tab-load", columns=columns, widths=widths, messages=m)
+
+
+def step_results(
+    m: Messages,
+    verdicts: Record,
+    levels: Mapping[str, Any] | None = None,
+    figures: Mapping[str, Sequence[Figure]] | None = None,
+) -> Contents:
+    """Return "Results by step": the table of verdicts, then for each step its reason, levels table and figures.
+
+    `levels` maps a step to its levels table (rows or DataFrame of schema table `levels`), `figures` a step to its figures.
+    """
+    steps: Sequence[Record] = verdicts.get("steps") or []
+    items: list[Displayed] = [Heading(m("section.steps"), 1, m)]
+    if steps:
+        items.append(_steps_table(m, steps))
+    for step in steps:
+        name = step["step"]
+        shown = list((figures or {}).get(name) or [])
+        rows = (levels or {}).get(name)
+        if not shown and (rows is None or not len(rows)):
+            continue
+        title = named(m, "step", name)
+        items += [Heading(title, 2, m), Paragraph(message(m, step, "why_key"), m), *in_order(shown)]
+        if rows is not None and len(rows):
+            items.append(levels_table(m, rows, m("caption.step_levels", step=title), f"tab-levels-{name}"))
+    return Contents(items, m)
+
+
+def _steps_table(m: Messages, steps: Sequence[Record]) -> Table:
+    rows = [
+        {
+            "step": named(m, "step", step["step"]),
+            "verdict": Badge(step["status"], m),
+            "reason": message(m, step, "why_key"),
+            "run": str(step.get("run_id") or m("number.missing")),
+        }
+        for step in steps
+    ]
+    columns = {name: m(f"column.{name}") for name in rows[0]}
+    widths = {"reason": "1fr"}
+    return Table(rows, caption=m("caption.steps"), label="tab-steps", columns=columns, widths=widths, messages=m)
