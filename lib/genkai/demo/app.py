@@ -12,7 +12,7 @@ from genkai.demo.counters import Durations, Gauge, VirtualSchedule
 from genkai.demo.http import HTTPConnection, Request, Traffic, json_response, response
 from genkai.demo.serve import port_of, run
 from genkai.demo.settings import AppSettings
-from genkai.demo.shop import Shop
+from genkai.demo.shop import Shop, remove_database
 
 Answer = tuple[int, Any]
 
@@ -195,4 +195,4 @@ async def start(settings: AppSettings) -> dict:
 
 if __name__ == "__main__":
     chosen = AppSettings.parse(description=__doc__)
-    run(lambda: start(chosen))
+    run(lambda: start(chosen), leave=lambda: remove_database(chosen.database))

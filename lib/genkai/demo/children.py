@@ -20,7 +20,7 @@ class Child:
 
     def __init__(self, module: str, arguments: list[str], environment: dict[str, str] | None = None) -> None:
         self.module, self.arguments = module, arguments
-        self.errors: IO[bytes] = tempfile.TemporaryFile()
+        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,  # held open: its end is the child's signal to go

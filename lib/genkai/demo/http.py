@@ -62,7 +62,7 @@ class HTTPConnection(asyncio.Protocol):
         self.handle, self.traffic = handle, traffic
         self.parser = httptools.HttpRequestParser(self)
         self.waiting: deque[tuple[Request, bool]] = deque()
-        self.busy = self.keep_alive = False
+        self.busy = self.keep_alive = self.refused = False
         self.transport: asyncio.Transport | None = None
         self.on_message_begin()
 
@@ -77,6 +77,8 @@ class HTTPConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.traffic.received += len(data)
+        if self.refused:
+            return
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -97,6 +99,8 @@ class HTTPConnection(asyncio.Protocol):
             self._refuse(413, f"body larger than {MAX_BODY_BYTES} bytes")
 
     def on_message_complete(self) -> None:
+        if self.refused:
+            return
         path, _, query = self.url.decode("latin-1").partition("?")
         method = self.parser.get_method().decode()
         request = Request(method, path, dict(parse_qsl(query)) if query else {}, self.headers, self.body)
@@ -110,7 +114,8 @@ class HTTPConnection(asyncio.Protocol):
         self.handle(self, request)
 
     def _refuse(self, status: int, message: str) -> None:
-        self.keep_alive = False
+        self.keep_alive, self.refused = False, True
+        self.waiting.clear()
         self.answer(json_response(status, {"error": message}))
 
     def answer(self, message: bytes, keep_alive: bool = True) -> None:

@@ -39,6 +39,7 @@ def environment(endpoints: dict[str, str]) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "demo",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **{ENDPOINT_VARIABLES[service]: url for service, url in endpoints.items()},
@@ -50,11 +51,13 @@ class Fleet:
 
     def __init__(self, endpoints: dict[str, str], name: str, instance_type: str) -> None:
         import boto3  # half a second to import: only where an AWS is wanted
+        from botocore.config import Config
 
+        direct = Config(proxies={}, retries={"mode": "standard"}, connect_timeout=5, read_timeout=30)
         variables = environment({})
         session = boto3.Session(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
         self.clients: dict[str, Any] = {
-            service: session.client(service, endpoint_url=endpoints[service])
+            service: session.client(service, endpoint_url=endpoints[service], config=direct)
             for service in ("elb", "autoscaling", "ec2")
         }
         self.name, self.instance_type = name, instance_type

@@ -15,8 +15,8 @@ except ImportError:  # not built for every platform; the demo is then slower, no
     uvloop = None  # type: ignore[assignment]
 
 
-def hold_lease() -> None:
-    """End this process when its standard input closes or its parent dies, whatever the parent died of."""
+def hold_lease(leave: Callable[[], object] | None = None) -> None:
+    """End this process when its standard input closes or its parent dies, whatever of; `leave` is called before."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -25,6 +25,8 @@ def hold_lease() -> None:
             readable, _, _ = select.select([0], [], [], 1.0)
             if readable and not os.read(0, 65536):
                 break
+        if leave is not None:
+            leave()
         os._exit(0)
 
     threading.Thread(target=watch, name="lease", daemon=True).start()
@@ -36,9 +38,9 @@ def announce(**facts: object) -> None:
     sys.stdout.flush()
 
 
-def run(start: Callable[[], Awaitable[dict]]) -> None:
+def run(start: Callable[[], Awaitable[dict]], leave: Callable[[], object] | None = None) -> None:
     """Run `start` on a fresh loop, announce what it returns, serve until SIGTERM or the end of the parent."""
-    hold_lease()
+    hold_lease(leave)
 
     async def main() -> None:
         stopping = asyncio.Event()

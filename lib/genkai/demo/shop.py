@@ -1,7 +1,9 @@
 """The demo's API: a small shop on SQLite, with a known CPU cost per request."""
 
+import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 import time
 from typing import Any
@@ -20,7 +22,7 @@ def spin(rounds: int) -> bytes:
 
 
 def calibrate_rounds_per_s(trials: int = 5, rounds: int = 4000) -> float:
-    """Hashes this process manages per second of its own CPU time (the best of a few trials, so noise does not count)."""
+    """Hashes this process manages per second of its own CPU time (the best of a few trials: noise only slows)."""
     fastest = float("inf")
     for _ in range(trials):
         start = time.thread_time()
@@ -46,6 +48,16 @@ def open_database(path: str) -> sqlite3.Connection:
     database.executemany("INSERT OR IGNORE INTO items VALUES (?, ?, ?)", rows)
     database.execute("COMMIT")
     return database
+
+
+def remove_database(path: str) -> None:
+    """Remove the database's files; nobody else would when the demo was killed."""
+    if path != ":memory:":
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                os.unlink(path + end)
+        with contextlib.suppress(OSError):  # the last instance removes the directory
+            os.rmdir(os.path.dirname(path))
 
 
 class Shop:
@@ -74,7 +86,7 @@ class Shop:
         return 200, {"id": row[0], "name": row[1], "price_yen": row[2]}
 
     def order(self, body: bytes) -> tuple[int, Any]:
-        """Write an order `{"item": 1–1000, "quantity": 1–99}`; 422 for anything else, 503 while the database is locked."""
+        """Write an order `{"item": 1–1000, "quantity": 1–99}`; 422 for anything else, 503 while locked."""
         spin(self.rounds)
         try:
             wanted = json.loads(body)

@@ -1,16 +1,17 @@
 """The whole demo on this machine: balancer, app instances, local AWS, publisher; started and stopped as one."""
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -30,7 +31,7 @@ class DemoWorld:
         instances: int = story.INSTANCES,
         capacity_rps: float = story.COLD_CAPACITY_RPS,
         surge_queue: int = story.SURGE_QUEUE,
-        app: AppSettings = story.APP,
+        app: AppSettings | Sequence[AppSettings] = story.APP,
         balancer: BalancerSettings | None = None,
         aws: bool = True,
         publish_period_s: int = 10,
@@ -41,7 +42,9 @@ class DemoWorld:
     ) -> None:
         if not 1 <= instances <= story.MAX_INSTANCES:
             raise ValueError(f"demo: instances: expected 1–{story.MAX_INSTANCES}, got {instances}")
-        self.app, self.with_aws, self.publish_period_s = app, aws, publish_period_s
+        # Several settings are dealt out in turn: unequal instances.
+        self.kinds = itertools.cycle((app,) if isinstance(app, AppSettings) else app)
+        self.with_aws, self.publish_period_s = aws, publish_period_s
         self.wanted, self.ports = instances, {"cloudwatch": cloudwatch_port, "moto": moto_port}
         self.balancer_settings = replace(
             balancer or BalancerSettings(),
@@ -110,7 +113,7 @@ class DemoWorld:
         started = {}
         for id_ in ids:
             database = f"{self.directory}/{id_}.sqlite"
-            settings = replace(self.app, instance_id=id_, database=database)
+            settings = replace(next(self.kinds), instance_id=id_, database=database)
             started[id_] = self.apps[id_] = Child("genkai.demo.app", settings.arguments())
         for id_, child in started.items():
             port = child.ready()["port"]
@@ -181,9 +184,22 @@ class DemoWorld:
     def _follow(self, ids: list[str]) -> None:
         for id_ in [id_ for id_ in self.apps if id_ not in ids]:
             self.control("DELETE", f"/instances?id={id_}")
-            self.apps.pop(id_).stop()
+            child = self.apps.pop(id_)
+            self._drain(child)
+            child.stop()
         self._add_instances([id_ for id_ in ids if id_ not in self.apps])
         self._await_healthy()
+
+    @staticmethod
+    def _drain(child: Child, timeout_s: float = 5.0) -> None:
+        """Let a deregistered instance finish what it works on."""
+        deadline = time.monotonic() + timeout_s
+        with contextlib.suppress(OSError):  # it may be dead already
+            while time.monotonic() < deadline:
+                stats = read_json(f"http://127.0.0.1:{child.facts['port']}/__stats")
+                if stats["busy"]["now"] + stats["queue"]["now"] == 0:
+                    return
+                time.sleep(0.02)
 
     def stop(self) -> None:
         """Stop every process by its pid, wait for its end, remove the databases."""
@@ -209,12 +225,15 @@ class WorldSettings(Settings):
     control_port: int = option(0, "the balancer's control port; 0: the system chooses")
     publish_period_s: int = option(10, "seconds between two publications of metrics")
     no_aws: bool = option(False, "without the local AWS")
+    lease: bool = option(False, "end when standard input closes")
 
 
 def main() -> None:
     """Run the demo until standard input closes or SIGTERM comes."""
     chosen = WorldSettings.parse(description=__doc__)
-    given = {name: getattr(chosen, name) for name in vars(chosen) if name != "no_aws"}
+    given = {name: getattr(chosen, name) for name in vars(chosen) if name not in ("no_aws", "lease")}
+    if chosen.lease:
+        hold_lease()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
