@@ -1,0 +1,161 @@
+"""Run the notebooks by papermill, strictly: unknown parameter, time-out, dead kernel, missing artifact are errors.
+
+Kernels are started ahead with the heavy imports done, while nothing is measured, so that the notebooks cost little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+NOTEBOOKS = Path("notebooks")
+KERNEL = "python3"
+START_TIMEOUT_S = 90
+WARM_IMPORTS = "import pandas, pyarrow.parquet, matplotlib.figure, scipy.optimize, genkai.study"
+
+# What each notebook must leave in the cycle's folder.
+ARTIFACTS: dict[str, tuple[str, ...]] = {
+    "10_plan": ("results/capacity.json",),
+    "20_launch": ("results/step-{step}.json",),
+    "30_monitor": ("results/monitor.json",),
+    "40_scale": ("results/scale.json",),
+    "50_diagnose": ("results/findings.json",),
+    "60_report": ("results/verdicts.json",),
+}
+
+
+class NotebookError(RuntimeError):
+    """A notebook that did not run to its end, or left something out; the message is one paragraph."""
+
+
+class WarmKernels:
+    """Kernels started ahead; `take` gives one away, `close` ends those that are left."""
+
+    def __init__(self, count: int = 0) -> None:
+        self._ready: list[Any] = []
+        self._sockets = tempfile.TemporaryDirectory(prefix="genkai-")
+        self._loop = asyncio.new_event_loop()
+        self.add(count)
+
+    def add(self, count: int) -> None:
+        """Start that many more kernels, all at once; returns when their imports are done, so that none disturbs a run."""
+        self._ready += self._loop.run_until_complete(self._start_all(count))
+
+    async def _start_all(self, count: int) -> list[Any]:
+        return await asyncio.gather(*(self._start() for _ in range(count)))
+
+    async def _start(self) -> Any:
+        from jupyter_client import AsyncKernelManager
+
+        # Sockets of their own in a private folder: TCP ports would be scarce on a load generator, and open to others.
+        place = Path(self._sockets.name) / uuid.uuid4().hex[:8]
+        kernel = AsyncKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
+        await kernel.start_kernel(extra_arguments=[f"--IPKernelApp.exec_lines={WARM_IMPORTS}"])
+        client = kernel.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=START_TIMEOUT_S)
+        client.stop_channels()
+        return kernel
+
+    @contextlib.contextmanager
+    def take(self) -> Iterator[Any]:
+        """One kernel, for one notebook; it is ended afterwards."""
+        if not self._ready:
+            self.add(1)
+        kernel = self._ready.pop(0)
+        try:
+            yield kernel
+        finally:
+            self._end(kernel)
+
+    def _end(self, kernel: Any) -> None:
+        self._loop.run_until_complete(kernel.shutdown_kernel(now=True))
+
+    def close(self) -> None:
+        """End every kernel that nobody took."""
+        while self._ready:
+            self._end(self._ready.pop())
+        self._loop.close()
+        self._sockets.cleanup()
+
+    def __enter__(self) -> WarmKernels:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
+    """Refuse parameters that the notebook does not declare. Raises NotebookError."""
+    import papermill
+
+    if not notebook.is_file():
+        raise NotebookError(f"{notebook}: expected a notebook, got no file")
+    known = papermill.inspect_notebook(str(notebook))
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        shown = ", ".join(f"{n} ({p['help']})" if p["help"] else n for n, p in known.items())
+        raise NotebookError(f"{notebook}: unknown parameter {', '.join(unknown)}; expected one of: {shown}")
+
+
+def run_notebook(
+    name: str,
+    output: Path,
+    parameters: Mapping[str, Any],
+    *,
+    kernels: WarmKernels,
+    timeout_s: float = 300,
+    stdout: IO[str] | None = None,
+    folder: Path = NOTEBOOKS,
+) -> Path:
+    """Execute notebooks/NAME.ipynb into output (kept even when a cell fails, so that it can be read).
+
+    timeout_s: the longest that one cell may take. stdout: where the notebook's printed lines go as they come.
+    Raises NotebookError.
+    """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    notebook = folder / f"{name}.ipynb"
+    check_parameters(notebook, parameters)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, kernels.take() as kernel:
+        draft = Path(scratch) / output.name
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(draft), dict(parameters), kernel_name=KERNEL, progress_bar=False, cwd=str(Path.cwd()),
+                execution_timeout=int(timeout_s), stdout_file=stdout, km=kernel,
+            )  # fmt: skip
+        except PapermillExecutionError as error:
+            raise NotebookError(f"{notebook}, cell {error.exec_count}: {_told(error)}") from error
+        except Exception as error:  # papermill saves a timed-out or dead cell as completed: trust the exception only
+            raise NotebookError(f"{notebook}: expected it to run to its end, got {_first_line(error)}") from error
+        finally:
+            if draft.is_file():
+                shutil.copy(draft, output)
+    return output
+
+
+def check_artifacts(name: str, cycle_path: Path, parameters: Mapping[str, Any]) -> None:
+    """Every artifact that the notebook promises is there. Raises NotebookError."""
+    promised = [a.format(**{"step": "", **parameters}) for a in ARTIFACTS.get(name, ())]
+    missing = [a for a in promised if not (cycle_path / a).is_file()]
+    if missing:
+        raise NotebookError(f"{name}: expected it to write {', '.join(missing)} in {cycle_path}, got no such file")
+
+
+def _told(error: Any) -> str:
+    """Errors of ours say all that is needed; others keep their class so that they can be reported."""
+    ours = {"PlanError", "LaunchError", "CollectError", "WorkspaceError", "TableError", "GateClosed", "TargetRefused",
+            "StudyError", "HostError"}  # fmt: skip
+    return str(error.evalue) if error.ename in ours else f"{error.ename}: {error.evalue}"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else '(no message)'}"
