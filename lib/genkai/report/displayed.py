@@ -15,10 +15,11 @@ REPORT_MIME = "application/vnd.genkai.report+json"
 
 STATUSES = ("pass", "fail", "warn", "cannot_tell", "not_run")
 # Dark enough for white text (contrast ≥ 4.5) on light and on dark themes; template.typ holds the same values.
-COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "warn": "#9a6700", "cannot_tell": "#57606a", "not_run": "#6e7781"}
+COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "warn": "#9a6700", "cannot_tell": "#57606a", "not_run": "#6e7781",
+           "strong": "#1f3a5f", "moderate": "#3f6593", "weak": "#6e7781"}  # fmt: skip
 _STATUS_OF = {"same": "cannot_tell", "better": "pass", "worse": "fail", "worked": "pass", "did_not_work": "fail",
-              "open": "not_run", "strong": "fail", "moderate": "warn", "weak": "cannot_tell",
-              "saturated": "fail", "busy": "warn", "idle": "pass", "fine": "pass", "not_measured": "not_run"}  # fmt: skip
+              "open": "not_run", "saturated": "fail", "busy": "warn", "idle": "pass", "fine": "pass",
+              "not_measured": "not_run"}  # fmt: skip
 
 
 class Displayed:
@@ -111,16 +112,19 @@ class Heading(Displayed):
 
 
 class Paragraph(Displayed):
-    """One paragraph; a plain `str` is literal, markup comes from `Text.parse` or `Messages.text`."""
+    """One paragraph; a plain `str` is literal, markup comes from `Text.parse` or `Messages.text`.
 
-    def __init__(self, text: str | Text, messages: Messages | None = None) -> None:
-        self.text, self.messages = as_text(text), messages or Messages()
+    A `lead` paragraph stays on the page of what follows it.
+    """
+
+    def __init__(self, text: str | Text, messages: Messages | None = None, *, lead: bool = False) -> None:
+        self.text, self.messages, self.lead = as_text(text), messages or Messages(), lead
 
     def to_html(self) -> str:
         return f'<p style="max-width:760px">{self.text.to_html()}</p>'
 
     def to_typst(self) -> str:
-        return "#" + call("par", self.text.to_typst())
+        return "#" + call("lead" if self.lead else "par", self.text.to_typst())
 
     def to_plain(self) -> str:
         return str(self.text)
@@ -177,8 +181,9 @@ class Verdict(Displayed):
 
     def to_html(self) -> str:
         colour = COLOURS[status_colour(self.badge.status)]
-        outer = f"border:1px solid {colour};border-left:8px solid {colour};border-radius:6px;padding:10px 14px;max-width:760px"
-        return f'<div style="{outer}">{self.badge.to_html()} &nbsp;<b>{self.sentence.to_html()}</b></div>'
+        border = f"border:1px solid {colour};border-left:8px solid {colour};border-radius:6px"
+        sentence = f"{self.badge.to_html()} &nbsp;<b>{self.sentence.to_html()}</b>"
+        return f'<div style="{border};padding:10px 14px;max-width:760px">{sentence}</div>'
 
     def to_typst(self) -> str:
         status = literal(status_colour(self.badge.status))

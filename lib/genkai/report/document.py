@@ -17,7 +17,8 @@ from genkai.report.typst_text import array, call, literal
 class Document(Displayed):
     """Title block on page 1 and running head of the rest; display it once, before everything else.
 
-    `window` is (start, end) of the tests, as ISO 8601 text, datetime or seconds since 1970, UTC; `verdict` one of STATUSES or "".
+    `window` is (start, end) of the tests, as ISO 8601 text, datetime or seconds since 1970, UTC; `verdict` is one of
+    STATUSES or "".
     """
 
     title: str
@@ -57,8 +58,9 @@ class Document(Displayed):
         return facts | {"window": list(self.window), "running_head": self.running_head()}
 
     def to_html(self) -> str:
+        box = "display:inline-block;padding-right:24px"
         rows = "".join(
-            f'<span style="display:inline-block;padding-right:24px">{html.escape(name)}: <b>{html.escape(value)}</b></span>'
+            f'<span style="{box}">{html.escape(name)}: <b>{html.escape(value)}</b></span>'
             for name, value in self.facts()
         )
         subtitle = f"<div>{html.escape(self.subtitle)}</div>" if self.subtitle else ""

@@ -1,4 +1,4 @@
-"""Figures: a matplotlib figure as SVG with live text for the PDF and as PNG for the notebook, with caption and alt text."""
+"""Figures: matplotlib figures as SVG with live text for the PDF and as PNG for the notebook, with caption and alt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genkai.report.errors import ReportError
 from genkai.report.inline import Text, as_text
 from genkai.report.messages import Messages, check_label
 from genkai.report.style import figure_style
-from genkai.report.table import _label_html
+from genkai.report.table import label_html
 from genkai.report.typst_text import call, literal
 
 RASTERISE_ABOVE = 10_000  # points of one artist; more make the SVG slow to open and large
@@ -64,7 +64,7 @@ class Figure(Displayed):
         alt = html.escape(self.alt, quote=True)
         return (
             f'<div id="{self.label}"><img src="{image}" alt="{alt}" style="width:100%;max-width:860px">'
-            f"<div>{_label_html(self.label)}{self.caption.to_html()}</div></div>"
+            f"<div>{label_html(self.label)}{self.caption.to_html()}</div></div>"
         )
 
     def to_typst(self) -> str:
@@ -86,7 +86,7 @@ def _rasterise_large(figure: Any) -> None:
 
 
 def _saved(figure: Any, kind: str, lang: str) -> bytes:
-    """Return the figure's bytes; without date and with a fixed hash salt, so that the same figure gives the same bytes."""
+    """Return the figure's bytes; no date and a fixed hash salt, so that the same figure gives the same bytes."""
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with figure_style(lang):

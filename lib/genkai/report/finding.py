@@ -72,7 +72,7 @@ class Finding(Displayed):
 
 
 class KeyFigures(Displayed):
-    """Three or four big numbers with units and intervals: `figures` is a list of (name, number record or text, note)."""
+    """Up to four big numbers with units and intervals: `figures` is a list of (name, number record or text, note)."""
 
     def __init__(self, figures: Sequence[tuple[str, Any, str]], messages: Messages | None = None) -> None:
         self.messages = m = messages or Messages()
@@ -87,8 +87,9 @@ class KeyFigures(Displayed):
     def to_html(self) -> str:
         box = "display:inline-block;vertical-align:top;padding:6px 22px 6px 0;min-width:150px"
         return "".join(
-            f'<div style="{box}"><div>{html.escape(name)}</div><div style="font-size:24px;font-weight:bold">{html.escape(shown)}'
-            f"</div><div>{html.escape(' · '.join(part for part in (spread, note) if part))}</div></div>"
+            f'<div style="{box}"><div>{html.escape(name)}</div>'
+            f'<div style="font-size:24px;font-weight:bold">{html.escape(shown)}</div>'
+            f"<div>{html.escape(' · '.join(part for part in (spread, note) if part))}</div></div>"
             for name, shown, spread, note in self.figures
         )
 

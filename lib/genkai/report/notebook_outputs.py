@@ -18,7 +18,7 @@ _LONGEST = 120  # lines of one printed block; a log of thousands of lines is no 
 
 @dataclass
 class Rendered:
-    """Typst markup of one output with the files and labels it brings, and facts about the document where it states them."""
+    """Typst markup of one output, the files and labels it brings, and the document's facts where it states them."""
 
     typst: str
     files: dict[str, bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: three significant digits, thousands separators, a unit always, intervals as ranges."""
+"""Numbers as a reader wants them: three significant digits, thousands separators, always a unit, intervals."""
 
 from __future__ import annotations
 
@@ -129,7 +129,10 @@ def duration(units: Mapping[str, str], seconds: float) -> str:
 
 
 def instant(value: Any, spec: str) -> str:
-    """Return a time as "2026-05-09 07:35:25 UTC" (`datetime`) or "2026-05-09" (`date`); seconds since 1970, ISO or datetime."""
+    """Return a time as "2026-05-09 07:35:25 UTC" (`datetime`) or "2026-05-09" (`date`).
+
+    `value` is a datetime, ISO 8601 text, or seconds since 1970.
+    """
     if isinstance(value, int | float):
         value = datetime.fromtimestamp(value, UTC)
     elif isinstance(value, str):

@@ -54,7 +54,7 @@ def style_parameters() -> dict[str, Any]:
     return {
         "font.family": FAMILY, "font.size": 8.5, "text.color": text,
         "figure.figsize": figure_size(), "figure.dpi": DPI, "savefig.dpi": DPI, "figure.facecolor": "white",
-        "figure.constrained_layout.use": True, "savefig.facecolor": "white",
+        "figure.constrained_layout.use": True, "figure.constrained_layout.wspace": 0.06, "savefig.facecolor": "white",
         "axes.facecolor": "white", "axes.edgecolor": "#9AA5B1", "axes.linewidth": 0.8, "axes.labelcolor": text,
         "axes.titlesize": 9, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.labelsize": 8.5,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,

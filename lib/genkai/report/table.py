@@ -21,7 +21,8 @@ class Table(Displayed):
     """A pandas DataFrame (or a list of dicts) as a numbered table.
 
     `columns` maps a column to its header, in order; `formats` a column to a format of genkai.report.quantities.SPECS;
-    `widths` a column to a Typst width ("1fr", "20mm", "auto"). Cells may be numbers, number records, text, Text or Badge.
+    `widths` a column to a Typst width ("1fr", "20mm", "auto"). Cells may be numbers, number records, text, Text or
+    Badge.
     """
 
     def __init__(
@@ -73,22 +74,13 @@ class Table(Displayed):
 
     def to_html(self) -> str:
         line = "border-bottom:1px solid #8c959f;padding:3px 10px"
-        sides = ["right" if numeric else "left" for numeric in self.numeric]
-        heads = "".join(
-            f'<th style="{line};text-align:{side}">{html.escape(head)}</th>'
-            for head, side in zip(self.columns.values(), sides, strict=True)
-        )
-        body = "".join(
-            "<tr>" + "".join(f'<td style="{line};text-align:{s}">{_html(c)}</td>' for c, s in zip(row, sides, strict=True))
-            + "</tr>"
-            for row in self.cells
-        )  # fmt: skip
-        caption = f"{_label_html(self.label)}{self.caption.to_html()}" if str(self.caption) else ""
+        styles = [f"{line};text-align:{'right' if numeric else 'left'}" for numeric in self.numeric]
+        heads = _html_row("th", [html.escape(head) for head in self.columns.values()], styles)
+        body = "".join(_html_row("td", [_html(cell) for cell in row], styles) for row in self.cells)
+        caption = f"{label_html(self.label)}{self.caption.to_html()}" if str(self.caption) else ""
         anchor = f' id="{self.label}"' if self.label else ""
-        return (
-            f'<div{anchor}><div style="margin:8px 0 4px 0">{caption}</div>'
-            f'<table style="border-collapse:collapse"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
-        )
+        table = f'<table style="border-collapse:collapse"><thead>{heads}</thead><tbody>{body}</tbody></table>'
+        return f'<div{anchor}><div style="margin:8px 0 4px 0">{caption}</div>{table}</div>'
 
     def to_typst(self) -> str:
         widths = array(self.widths.get(name, "auto") for name in self.columns)
@@ -120,5 +112,11 @@ def _typst(cell: Text | Badge) -> str:
     return cell.expression() if isinstance(cell, Badge) else cell.to_typst()
 
 
-def _label_html(label: str) -> str:
+def _html_row(tag: str, cells: Sequence[str], styles: Sequence[str]) -> str:
+    pairs = zip(cells, styles, strict=True)
+    return "<tr>" + "".join(f'<{tag} style="{style}">{cell}</{tag}>' for cell, style in pairs) + "</tr>"
+
+
+def label_html(label: str) -> str:
+    """Return the label in grey brackets; the notebook has no numbers, so a label is what a reference shows."""
     return f'<span style="color:#6e7781">[{html.escape(label)}]</span> ' if label else ""

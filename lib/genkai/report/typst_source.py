@@ -1,4 +1,4 @@
-"""An executed notebook as Typst source: Markdown by one pandoc call, outputs in their Typst form, references checked."""
+"""An executed notebook as Typst source: one pandoc call for Markdown, outputs in Typst form, references checked."""
 
 from __future__ import annotations
 

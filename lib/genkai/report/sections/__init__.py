@@ -1,6 +1,6 @@
 """The sections of the cycle report: plain result records and figures in, display objects out, texts from the catalogue.
 
-Every function takes `m` (Messages) first and the records of genkai.report.sections.records; figures are genkai.report Figures.
+Every function takes `m` (Messages) first, then its record, then its figures (genkai.report.display.Figure).
 """
 
 from genkai.report.sections.closing import actions, appendix, comparison, limits

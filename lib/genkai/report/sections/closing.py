@@ -25,7 +25,7 @@ def comparison(m: Messages, record: Record | None, figures: Sequence[Figure] = (
     if record.get("refused"):
         items.append(Paragraph(m.text("comparison.refused", reason=record["refused"]), m))
     elif record.get("rows"):
-        items.append(Paragraph(m.text("comparison.read", effect=record["minimum_effect"]), m))
+        items.append(Paragraph(m.text("comparison.read", effect=record["minimum_effect"]), m, lead=True))
         items += [_comparison_table(m, record), *figures]
     if record.get("changes"):
         items.append(_changes_table(m, record["changes"]))
@@ -66,7 +66,10 @@ def _changes_table(m: Messages, changes: Sequence[Record]) -> Table:
 
 
 def actions(m: Messages, rows: Sequence[Record]) -> Contents:
-    """Return "Actions": rows are {"action": text or {"key", "values"}, "owner", "due", "outcome", "evidence": label or None}."""
+    """Return "Actions".
+
+    Rows are {"action": text or {"key", "values"}, "owner", "due", "outcome", "evidence": label or None}.
+    """
     items: list[Displayed] = [Heading(m("section.actions"), 1, m)]
     if not rows:
         return Contents([*items, Paragraph(m.text("actions.none"), m)], m)
@@ -120,7 +123,7 @@ def _runs_table(m: Messages, runs: Sequence[Record]) -> Table:
     rows = [
         {
             "run": str(run["run_id"]),
-            "step": named(m, "step", run["step"]),
+            "step": named(m, "step_short", run["step"]),
             "start": run.get("start"),
             "end": run.get("end"),
             "stop_reason": str(run.get("stop_reason") or m("number.missing")),

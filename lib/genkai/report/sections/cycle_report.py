@@ -18,7 +18,7 @@ def cycle_report(
     """Return the cycle report: page 1 is the decision, then the sections in reading order.
 
     `records` = {"verdicts", "findings", "setup", "levels": {step: levels}, "scale", "monitoring", "comparison",
-    "actions", "limits", "appendix"}; a section whose record is absent is left out (comparison: says it is the first cycle).
+    "actions", "limits", "appendix"}; a section whose record is absent is left out (comparison: first cycle).
     `figures` maps "decision", "setup", a step, "scale", "monitoring", "diagnosis", "comparison" to its figures.
     """
     m, shown = Messages(document.language), figures or {}

@@ -14,7 +14,7 @@ from genkai.report.table import Table
 
 
 def decision(m: Messages, verdicts: Record, findings: Record | None = None, figure: Figure | None = None) -> Contents:
-    """Return the decision page: banner, limit / cause / next action, verdict per target and purpose, the figure of the limit."""
+    """Return the decision page: banner, limit / cause / next action, the figure of the limit, verdicts."""
     overall = require(verdicts, "overall", "verdicts")
     items: list[Displayed] = [Verdict(overall["status"], message(m, overall, "sentence_key"), m)]
     items.append(Terms(_answers(m, overall, findings or {}), m))
@@ -40,7 +40,7 @@ def _answers(m: Messages, overall: Record, findings: Record) -> list[tuple[str, 
 
 
 def cause_text(m: Messages, finding: Record, part: str) -> Text:
-    """Return the claim, remedy, verify or risk text of a finding: by its own `<part>_key`, else `cause.<cause>.<part>`."""
+    """Return the claim, remedy, verify or risk text of a finding: its `<part>_key`, else `cause.<cause>.<part>`."""
     key = finding.get(f"{part}_key") or f"cause.{require(finding, 'cause', 'finding')}.{part}"
     return m.text(key, **(finding.get("values") or {}))
 
@@ -52,15 +52,14 @@ def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
     formats = {"measured": "measured", "margin": "signed"}
     return Table(
         rows, caption=m("caption.targets"), label="tab-targets", columns=columns, formats=formats,
-        widths={"api": "1fr"}, messages=m,
+        widths={"subject": "1fr"}, messages=m,
     )  # fmt: skip
 
 
 def _target_row(m: Messages, target: Record) -> dict[str, Any]:
-    api = target.get("api")
+    subject = [named(m, "step_short", target["step"]), target.get("api") or ""]
     return {
-        "step": named(m, "step", target["step"]),
-        "api": api if api else m("word.all_apis"),
+        "subject": " · ".join(part for part in subject if part),
         "quantity": named(m, "quantity", target["what"]),
         "target": target_value(m, target["what"], require(target, "target", "target")),
         "measured": require(target, "measured", "target"),

@@ -26,7 +26,7 @@ def scale(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> Conten
     items: list[Displayed] = [Heading(m("section.scale"), 1, m)]
     model = record.get("model")
     if model:
-        items.append(Paragraph(m.text("scale.read", model=named(m, "model", model)), m))
+        items.append(Paragraph(m.text("scale.read", model=named(m, "model", model)), m, lead=True))
     else:
         reason = record.get("reason") or {"key": "verdict.why.not_decided"}
         items.append(Paragraph(m.text("scale.none", reason=reason), m))
@@ -56,7 +56,7 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
     """
     items: list[Displayed] = [Heading(m("section.monitoring"), 1, m)]
     if record.get("use"):
-        items.append(Paragraph(m.text("monitoring.intro"), m))
+        items.append(Paragraph(m.text("monitoring.intro"), m, lead=True))
         items.append(use_table(m, record["use"], m("caption.use"), "tab-use"))
     else:
         items.append(Paragraph(m.text("monitoring.none"), m))
@@ -68,7 +68,7 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
 
 
 def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> Contents:
-    """Return "Why it stopped there": the answer, each finding with its evidence, what was ruled out, what was not measured."""
+    """Return "Why it stopped there": the answer, each finding with its evidence, what was ruled out or not measured."""
     items: list[Displayed] = [Heading(m("section.diagnosis"), 1, m)]
     items.append(Paragraph(message(m, findings, "answer_key"), m))
     items += [_finding(m, finding) for finding in findings.get("findings") or []]

@@ -13,6 +13,7 @@ from genkai.report.messages import Messages
 from genkai.report.table import Table
 
 Record = Mapping[str, Any]
+_LEVEL_COLUMNS = ("level", "intended", "throughput", "concurrency", "p50", "p95", "p99", "error_ratio", "steady")
 AT_LEAST = frozenset({"throughput"})  # quantities that must reach their target; the others must not exceed it
 
 
@@ -47,16 +48,15 @@ def target_value(m: Messages, what: str, target: Any) -> str:
 
 
 def levels_table(m: Messages, levels: Any, caption: str | Text, label: str) -> Table:
-    """Return the table of levels (schema table `levels`) with the columns that readers need."""
+    """Return the table of levels (schema table `levels`), with the columns `step` and `api` where rows have them."""
     rows = levels.to_dict("records") if hasattr(levels, "to_dict") else list(levels)
-    return Table(
-        [_level_row(m, row) for row in rows], caption=caption, label=label, columns=_level_columns(m), messages=m
-    )
-
-
-def _level_columns(m: Messages) -> dict[str, str]:
-    names = ("level", "intended", "throughput", "concurrency", "p50", "p95", "p99", "error_ratio", "steady")
-    return {name: m(f"column.{name}") for name in names}
+    groups = [name for name in ("step", "api") if any(row.get(name) for row in rows)]
+    columns = {name: m(f"column.{name}") for name in (*groups, *_LEVEL_COLUMNS)}
+    cells = [
+        {name: named(m, "step_short", row.get(name) or "") for name in groups} | _level_row(m, row) for row in rows
+    ]
+    widths = {name: "1fr" for name in ("p50", "p95", "p99", "error_ratio")}
+    return Table(cells, caption=caption, label=label, columns=columns, widths=widths, messages=m)
 
 
 def _level_row(m: Messages, row: Record) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def step_results(
 ) -> Contents:
     """Return "Results by step": the table of verdicts, then for each step its reason, levels table and figures.
 
-    `levels` maps a step to its levels table (rows or DataFrame of schema table `levels`), `figures` a step to its figures.
+    `levels` maps a step to its levels table (rows or DataFrame of schema table `levels`), `figures` a step to its
+    figures.
     """
     steps: Sequence[Record] = verdicts.get("steps") or []
     items: list[Displayed] = [Heading(m("section.steps"), 1, m)]
@@ -82,7 +83,7 @@ def step_results(
         if not shown and (rows is None or not len(rows)):
             continue
         title = named(m, "step", name)
-        items += [Heading(title, 2, m), Paragraph(message(m, step, "why_key"), m), *in_order(shown)]
+        items += [Heading(title, 2, m), Paragraph(message(m, step, "why_key"), m, lead=True), *in_order(shown)]
         if rows is not None and len(rows):
             items.append(levels_table(m, rows, m("caption.step_levels", step=title), f"tab-levels-{name}"))
     return Contents(items, m)
