@@ -26,6 +26,7 @@ class Child:
             stdin=subprocess.PIPE,  # held open: its end is the child's signal to go
             stdout=subprocess.PIPE,
             stderr=self.errors,
+            process_group=0,  # an interrupt meant for this process (Ctrl-C, a notebook's stop button) must not reach it
             env={**os.environ, **(environment or {})},
         )
         self.facts: dict[str, Any] = {}

@@ -69,7 +69,6 @@ class DemoWorld:
 
     def start(self) -> Self:
         """Start everything and wait until the balancer has every instance in service."""
-        self.directory = tempfile.mkdtemp(prefix="genkai-demo-")
         try:
             self._start_processes()
             self._await_healthy()
@@ -110,6 +109,8 @@ class DemoWorld:
         return f"i-{int.from_bytes(os.urandom(8), 'big') | 1 << 63:016x}"
 
     def _add_instances(self, ids: list[str]) -> None:
+        if not self.directory:  # not earlier: once there are instances, they remove it if this process is killed
+            self.directory = tempfile.mkdtemp(prefix="genkai-demo-")
         started = {}
         for id_ in ids:
             database = f"{self.directory}/{id_}.sqlite"

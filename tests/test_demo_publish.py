@@ -1,0 +1,118 @@
+"""The publisher end to end: counters of real processes, put and read back with real boto3."""
+
+import http.client
+import time
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from botocore.config import Config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genkai.demo.counters import Durations
+from genkai.demo.local_aws import REGION
+from genkai.demo.publish import balancer_data, distribution, gauge
+from genkai.demo.settings import AppSettings
+from genkai.demo.world import DemoWorld
+
+REQUESTS = 120
+
+
+@given(st.lists(st.floats(1e-4, 60), max_size=400))
+def test_a_distribution_is_published_whole_within_the_limits_of_a_datum(durations):
+    before, after = Durations(), Durations()
+    for seconds in durations:
+        after.record(seconds)
+    data = list(distribution("Latency", before.snapshot(), after.snapshot()))
+    assert sum(sum(datum["Counts"]) for datum in data) == len(durations)
+    assert all(1 <= len(datum["Values"]) == len(datum["Counts"]) <= 150 for datum in data)
+
+
+def test_a_gauge_is_a_statistic_set():
+    datum = gauge("SurgeQueueLength", {"now": 1, "min": 0, "max": 9, "mean": 2.5}, period_s=10.02)
+    assert datum["StatisticValues"] == {"SampleCount": 10, "Sum": 25, "Minimum": 0, "Maximum": 9}
+
+
+def client_of(world):
+    config = Config(proxies={})
+    return boto3.client("cloudwatch", REGION, endpoint_url=world.aws_endpoints["cloudwatch"], config=config,
+                        aws_access_key_id="demo", aws_secret_access_key="demo")  # fmt: skip
+
+
+def value(client, namespace, dimensions, metric, stat):
+    """One statistic over the last and the next minutes, as one bucket; None when there is no point."""
+    pairs = [{"Name": name, "Value": content} for name, content in dimensions.items()]
+    name = {"Namespace": namespace, "MetricName": metric, "Dimensions": pairs}
+    answer = client.get_metric_data(
+        MetricDataQueries=[{"Id": "q", "MetricStat": {"Metric": name, "Period": 3600, "Stat": stat}}],
+        StartTime=datetime.now(UTC) - timedelta(minutes=10),
+        EndTime=datetime.now(UTC) + timedelta(minutes=5),
+    )
+    return (answer["MetricDataResults"][0]["Values"] or [None])[0]
+
+
+@pytest.fixture(scope="module")
+def published():
+    """A world after some requests, once all of them are published; (client, world)."""
+    app = AppSettings(io_ms=15.0, io_spread=0.0, cpu_ms=1.0)
+    with DemoWorld(app=app, publish_period_s=1, capacity_rps=0) as world:
+        connection = http.client.HTTPConnection(world.base_url.removeprefix("http://"), timeout=20)
+        for n in range(REQUESTS):
+            connection.request("GET", "/items/1" if n % 4 else "/nothing")
+            connection.getresponse().read()
+        connection.close()
+        client = client_of(world)
+        deadline = time.monotonic() + 20
+        while elb(client, world, "RequestCount", "Sum") != REQUESTS:
+            assert time.monotonic() < deadline, world.services["publisher"].error_text()
+            time.sleep(0.1)
+        yield client, world
+
+
+def elb(client, world, metric, stat):
+    return value(client, "AWS/ELB", {"LoadBalancerName": world.load_balancer_name}, metric, stat)
+
+
+def test_requests_and_classes_are_counted_exactly(published):
+    assert elb(*published, "HTTPCode_Backend_2XX", "Sum") == REQUESTS * 3 / 4
+    assert elb(*published, "HTTPCode_Backend_4XX", "Sum") == REQUESTS / 4
+    assert elb(*published, "EstimatedALBNewConnectionCount", "Sum") == 1
+    assert elb(*published, "HealthyHostCount", "Minimum") == 2
+
+
+def test_latency_has_percentiles_and_they_are_the_time_behind_the_balancer(published):
+    client, world = published
+    assert elb(client, world, "Latency", "SampleCount") == REQUESTS
+    assert elb(client, world, "Latency", "p90") >= 0.0147  # the wait of 15 ms, in a bucket of 2 %
+    assert elb(client, world, "Latency", "p10") < 0.0147  # those of /nothing do not wait
+    assert elb(client, world, "Latency", "Maximum") >= elb(client, world, "Latency", "p90")
+
+
+def test_what_did_not_happen_is_not_reported(published):
+    for metric in ("SpilloverCount", "HTTPCode_ELB_5XX", "HTTPCode_Backend_5XX", "BackendConnectionErrors"):
+        assert elb(*published, metric, "Sum") is None
+    assert elb(*published, "SurgeQueueLength", "Maximum") == 0
+
+
+def test_each_instance_reports_its_own_cpu_and_traffic(published):
+    client, world = published
+    for id_ in world.instance_ids:
+        own = {"InstanceId": id_}
+        assert 0 < value(client, "AWS/EC2", own, "CPUUtilization", "Maximum") <= 110
+        assert value(client, "AWS/EC2", own, "NetworkOut", "Sum") > REQUESTS / 2 * 100
+    names = {m["MetricName"] for m in client.list_metrics(Namespace="AWS/EC2")["Metrics"]}
+    assert names == {"CPUUtilization", "NetworkIn", "NetworkOut"}
+
+
+def test_spill_over_is_reported_when_it_happens(published):
+    _, world = published
+    before = world.stats()
+    after = before | {
+        "spilled": before["spilled"] + 3,
+        "own_errors": {"503": 3},
+        "monotonic_s": before["monotonic_s"] + 1,
+    }
+    data = {datum["MetricName"]: datum.get("Value") for datum in balancer_data(before, after)}
+    assert (data["SpilloverCount"], data["HTTPCode_ELB_5XX"]) == (3, 3)
+    assert "Latency" not in data
