@@ -184,7 +184,7 @@ class Connection(Waiting):
             response = self.exchange(request, head=head)
             response.sent = sent
             return response
-        if not isinstance(error, Exception):
+        if not isinstance(error, OSError | Failure):
             raise error
         failure = failure_from_error(error, connecting=count is None)
         failure.sent, failure.done = sent, perf_counter() + EPOCH_OFFSET
@@ -205,6 +205,13 @@ class Connection(Waiting):
         start = perf_counter() + EPOCH_OFFSET
         self.connect_s = start - sent
         return start
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        """Change the limits from the next exchange on."""
+        self.timeouts = timeouts
+        self._limit = min(timeouts.read, timeouts.total)
+        if self._deadlines is not None:
+            self.enter_hub()
 
     def close(self) -> None:
         """Close the socket, if open; the next exchange connects again."""

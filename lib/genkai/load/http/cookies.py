@@ -26,6 +26,11 @@ class Cookies:
         found = sorted(((path, row[0]) for (kept, path), row in self._kept.items() if kept == name), key=_length)
         return found[-1][1] if found else default
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._kept.clear()
+        self._plain = ""
+
     def set(self, name: str, value: str, path: str = "/", secure: bool = False, expires: float = float("inf")) -> None:
         """Keep a cookie; ``expires`` in epoch seconds, one in the past deletes it."""
         if expires <= now():

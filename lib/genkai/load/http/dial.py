@@ -32,7 +32,7 @@ def dial(waiting: Waiting, target: Target, guard: Guard | None, resolver: Resolv
         check_guard(guard, target.host, address[1][0])
         try:
             return _open(waiting, target, address, sent)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             failure = failure_from_error(error, connecting=True)
         except Failure as error:
             if error.kind.startswith("timeout"):

@@ -24,9 +24,12 @@ def protocol_failure(message: str, status: int | None = None) -> Failure:
 
 
 class Head:
-    """Status line and fields of one response, with the framing they give to the body (RFC 9112 §6.3)."""
+    """Status line and fields of one response, with the framing they give to the body (RFC 9112 §6.3).
 
-    __slots__ = ("_headers", "framing", "keep_alive", "length", "raw", "status")
+    ``coded``: it has a Content-Encoding; ``sets_cookie``: it has a Set-Cookie field.
+    """
+
+    __slots__ = ("_headers", "coded", "framing", "keep_alive", "length", "raw", "sets_cookie", "status")
 
     def __init__(self, raw: bytes, status: int, framing: int, length: int, keep_alive: bool) -> None:
         self.raw = raw
@@ -34,6 +37,9 @@ class Head:
         self.framing = framing
         self.length = length
         self.keep_alive = keep_alive
+        lower = raw.lower()
+        self.coded = b"\r\ncontent-encoding" in lower
+        self.sets_cookie = b"\r\nset-cookie" in lower
         self._headers: Headers | None = None
 
     @property

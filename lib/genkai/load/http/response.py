@@ -37,10 +37,9 @@ class Response:
     @property
     def content(self) -> bytes:
         """The body with gzip or deflate undone; raises Failure (protocol) when that fails."""
-        if b"\r\ncontent-encoding" not in self.head.raw.lower():  # spares parsing the fields of each new head
+        if not self.head.coded:
             return self.body
-        coding = self.head.headers.get("content-encoding")
-        return self.body if coding is None else decode_content(self.body, coding, self.status)
+        return decode_content(self.body, self.head.headers.get("content-encoding", ""), self.status)
 
     def __repr__(self) -> str:
         return f"Response(status={self.status}, bytes_received={self.bytes_received}, reused={self.reused})"
