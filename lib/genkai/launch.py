@@ -1,0 +1,328 @@
+"""Start, watch and stop a run: locust headless as a subprocess, its journals as they grow, its tables afterwards."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from genkai import journals
+from genkai.allow import TargetRefused, check_target
+from genkai.load.job import RUN_VARIABLE, Job, make_job
+from genkai.load.levels import TimedLevel, level_at, time_levels
+from genkai.load.process import GRACE_S, LoadProcess, kill_group, locust_command, start_process, start_time
+from genkai.plan import Level, Plan
+from genkai.workspace import Run, now_text, read_json
+
+STARTUP_S = 45.0
+PROBE_ATTEMPTS = 3
+SETTLE_S = 30.0  # between the last level's end and the processes': draining, joining, last writes
+OURS = ("journal", "requests.parquet", "failures.parquet", "generator.parquet", "marks.json", "run.json", "job.json",
+        "probe.json", "ceiling", "ceiling.json", "raw/locust.log")  # fmt: skip
+
+
+class LaunchError(RuntimeError):
+    """A run that could not be started; the message says where, expected, got, next step."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One second of a run as it goes; `intended` in users or requests/s, `failed` so far and dropped ones included."""
+
+    level: int
+    workload: str
+    intended: float
+    users: int | None
+    throughput_rps: float
+    p95_s: float | None
+    failed: int
+    generator_cpu_ratio: float | None
+    elapsed_s: float
+    total_s: float
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended: finished (by itself, all levels), stopped (before its time), failed (the load processes did)."""
+
+    state: str
+    exit_code: int
+    stop_reason: str | None
+    lost_processes: tuple[str, ...] = ()
+
+
+def run_load(
+    run: Run, plan: Plan, step: str, subject: str, on_second: Callable[[Progress], None] | None = None,
+    *, levels: list[Level] | None = None, **overrides: Any,
+) -> RunOutcome:  # fmt: skip
+    """Start a run and watch it to its end; its tables are written whatever happens.
+
+    Raises LaunchError before any load; KeyboardInterrupt, after the run has been ended and its data written.
+    """
+    return start_run(run, plan, step, subject, levels=levels, **overrides).wait(on_second)
+
+
+def start_run(
+    run: Run, plan: Plan, step: str, subject: str, *, levels: list[Level] | None = None, **overrides: Any
+) -> RunningLoad:
+    """Check the target, write job.json and start the load processes.
+
+    overrides: fields of `load.job.Job`, e.g. processes, arrivals, timeouts, drain_s. Raises LaunchError.
+    """
+    try:
+        job = make_job(run, plan, step, subject, levels)
+    except KeyError as error:
+        raise LaunchError(
+            f"plan {plan.name}: expected step {step} with subject {subject}, got {error} unknown"
+        ) from None
+    job = Job.model_validate({**job.model_dump(by_alias=True), **overrides})
+    return start_job(run, job, plan_digest=plan.digest(), git_commit=_git_commit(plan.base_dir))
+
+
+def start_job(run: Run, job: Job, **record: Any) -> RunningLoad:
+    """Start the run that a job describes; `record` goes into run.json. Raises LaunchError."""
+    if is_running(run):
+        raise LaunchError(
+            f"{run.path}: expected no run under way, got process {run.record()['pid']}; genkai stop ends it"
+        )
+    _check_allowed(job)
+    if (run.path / "journal").exists():
+        set_aside(run, OURS)
+    run.path.mkdir(parents=True, exist_ok=True)
+    job.write(run.path)
+    _check_answers(run, job)
+    command = locust_command(job, _free_port())
+    process = start_process(command, run.path, run.raw("locust.log"), _working_directory(job))
+    run.write_record(
+        state="running", step=job.step, subject=job.subject, command=command, pid=process.popen.pid,
+        pid_started=start_time(process.popen.pid), start=now_text(), versions=_versions(), processes=job.processes,
+        **record,
+    )  # fmt: skip
+    return RunningLoad(run, job, process)
+
+
+def set_aside(run: Run, names: tuple[str, ...] | None = None) -> Path | None:
+    """Move an earlier attempt's files to previous-N inside the run's folder, so that nothing mixes; where they went.
+
+    names: what to move; default everything. Call it before starting samplers that write into raw/.
+    """
+    if not run.path.exists():
+        return None
+    found = [p for p in run.path.iterdir() if not p.name.startswith("previous-")]
+    chosen = found if names is None else [run.path / n for n in names if (run.path / n).exists()]
+    if not chosen:
+        return None
+    number = 1 + sum(1 for _ in run.path.glob("previous-*"))
+    aside = run.path / f"previous-{number}"
+    for path in chosen:
+        goal = aside / path.relative_to(run.path)
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, goal)
+    return aside
+
+
+def is_running(run: Run) -> bool:
+    """Whether the process that run.json names is alive and the one that was started then."""
+    record = run.record()
+    return record.get("state") == "running" and start_time(record["pid"]) == record.get("pid_started") is not None
+
+
+def stop_run(run: Run, reason: str = "genkai stop") -> bool:
+    """End a run from anywhere; False when it was not running. Its data stays; who watches it writes the tables."""
+    if not is_running(run):
+        return False
+    record = run.write_record(stop_reason=reason)
+    pid = record["pid"]
+    _terminate(pid)
+    until = time.monotonic() + GRACE_S + read_json(run.path / "job.json")["drain_s"]
+    while start_time(pid) == record["pid_started"] and time.monotonic() < until:
+        time.sleep(0.1)
+    kill_group(pid)
+    return True
+
+
+def _terminate(pid: int) -> None:
+    import psutil
+
+    try:
+        psutil.Process(pid).terminate()
+    except psutil.NoSuchProcess:
+        return
+
+
+class RunningLoad:
+    """A run under way."""
+
+    def __init__(self, run: Run, job: Job, process: LoadProcess) -> None:
+        self.run, self.job = run, job
+        self._process = process
+        self._tail = journals.Tail(run)
+        self._timed: list[TimedLevel] = []
+        self._failed = 0
+        self._outcome: RunOutcome | None = None
+
+    @property
+    def pid(self) -> int:
+        """Id of the load's first process, the leader of its group."""
+        return self._process.popen.pid
+
+    def wait(self, on_second: Callable[[Progress], None] | None = None) -> RunOutcome:
+        """Watch to the end, telling the progress each second. Raises LaunchError when no level ever began."""
+        limit = time.monotonic() + STARTUP_S + self.job.duration_s + self.job.drain_s + SETTLE_S
+        reason = "interrupted"
+        try:
+            while self._process.popen.poll() is None:
+                if time.monotonic() > limit:
+                    reason = f"time limit: expected an end {SETTLE_S:g} s after the last level"
+                    break
+                self._pause(1.0)
+                progress = self.look()
+                if progress is not None and on_second is not None:
+                    on_second(progress)
+            else:
+                reason = None
+        finally:
+            outcome = self.stop(reason)
+        if outcome.state == "failed" and not journals.read_marks(self.run):
+            raise LaunchError(f"{self.run.raw('locust.log')}: expected a run, got exit code {outcome.exit_code}: "
+                              f"{self._last_words()}")  # fmt: skip
+        return outcome
+
+    def _pause(self, seconds: float) -> None:
+        try:
+            self._process.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+
+    def look(self) -> Progress | None:
+        """What the last second brought; None before the first level."""
+        news = self._tail.look()
+        if not self._timed:
+            first = journals.compile_marks(self.run)[:1]
+            if not first:
+                return None
+            self._timed = time_levels(self.job.levels, first[0]["start"])
+        self._failed += news.failed + news.dropped
+        moment = min(time.time(), self._timed[-1].end - 1e-6)
+        level = level_at(self._timed, moment) or self._timed[0]
+        return Progress(
+            level=level.level, workload=level.workload, intended=level.load_at(moment), users=news.users,
+            throughput_rps=float(news.completed), p95_s=news.p95_s, failed=self._failed,
+            generator_cpu_ratio=news.cpu_ratio, elapsed_s=moment - self._timed[0].start, total_s=self.job.duration_s,
+        )  # fmt: skip
+
+    def stop(self, reason: str | None = "stopped by the caller") -> RunOutcome:
+        """End the run if it still runs, write its tables and run.json; the same outcome when called again."""
+        if self._outcome is None:
+            code = self._process.end(GRACE_S + self.job.drain_s)
+            reason = (
+                reason or self.run.record().get("stop_reason") or (journals.read_stop(self.run) or {}).get("reason")
+            )
+            self._outcome = finish_run(self.run, self.job, code, reason)
+        return self._outcome
+
+    def _last_words(self) -> str:
+        log = self.run.raw("locust.log")
+        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        told = [line for line in lines if "ERROR" in line or "Error" in line]
+        return (told or lines or ["no output"])[-1].strip()
+
+
+def finish_run(run: Run, job: Job, exit_code: int, stop_reason: str | None) -> RunOutcome:
+    """Write the tables of a run whose processes have ended, and run.json."""
+    journals.write_tables(run)
+    marks = journals.read_marks(run)
+    complete = bool(marks) and marks[-1]["end"] - marks[0]["start"] >= job.duration_s - 0.5
+    state = "stopped" if stop_reason else "finished" if complete and exit_code == 0 else "failed"
+    lost = tuple(journals.lost_processes(run))
+    run.write_record(
+        state=state, end=now_text(), exit_code=exit_code, stop_reason=stop_reason, lost_processes=list(lost)
+    )
+    return RunOutcome(state, exit_code, stop_reason, lost)
+
+
+def _check_allowed(job: Job) -> None:
+    parts = urlsplit(job.base_url)
+    try:
+        check_target(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), job.allow)
+    except TargetRefused as error:
+        raise LaunchError(str(error)) from error
+    if job.locustfile is not None and job.workload == "open":
+        raise LaunchError(f"{job.locustfile}: expected levels in users for an own locustfile, got arrival rates")
+    if job.locustfile is not None and not job.locustfile.is_file():
+        raise LaunchError(f"{job.locustfile}: expected a locustfile, got none")
+
+
+def _check_answers(run: Run, job: Job) -> None:
+    """One request of the plan's own before any load; a few attempts, since a first one may find a cold target."""
+    parts = urlsplit(job.base_url)
+    if not job.calls:
+        try:
+            socket.create_connection(
+                (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5
+            ).close()
+        except OSError as error:
+            raise LaunchError(
+                f"{job.base_url}: expected a target that answers, got: {error}; start it or mend base_url"
+            ) from error  # noqa: E501
+        return
+    for attempt in range(PROBE_ATTEMPTS):
+        time.sleep(attempt)
+        found = _probe(run, job)
+        if found["ok"] or found["kind"] == "plan":
+            break
+    if not found["ok"]:
+        api = job.calls[0].api
+        where = "" if found["kind"] == "plan" else f"{job.base_url}, {api.method} {api.path}: "
+        expected = "" if found["kind"] == "plan" else f"expected an answer that passes the check of {api.name}, got: "
+        raise LaunchError(f"{where}{expected}{found['message']}; no load was started")
+
+
+def _probe(run: Run, job: Job) -> dict[str, Any]:
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-m", "genkai.load.probe"], env={**os.environ, RUN_VARIABLE: str(run.path)},
+        cwd=_working_directory(job), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise LaunchError(f"{run.path}/job.json: expected one request before the load, got: {last}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _working_directory(job: Job) -> Path:
+    return job.locustfile.parent if job.locustfile else job.base_dir
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: importlib.metadata.version(name) for name in ("locust", "gevent")}
+    try:
+        own = importlib.metadata.version("genkai")
+    except importlib.metadata.PackageNotFoundError:
+        own = "source"
+    return {"python": platform.python_version(), **packages, "genkai": own}
+
+
+def _git_commit(folder: Path) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)  # fmt: skip  # noqa: E501
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,120 @@
+"""One load process: what it sends, records and watches, hooked into locust's events."""
+
+from __future__ import annotations
+
+import math
+from itertools import count
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+from locust.env import Environment
+from locust.runners import MasterRunner, Runner, WorkerRunner
+
+from genkai.load.calls import compile_calls, cumulative_weights
+from genkai.load.conductor import Conductor
+from genkai.load.guard import Guard
+from genkai.load.health import Health
+from genkai.load.http.clock import now
+from genkai.load.http.connection import Connection
+from genkai.load.http.sources import CallState
+from genkai.load.http.target import Target, Timeouts
+from genkai.load.job import Job
+from genkai.load.levels import TimedLevel, time_levels
+from genkai.load.lifeline import die_with_parent, watch_lease
+from genkai.load.recorder import Recorder
+from genkai.workspace import Journal, Run
+
+START_MESSAGE = "genkai_start"
+SPAWN_S = 0.5  # open workload: time for the processes to be ready before the first arrival
+
+
+class Engine:
+    """The run in this process; `timed` (the levels on the clock) is set when the master begins them."""
+
+    def __init__(self, run: Run, job: Job) -> None:
+        self.run, self.job = run, job
+        self.guard = Guard(job.allow)
+        self.calls = compile_calls(job)
+        self.weights = cumulative_weights(self.calls)
+        self.timed: list[TimedLevel] | None = None
+        self.start: AsyncResult = AsyncResult()
+        self.recorder: Recorder
+        self.health: Health
+        self.share = 0
+        self._recording = False
+        self._conductor: Conductor | None = None
+        self._users = count()
+        limits = job.timeouts
+        self._timeouts = Timeouts(limits.connect_s, limits.read_s, limits.total_s)
+        self._target = Target.from_url(job.base_url)
+        self._keep_body = any(c.api.check.contains or c.api.check.json_equals for c in job.calls)
+
+    def attach(self, environment: Environment, runner: Runner, **_ignored: Any) -> None:
+        """Hook into this process's events (locust's `init`)."""
+        environment.stop_timeout = self.job.drain_s
+        events = environment.events
+        if isinstance(runner, WorkerRunner):
+            die_with_parent()
+            runner.register_message(START_MESSAGE, self._on_start)
+        else:
+            self._conductor = Conductor(self.run, self.job, runner)
+            watch_lease()
+            events.test_stopping.add_listener(lambda **_: self._conductor.finish())
+        if not isinstance(runner, MasterRunner):
+            events.test_start.add_listener(lambda **_: self._record(runner))
+            events.test_stop.add_listener(lambda **_: self.close())
+            events.quitting.add_listener(lambda **_: self.close())
+
+    def begin(self, runner: Runner) -> None:
+        """Master: choose the second in which the levels begin, and tell all processes."""
+        start = math.ceil(now() + (SPAWN_S if self.job.workload == "open" else 0.1))
+        self._set_start(start)
+        if isinstance(runner, MasterRunner):
+            runner.send_message(START_MESSAGE, {"start": start})
+        self._conductor.begin(self.timed)
+
+    def _on_start(self, msg: Any, **_ignored: Any) -> None:
+        self._set_start(msg.data["start"])
+
+    def _set_start(self, start: float) -> None:
+        self.timed = time_levels(self.job.levels, start)
+        self.start.set(start)
+
+    def _record(self, runner: Runner) -> None:
+        if self._recording:
+            return
+        self._recording = True
+        self.share = max(0, getattr(runner, "worker_index", 0))
+        process = f"worker-{self.share}" if isinstance(runner, WorkerRunner) else "local"
+        self.recorder = Recorder(self.run, process, now)
+        self.health = Health(now)
+        self._health_journal = Journal(self.run.journal("generator", process))
+        self._flusher = gevent.spawn(self._flush_each_second, runner)
+
+    def _flush_each_second(self, runner: Runner) -> None:
+        while True:
+            second = int(now())
+            gevent.sleep(second + 1.0 - now())
+            self.recorder.flush(pause=lambda: gevent.sleep(0))
+            users = runner.user_count if self.job.workload == "closed" else None
+            self._health_journal.write(self.health.read(second, self.recorder.in_flight, users))
+
+    def close(self) -> None:
+        """Write what is left; safe to call twice."""
+        if self._recording:
+            self._recording = False
+            self._flusher.kill()
+            self.health.close()
+            self.recorder.close()
+            self._health_journal.close()
+
+    def new_connection(self) -> Connection:
+        """A connection to the target, guarded, not yet open."""
+        return Connection(self._target, self._timeouts, self.guard.refuse, keep_body=self._keep_body)
+
+    def new_states(self) -> dict[str, CallState]:
+        """{API: the values of the next user}; users are numbered over all processes."""
+        users = self.job.processes * max(1, math.ceil(max(level.intended for level in self.job.levels)))
+        user = self.share + self.job.processes * next(self._users)
+        return {call.name: call.new_state(user, users, self.job.seed) for call in self.calls}

@@ -1,0 +1,149 @@
+"""What the load processes are told: job.json, written by the launcher and read once by each process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from genkai import capacity
+from genkai.allow import AllowEntry
+from genkai.plan import Api, Level, Model, Plan, StopRule
+from genkai.workspace import Run, read_json, write_json
+
+RUN_VARIABLE, LEASE_VARIABLE, PARENT_VARIABLE = "GENKAI_RUN", "GENKAI_LEASE_FD", "GENKAI_PARENT"
+
+
+class JobLevel(Model):
+    """One level with its load in numbers: users (closed) or requests per second (open)."""
+
+    workload: Literal["closed", "open"]
+    intended: float
+    ramp_s: float
+    hold_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the start of the ramp to the end of the hold."""
+        return self.ramp_s + self.hold_s
+
+
+class JobCall(Model):
+    """One API call, how often it is chosen, and how long a closed user thinks after it."""
+
+    api: Api
+    weight: float = 1.0
+    think_time_s: float = 0.0
+
+
+class JobTimeouts(Model):
+    """Time limits of one request, seconds."""
+
+    connect_s: float = 10.0
+    read_s: float = 60.0
+    total_s: float = 60.0
+
+
+class Job(Model):
+    """One run, self-contained; `arrivals` is the law of the open workload, `seed` makes its choices repeatable."""
+
+    run: str
+    step: str
+    subject: str
+    base_url: str
+    base_dir: Path
+    levels: list[JobLevel]
+    calls: list[JobCall] = []
+    locustfile: Path | None = None
+    processes: int = 1
+    arrivals: Literal["constant", "poisson"] = "constant"
+    seed: int = 1
+    max_in_flight: int = 2000
+    timeouts: JobTimeouts = JobTimeouts()
+    drain_s: float = 5.0
+    stop: StopRule = StopRule()
+    allow: list[AllowEntry] = []
+
+    @property
+    def workload(self) -> str:
+        """closed or open; all levels of a run are of one kind."""
+        return self.levels[0].workload
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of load."""
+        return sum(level.duration_s for level in self.levels)
+
+    def write(self, folder: Path) -> None:
+        """Write job.json into a run's folder."""
+        write_json(folder / "job.json", self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def read(cls, folder: Path) -> Job:
+        """The job of a run's folder. Raises WorkspaceError."""
+        return cls.model_validate(read_json(folder / "job.json"))
+
+    @classmethod
+    def of_environment(cls) -> tuple[Run, Job]:
+        """The run that this process was started for. Raises KeyError outside a run."""
+        folder = Path(os.environ[RUN_VARIABLE])
+        return Run(folder), cls.read(folder)
+
+
+def count_processes(plan: Plan) -> int:
+    """How many load processes the plan asks for on this machine; auto is one for each core we may use."""
+    asked = plan.generator.processes
+    return len(os.sched_getaffinity(0)) if asked == "auto" else int(asked)
+
+
+def target_of(plan: Plan, step: str, subject: str) -> float:
+    """The throughput that a step aims at, requests/s: an API's share in step api, else the whole target."""
+    whole = capacity.target_rps(plan)
+    return capacity.target_split(plan).get(subject) or whole if step == "api" else whole
+
+
+def resolve_levels(plan: Plan, step: str, subject: str, levels: list[Level]) -> list[JobLevel]:
+    """The levels in users or requests/s; a target_ratio becomes a rate."""
+    return [
+        JobLevel(
+            workload=level.workload,
+            intended=level.users or level.arrival_rate_rps or level.target_ratio * target_of(plan, step, subject),
+            ramp_s=level.ramp_s,
+            hold_s=level.hold_s,
+        )
+        for level in levels
+    ]
+
+
+def make_job(run: Run, plan: Plan, step: str, subject: str, levels: list[Level] | None = None) -> Job:
+    """The job of one run of the plan. Raises KeyError for a subject that the plan does not have."""
+    part = plan.step_named(step)
+    if part is None:
+        raise KeyError(step)
+    calls, locustfile = _calls(plan, step, subject)
+    return Job(
+        run=run.name,
+        step=step,
+        subject=subject,
+        base_url=plan.base_url,
+        base_dir=plan.base_dir.resolve(),
+        levels=resolve_levels(plan, step, subject, levels or part.levels),
+        calls=calls,
+        locustfile=locustfile,
+        processes=count_processes(plan),
+        max_in_flight=part.max_in_flight,
+        stop=plan.stop,
+        allow=plan.allow,
+    )
+
+
+def _calls(plan: Plan, step: str, subject: str) -> tuple[list[JobCall], Path | None]:
+    if step in ("verify", "api"):
+        part = plan.step_named(step)
+        return [JobCall(api=plan.api_named(subject), think_time_s=part.think_time_s)], None
+    scenario = plan.scenario_named(subject)
+    if scenario.locustfile is not None:
+        return [], (plan.base_dir / scenario.locustfile).resolve()
+    return [
+        JobCall(api=plan.api_named(c.api), weight=c.weight, think_time_s=c.think_time_s) for c in scenario.calls
+    ], None

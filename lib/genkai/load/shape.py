@@ -1,0 +1,48 @@
+"""Levels through locust's own shapes: ramp linearly, hold, next."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import gevent
+from locust import LoadTestShape
+
+from genkai.load.engine import Engine
+from genkai.load.http.clock import now
+from genkai.load.levels import level_at
+
+PATIENCE_S = 1.0  # locust asks once a second; a boundary closer than that is waited for
+
+
+class LevelShape(LoadTestShape):
+    """Users of the level of the moment; of an open workload one user a process, which keeps the schedule."""
+
+    abstract = True
+    engine: ClassVar[Engine]
+
+    def tick(self) -> tuple[int, float] | None:
+        """(users, users per second to get there), or None at the end."""
+        engine = self.engine
+        if engine.timed is None:
+            engine.begin(self.runner)
+        if engine.job.workload == "closed":
+            self._wait_for_boundary()
+        moment = now()
+        if moment >= engine.timed[-1].end:
+            return None
+        if engine.job.workload == "open":
+            self._wait_for_end()
+            return engine.job.processes, float(engine.job.processes)
+        level = level_at(engine.timed, moment) or engine.timed[0]
+        return int(level.intended), max(level.change_per_s, 1e-3)
+
+    def _wait_for_boundary(self) -> None:
+        moments = [t.start for t in self.engine.timed] + [self.engine.timed[-1].end]
+        left = next((m - now() for m in moments if m > now()), 0.0)
+        if left < PATIENCE_S:
+            gevent.sleep(left)
+
+    def _wait_for_end(self) -> None:
+        left = self.engine.timed[-1].end - now()
+        if left < PATIENCE_S:
+            gevent.sleep(max(left, 0.0))
