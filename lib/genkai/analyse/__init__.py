@@ -1,0 +1,1 @@
+"""Pure functions: tables in, tables and JSON records out; no files, no figures."""

@@ -1,0 +1,101 @@
+"""From a levels table to its fit: which levels count, which are left out and why, and the cross-checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from genkai.analyse.crosscheck import cross_checks
+from genkai.analyse.records import Record, finite
+from genkai.analyse.resample import interval_key
+from genkai.analyse.scalability import LEAST, RESAMPLES, fit_scalability
+from genkai.analyse.texts import FIT, phrase
+
+LIMITS = ("knee_load", "peak_load", "peak_throughput_rps", "ceiling_rps")
+
+
+def fit_levels(
+    levels: pd.DataFrame,
+    subject: str,
+    *,
+    think_time_s: float | None = None,
+    intervals: Mapping[str, Mapping[str, Record]] | None = None,
+    model: str = "auto",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The fit record of one subject (a row's api) of a levels table; never raises for too few levels, but says so.
+
+    think_time_s: mean think time of the closed users, for N = X·(R + Z). intervals: as level_intervals gives them.
+    """
+    own = levels[levels["api"] == subject]
+    if own.empty:
+        raise ValueError(f"levels: expected rows of {subject!r}, got only {sorted(levels['api'].unique())}")
+    points, left_out = [], []
+    for row in own.sort_values(["intended", "level"]).to_dict("records"):
+        reason = _reason(row)
+        (left_out if reason else points).append(
+            _point(row, reason, (intervals or {}).get(interval_key(row["level"], subject)))
+        )
+    load_unit = "users" if (own["workload"] == "closed").all() else "rps"
+    checks = cross_checks(own, think_time_s)
+    if len({p["load"] for p in points}) < LEAST or not any(p["throughput_rps"] for p in points):
+        return _refused(points, left_out, load_unit, checks)
+    fit = fit_scalability([p["load"] for p in points], [p["throughput_rps"] for p in points], model=model,
+                          load_unit=load_unit, resamples=resamples, seed=seed)  # fmt: skip
+    restless = [p["level"] for p in points if p["steady"] is False]
+    warnings = list(fit["warnings"])
+    if restless:
+        warnings.append(phrase(FIT, "fit.warning.not_steady", levels=", ".join(map(str, restless))))
+    return {**fit, "points": points, "left_out": left_out, "warnings": warnings, "checks": checks}
+
+
+def _reason(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    if finite(row["throughput_rps"]) is None:
+        return phrase(FIT, "fit.left_out.unmeasured")
+    if not pd.isna(row["generator_limited"]) and row["generator_limited"]:
+        return phrase(FIT, "fit.left_out.generator", rule=str(row["generator_note"]))
+    return None
+
+
+def _point(row: Mapping[str, Any], reason: dict | None, interval: Mapping[str, Record] | None) -> dict[str, Any]:
+    known = (interval or {}).get("throughput_rps") or {}
+    point = {
+        "level": int(row["level"]), "load": float(row["intended"]), "throughput_rps": finite(row["throughput_rps"]),
+        "low": known.get("low"), "high": known.get("high"), "mean_s": finite(row["mean_s"]),
+        "p95_s": finite(row["p95_s"]),
+        "error_ratio": finite(row["error_ratio"]), "concurrency": finite(row["concurrency"]),
+        "steady": None if pd.isna(row["steady"]) else bool(row["steady"]),
+    }  # fmt: skip
+    return point | ({"reason": reason} if reason else {})
+
+
+def _refused(points: list, left_out: list, load_unit: str, checks: list) -> dict[str, Any]:
+    distinct = len({p["load"] for p in points})
+    return {
+        "status": "cannot_tell", "model": None, "load_unit": load_unit, "bend": None,
+        "highest_load": max((p["load"] for p in points), default=None),
+        "parameters": {"contention": None, "coherency": None, "unit_throughput_rps": None},
+        **dict.fromkeys(LIMITS), "runner_up": None, "candidates": [], "costs": None, "points": points,
+        "left_out": left_out, "warnings": [phrase(FIT, "fit.refused.few_levels", levels=distinct, least=LEAST)],
+        "checks": checks, "draws": [],
+    }  # fmt: skip
+
+
+def as_cli_record(fit: Mapping[str, Any]) -> dict[str, Any]:
+    """The fit under the names of `genkai fit --json`; warnings and cross-check alarms as English sentences."""
+    return {
+        "model": fit["model"],
+        "parameters": fit["parameters"],
+        "knee_concurrency": fit["knee_load"],
+        "peak_concurrency": fit["peak_load"],
+        "peak_throughput_rps": fit["peak_throughput_rps"],
+        "ceiling_rps": fit["ceiling_rps"],
+        "runner_up": fit["runner_up"],
+        "candidates": fit["candidates"],
+        "bend": fit["bend"],
+        "left_out": fit["left_out"],
+        "warnings": [w["text"] for w in fit["warnings"]] + [c["text"] for c in fit.get("checks", []) if c.get("alarm")],
+    }
