@@ -13,9 +13,9 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from sshd import Sshd, needs_sshd, process_lines, wait_until
 
 from genkai import hosts
+from sshd import Sshd, needs_sshd, process_lines, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_run_names_host_code_and_last_error_line():
 
 def test_run_ends_a_command_that_takes_too_long(tmp_path):
     mark = str(tmp_path / "mark")
-    with pytest.raises(hosts.HostError, match="within 0.3 s"):
+    with pytest.raises(hosts.HostError, match=r"within 0\.3 s"):
         hosts.run(None, f"sleep 77; : {mark}", timeout_s=0.3)
     assert wait_until(lambda: not process_lines(mark))
 
