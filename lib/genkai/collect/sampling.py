@@ -1,0 +1,206 @@
+"""Samplers on every watched host while a run lasts, and their raw logs as the metrics table afterwards."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genkai import hosts, schema
+from genkai.collect.errors import CollectError
+from genkai.collect.proc import parse_proc, proc_metrics
+from genkai.collect.proc_sampler import proc_command
+from genkai.collect.vmstat import parse_vmstat, vmstat_command, vmstat_metrics
+from genkai.plan import Host
+from genkai.workspace import Journal, Run, now_text, read_journal, read_json, write_json
+
+MARGIN_S = 60  # how much longer than asked a sampler may live, should nobody stop it
+_RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    """One command on one host, whose output is one raw log."""
+
+    host: Host
+    kind: str
+    output: Path
+    command: Callable[[int], str]
+
+
+class Sampling:
+    """The samplers that run; `stop` ends them. One that drops is started again, and the journal marks the gap."""
+
+    def __init__(self, samplers: Sequence[_Sampler], journal: Path, seconds: float, ssh_options: Sequence[str]) -> None:
+        self._until = time.monotonic() + seconds + MARGIN_S
+        self._ssh_options = tuple(ssh_options)
+        self._stopping = threading.Event()
+        self._journal = Journal(journal)
+        self._writing = threading.Lock()
+        self._threads = [threading.Thread(target=self._keep, args=(s,), daemon=True) for s in samplers]
+        for thread in self._threads:
+            thread.start()
+
+    def _note(self, sampler: _Sampler, event: str, **fields: Any) -> None:
+        with self._writing:
+            self._journal.write(
+                {"time": time.time(), "host": sampler.host.name, "sampler": sampler.kind, "event": event, **fields}
+            )
+
+    def _keep(self, sampler: _Sampler) -> None:
+        failures = 0
+        while not self._stopping.is_set() and (left := self._until - time.monotonic()) > 1:
+            began = time.monotonic()
+            try:
+                process = hosts.start_gently(
+                    sampler.host.ssh, sampler.command(math.ceil(left)), sampler.output, left, self._ssh_options
+                )
+            except hosts.HostError as error:
+                self._note(sampler, "failed", message=str(error))
+                return
+            self._note(sampler, "started", pid=process.pid)
+            while process.poll() is None and not self._stopping.wait(0.1):
+                pass
+            if self._stopping.is_set():
+                process.close()
+                self._note(sampler, "stopped")
+                return
+            if self._until - time.monotonic() > 1:
+                self._note(sampler, "ended", code=process.poll(), message=process.error_text()[-300:])
+            process.close()
+            failures = 0 if time.monotonic() - began > 30 else failures + 1
+            self._stopping.wait(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+
+    def stop(self, timeout_s: float = 15.0) -> None:
+        """End all samplers, here and there; returns when they have ended. May be called twice."""
+        self._stopping.set()
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            self._journal.close()
+
+    def __enter__(self) -> Sampling:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start_sampling(watched: list[Host], run: Run, seconds: float, ssh_options: Sequence[str] = ()) -> Sampling:
+    """Start vmstat and the /proc sampler on each host, once a second, for at most seconds (+ 60 s).
+
+    Raw logs: raw/HOST.vmstat.log and raw/HOST.proc.log, appended as they come; what happened: raw/sampling.jsonl.
+    Returns at once; a host that cannot be reached is noted there, and `collect_hosts` says so.
+    """
+    samplers = []
+    for host in watched:
+        samplers.append(_Sampler(host, "vmstat", run.raw(f"{host.name}.vmstat.log"), vmstat_command))
+        samplers.append(_Sampler(host, "proc", run.raw(f"{host.name}.proc.log"), _proc_command(host)))
+    return Sampling(samplers, run.raw("sampling.jsonl"), seconds, ssh_options)
+
+
+def _proc_command(host: Host) -> Callable[[int], str]:
+    return lambda samples: proc_command(samples, host.processes)
+
+
+def clock_offsets(watched: list[Host], ssh_options: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """{host: record of hosts.ClockOffset, or {"error": …}} of all hosts, at most 8 at once; for run.json."""
+
+    def ask(host: Host) -> dict[str, Any]:
+        try:
+            return {**hosts.clock_offset(host.ssh, ssh_options=ssh_options).record(), "measured": now_text()}
+        except hosts.HostError as error:
+            return {"error": str(error), "measured": now_text()}
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip((h.name for h in watched), pool.map(ask, watched), strict=True))
+
+
+def collect_hosts(run: Run, watched: list[Host]) -> pd.DataFrame:
+    """Parse the raw logs of a run, write metrics.hosts.parquet and return it; works after a kill at any moment.
+
+    What is missing or odd is written to raw/hosts.json as {host: [warning, …]} and never stops the rest. Clock offsets
+    are taken from run.json (clock_offsets: {host: record}, or {"start": …, "end": …}).
+    Raises CollectError when no host told anything.
+    """
+    frames, notes = [], {}
+    record = run.record().get("clock_offsets") or {}
+    for host in watched:
+        offset = _offset(record, host.name)
+        found, said = _collect_host(run, host, offset)
+        frames += found
+        if said := [*said, *_gaps(run, host.name)]:
+            notes[host.name] = said
+    write_json(run.raw("hosts.json"), notes)
+    if not frames:
+        told = " ".join(text for said in notes.values() for text in said) or "no host is watched"
+        raise CollectError(f"{run.path}: expected samples of at least one host, got none: {told}")
+    frame = pd.concat(frames, ignore_index=True).sort_values(["resource", "source", "metric", "time"], kind="stable")
+    frame = schema.check_table(frame.reset_index(drop=True), "metrics")
+    schema.write_table(frame, "metrics", run.table("metrics", "hosts"))
+    return frame
+
+
+def _collect_host(run: Run, host: Host, offset: float) -> tuple[list[pd.DataFrame], list[str]]:
+    frames, notes = [], []
+    for kind in ("vmstat", "proc"):
+        path = run.raw(f"{host.name}.{kind}.log")
+        try:
+            if not path.exists():
+                raise CollectError(f"{path}: expected the {kind} log of {host.name}, got no file; was it ever started?")
+            data = path.read_bytes()
+            if not data.strip():
+                raise CollectError(
+                    f"{path}: expected rows of {kind} on {host.name}, got an empty file; {_why_empty(run, host, kind)}"
+                )
+            if kind == "vmstat":
+                log = parse_vmstat(data, where=str(path))
+                frames.append(vmstat_metrics(log, host.name, offset))
+            else:
+                log = parse_proc(data.decode("utf-8", "replace"), str(path))
+                frames.append(proc_metrics(log, host.name, offset))
+            notes += [f"{host.name}, {kind}: {text}" for text in log.warnings]
+        except CollectError as error:
+            notes.append(str(error))
+    return [f for f in frames if len(f)], notes
+
+
+def _why_empty(run: Run, host: Host, kind: str) -> str:
+    said = [
+        e for e in read_journal(run.raw("sampling.jsonl")) if e.get("host") == host.name and e.get("sampler") == kind
+    ]
+    messages = [e["message"] for e in said if e.get("message")]
+    if messages:
+        return f"it said: {messages[-1].splitlines()[-1]}"
+    where = f"ssh {host.ssh} " if host.ssh else ""
+    return f"try by hand: {where}{vmstat_command(3) if kind == 'vmstat' else 'awk 1 /proc/stat'}"
+
+
+def _gaps(run: Run, name: str) -> list[str]:
+    ended = [e for e in read_journal(run.raw("sampling.jsonl")) if e.get("host") == name and e.get("event") == "ended"]
+    if not ended:
+        return []
+    last = (ended[-1].get("message") or f"exit code {ended[-1].get('code')}").splitlines()[-1]
+    return [f"{name}: a sampler dropped {len(ended)} time(s) and was started again: gaps in its series (last: {last})"]
+
+
+def _offset(record: dict[str, Any], name: str) -> float:
+    """Seconds that the host's clock was ahead: of run.json's flat record, or the mean of start and end."""
+    found = [r.get(name, {}) for r in (record, record.get("start") or {}, record.get("end") or {})]
+    known = [float(r["offset_s"]) for r in found if isinstance(r, dict) and r.get("offset_s") is not None]
+    return sum(known) / len(known) if known else 0.0
+
+
+def host_warnings(run: Run) -> dict[str, list[str]]:
+    """{host: what was missing or odd} as `collect_hosts` found it."""
+    path = run.raw("hosts.json")
+    return read_json(path) if path.exists() else {}
