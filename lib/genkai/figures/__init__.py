@@ -1,1 +1,34 @@
 """One function per figure: tables and records in, a matplotlib Figure out, no statistics inside."""
+
+from genkai.figures.compare import compare, history
+from genkai.figures.curves import efficiency, hockey_stick, windows
+from genkai.figures.evidence import evidence
+from genkai.figures.legible import legibility_problems
+from genkai.figures.load import api_steps, ceiling, live
+from genkai.figures.plan import load_curve, plan_capacity, plan_tornado
+from genkai.figures.scale import scale
+from genkai.figures.style import PALETTE, FigureError, figure_style
+from genkai.figures.texts import figure_texts
+from genkai.figures.timeline import timeline
+
+__all__ = [
+    "PALETTE",
+    "FigureError",
+    "api_steps",
+    "ceiling",
+    "compare",
+    "efficiency",
+    "evidence",
+    "figure_style",
+    "figure_texts",
+    "history",
+    "hockey_stick",
+    "legibility_problems",
+    "live",
+    "load_curve",
+    "plan_capacity",
+    "plan_tornado",
+    "scale",
+    "timeline",
+    "windows",
+]

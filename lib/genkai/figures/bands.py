@@ -26,7 +26,9 @@ def shade_levels(axes: Sequence[Axes], marks: Sequence[Mark], origin: float) -> 
         for panel in axes:
             panel.axvline(mark["start"] - origin, color=PALETTE["grid"], linewidth=0.7, zorder=0.4)
             if index % 2 == 0:
-                panel.axvspan(mark["start"] - origin, mark["end"] - origin, color=PALETTE["level"], linewidth=0, zorder=0)
+                panel.axvspan(
+                    mark["start"] - origin, mark["end"] - origin, color=PALETTE["level"], linewidth=0, zorder=0
+                )
 
 
 def name_levels(axes: Axes, marks: Sequence[Mark], origin: float, t: Texts) -> None:

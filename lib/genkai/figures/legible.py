@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
+from genkai.figures.place import obstacles
+
 MINIMUM_PT = 7.0
 
 
@@ -23,6 +25,7 @@ def legibility_problems(figure: Figure, tolerance_pt: float = 0.5) -> list[str]:
                 if not _inside(box, figure.bbox, slack)]  # fmt: skip
     problems += [f"{_name(a)} overlaps {_name(b)}" for (a, box_a), (b, box_b) in combinations(boxes, 2)
                  if _overlap(box_a, box_b, slack)]  # fmt: skip
+    problems += [f"{_name(text)} is crossed by a line" for text, box in boxes if _crossed(text, box)]
     problems += [f"{_name(text)} has {text.get_fontsize():g} pt, less than {MINIMUM_PT:g}" for text, _ in boxes
                  if text.get_fontsize() < MINIMUM_PT]  # fmt: skip
     return problems
@@ -58,6 +61,19 @@ def _ticks_outside(axes) -> list[Text]:
 
 def _box(text: Text) -> Bbox:
     return Text.get_window_extent(text) if isinstance(text, Annotation) else text.get_window_extent()
+
+
+def _crossed(text: Text, box: Bbox) -> bool:
+    """Whether a line of the data runs through the letters of a text that stands within the axes."""
+    axes = text.axes
+    patch = text.get_bbox_patch()
+    if axes is None or text not in axes.texts or (patch is not None and patch.get_alpha() in (None, 1)):
+        return False
+    room, busy = axes.get_window_extent(), obstacles(axes, step_px=2.0)
+    inset = 0.15 * text.get_fontsize() * axes.figure.dpi / 72
+    inside = ((busy[:, 0] > max(box.x0, room.x0) + inset) & (busy[:, 0] < min(box.x1, room.x1) - inset)
+              & (busy[:, 1] > max(box.y0, room.y0) + inset) & (busy[:, 1] < min(box.y1, room.y1) - inset))  # fmt: skip
+    return bool(inside.any())
 
 
 def _name(text: Text) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,13 +37,16 @@ def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: 
     """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     sizes = [heights[i] + gap for i in order]
-    offsets = np.concatenate([[0.0], np.cumsum([(a + b) / 2 for a, b in zip(sizes, sizes[1:], strict=False)])])
+    offsets = np.concatenate([[0.0], np.cumsum([(a + b) / 2 for a, b in pairwise(sizes)])])
     blocks: list[list[float]] = []
     for index, offset in zip(order, offsets, strict=False):
         blocks.append([wanted[index] - offset, 1])
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
             mean, count = blocks.pop()
-            blocks[-1] = [(blocks[-1][0] * blocks[-1][1] + mean * count) / (blocks[-1][1] + count), blocks[-1][1] + count]
+            blocks[-1] = [
+                (blocks[-1][0] * blocks[-1][1] + mean * count) / (blocks[-1][1] + count),
+                blocks[-1][1] + count,
+            ]
     starts = [mean for mean, count in blocks for _ in range(int(count))]
     if not starts:
         return []
@@ -98,7 +103,7 @@ def obstacles(axes: Axes, step_px: float = 4.0) -> np.ndarray:
         found.append(path)
         if line.get_linestyle() in ("None", " ", "") or len(path) < 2:
             continue
-        for start, end in zip(path, path[1:], strict=False):
+        for start, end in pairwise(path):
             count = int(np.hypot(*(end - start)) / step_px)
             if 1 < count < 2000:
                 found.append(start + np.linspace(0, 1, count)[:, None] * (end - start))
@@ -108,24 +113,42 @@ def obstacles(axes: Axes, step_px: float = 4.0) -> np.ndarray:
 def callout(axes: Axes, x: float, y: float, text: str, color: str, size: float = SMALL_PT, bold: bool = False,
             reach: Sequence[float] = (9, 16, 26, 38, 52, 68)) -> Annotation:  # fmt: skip
     """Name a point, with a thin arrow, at the nearest place within the axes that hides no line and no other text."""
-    figure = axes.figure
     note = axes.annotate(text, (x, y), xytext=(0, 0), textcoords="offset points", color=color, fontsize=size,
                          fontweight="bold" if bold else "normal", ha="center", va="center", linespacing=1.15,
                          arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3},
                          bbox={"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
                          zorder=8)  # fmt: skip
+    _settle(axes, note, [(x, y)], lambda width, height: _candidates(width, height, reach))
+    return note
+
+
+def name_line(axes: Axes, points: Sequence[tuple[float, float]], text: str, color: str, size: float = SMALL_PT,
+              bold: bool = False) -> Annotation:  # fmt: skip
+    """Write a line's name beside whichever of these points of it leaves the text freest; the first ones are preferred."""
+    note = axes.annotate(text, points[0], (0, 0), textcoords="offset points", color=color, fontsize=size, ha="center",
+                         va="center", fontweight="bold" if bold else "normal", zorder=7)  # fmt: skip
+    _settle(axes, note, points, lambda width, height: [
+        (dx * (width / 2 + 4), dy * (height / 2 + 2)) for dy in (1, -1) for dx in (1, -1, 0)])  # fmt: skip
+    return note
+
+
+def _settle(axes: Axes, note: Annotation, points: Sequence[tuple[float, float]],
+            offsets: Callable[[float, float], list[tuple[float, float]]]) -> None:  # fmt: skip
+    """Move the note to the cheapest pair of a point (data units) and an offset (points)."""
+    figure = axes.figure
     note.set_in_layout(False)
     figure.draw_without_rendering()
-    extent, px = Annotation.get_window_extent(note), figure.dpi / 72
-    text_box = Text.get_window_extent(note)
-    width, height = text_box.width, text_box.height
-    others = [t.get_window_extent() for t in axes.texts if t is not note and t.get_text()]
-    busy, room, at = obstacles(axes), axes.get_window_extent(), axes.transData.transform((x, y))
-    best = min(_candidates(width / px, height / px, reach),
-               key=lambda c: _cost(c, at, px, (width, height), busy, others, room))  # fmt: skip
+    px, own = figure.dpi / 72, Text.get_window_extent(note)
+    others = [Text.get_window_extent(t) for t in axes.texts if t is not note and t.get_text() and t.get_visible()]
+    busy, room = obstacles(axes), axes.get_window_extent()
+    choices = []
+    for rank, point in enumerate(points):
+        at = axes.transData.transform(point)
+        for offset in offsets(own.width / px, own.height / px):
+            cost = _cost(offset, at, px, (own.width, own.height), busy, others, room)
+            choices.append((cost + 2 * rank, point, offset))
+    _, note.xy, best = min(choices)
     note.set_position(best)
-    assert extent is not None
-    return note
 
 
 def _candidates(width: float, height: float, reach: Sequence[float]) -> list[tuple[float, float]]:
@@ -143,6 +166,37 @@ def _cost(offset: tuple[float, float], at: np.ndarray, px: float, size: tuple[fl
     covered = sum(box.x0 < x1 and box.x1 > x0 and box.y0 < y1 and box.y1 > y0 for box in others)
     outside = max(0, room.x0 - x0) + max(0, x1 - room.x1) + max(0, room.y0 - y0) + max(0, y1 - room.y1)
     return 1000 * covered + 100 * outside / px + 12 * hidden + 0.15 * math.hypot(*offset)
+
+
+def fit_text(axes: Axes, left: float, right: float, text: str, color: str, size: float = SMALL_PT) -> Text | None:
+    """Write at the foot of a strip of the axes (data units): in one line, else broken evenly in two or three, else not."""
+    note = axes.text((left + right) / 2, 0.03, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
+                     fontsize=size, color=color, linespacing=1.15)  # fmt: skip
+    axes.figure.draw_without_rendering()
+    (x0, x1), room = axes.transData.transform([(left, 0), (right, 0)])[:, 0], axes.figure.dpi * 4 / 72
+    for lines in (1, 2, 3):
+        note.set_text(broken(text, lines))
+        if note.get_window_extent().width <= x1 - x0 - room:
+            return note
+    note.remove()
+    return None
+
+
+def broken(text: str, lines: int) -> str:
+    """The text in so many lines of about equal length, broken at spaces, or anywhere where there are none.
+
+    >>> broken("more load, no more throughput", 2)
+    'more load, no\nmore throughput'
+    """
+    if " " not in text:
+        size = math.ceil(len(text) / lines)
+        return "\n".join(text[i : i + size] for i in range(0, len(text), size))
+    return min((_wrapped(text, width) for width in range(1, len(text) + 1)),
+               key=lambda w: (w.count("\n") >= lines, max(map(len, w.split("\n")))))  # fmt: skip
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(text, width, break_long_words=False)
 
 
 def muted(axes: Axes, x: float, y: float, text: str, **options: object) -> Text:

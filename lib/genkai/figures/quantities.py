@@ -12,6 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from genkai.figures.style import FigureError
+from genkai.plan import ALL_APIS
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -47,13 +48,13 @@ def value_of(record: Any) -> float:
 
 
 def interval(record: Any, scale: float = 1.0) -> str:
-    """"(low–high)", or "" where the record has no interval."""
+    """ "(low–high)", or "" where the record has no interval."""
     _, low, high = point(record)
     return f"({number(low * scale)}–{number(high * scale)})" if math.isfinite(low) and math.isfinite(high) else ""
 
 
 def measured(record: Any, unit: str) -> str:
-    """"499 rps (496–502)".
+    """ "499 rps (496–502)".
 
     >>> measured({"value": 499, "low": 496, "high": 502}, "rps"), measured(12.5, "rps")
     ('499 rps (496–502)', '12.5 rps')
@@ -64,6 +65,22 @@ def measured(record: Any, unit: str) -> str:
 def time_unit(longest_s: float) -> tuple[float, str]:
     """(factor from seconds, unit) for an axis whose largest value is given: ms up to 5 s."""
     return (1.0, "s") if math.isfinite(longest_s) and longest_s >= 5 else (1e3, "ms")
+
+
+def display_unit(unit: str, largest: float) -> tuple[float, str]:
+    """(factor, unit) in which a quantity given in base or CloudWatch units is drawn.
+
+    >>> display_unit("ratio", 0.7), display_unit("bytes/s", 4e6), display_unit("s", 0.2), display_unit("Percent", 3)
+    ((100.0, '%'), (1e-06, 'MB/s'), (1000.0, 'ms'), (1.0, '%'))
+    """
+    lower = unit.lower().replace("/second", "/s")
+    if lower in ("s", "seconds"):
+        return time_unit(largest)
+    if lower.startswith("byte"):
+        factor, name = next((s for s in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if largest >= s[0]), (1.0, "B"))
+        return 1 / factor, name + ("/s" if lower.endswith("/s") else "")
+    known = {"ratio": (100.0, "%"), "percent": (1.0, "%"), "%": (1.0, "%"), "none": (1.0, ""), "count": (1.0, "")}
+    return known.get(lower, (1.0, unit))
 
 
 def plain_ticks(axis: Axis, count: int = 5, integer: bool = False) -> None:
@@ -115,3 +132,10 @@ def need_columns(frame: pd.DataFrame, names: Sequence[str], figure: str) -> None
     if missing:
         raise FigureError(f"figure {figure}: expected columns {', '.join(names)}, missing {', '.join(missing)}, "
                           f"got {', '.join(map(str, frame.columns)) or 'none'}; pass the table that has them")  # fmt: skip
+
+
+def of_all_apis(seconds: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all APIs together where the table has rows of each API too, in order of time."""
+    if "api" in seconds.columns and (seconds["api"] == ALL_APIS).any():
+        seconds = seconds[seconds["api"] == ALL_APIS]
+    return seconds.sort_values("time")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
-from genkai.figures.place import SideLabel, callout, label_right
+from genkai.figures.place import SideLabel, callout, fit_text, label_right, name_line
 from genkai.figures.style import DASHES, PALETTE, SMALL_PT, blank, headline, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
@@ -48,6 +48,8 @@ def scale(levels: pd.DataFrame, fit: Mapping[str, Any] | None = None, curve: pd.
     _dress_axes(top, below, shown, load, t)
     label_right(top, labels)
     _name_bends(top, below, shown, fit, curve, load, t)
+    if curve is not None and "ideal_rps" in curve:
+        _name_ideal(top, curve, t)
     return figure
 
 
@@ -90,6 +92,9 @@ def _draw_lines(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame | None, 
         if value > height:
             labels.append(SideLabel(height, "▲ " + label, PALETTE[role]))
             continue
+        low, high = q.point(record)[1:]
+        if role == "limit" and math.isfinite(low) and math.isfinite(high):
+            axes.axhspan(low, min(high, height), color=PALETTE[role], alpha=0.18, linewidth=0, zorder=1.2)
         axes.axhline(value, color=PALETTE[role], linestyle=DASHES[role], linewidth=1.3, zorder=2.4)
         labels.append(SideLabel(value, label, PALETTE[role], role == "limit"))
     return labels
@@ -115,6 +120,16 @@ def _draw_model(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame, height:
     if len(last) and name:
         labels.append(SideLabel(float(last.iloc[-1]), t("scale.model", model=name), PALETTE["model"]))
     return labels
+
+
+def _name_ideal(axes: Axes, curve: pd.DataFrame, t: Texts) -> None:
+    """Name the ideal line where it has left the model, at the place that is freest."""
+    x, ideal = curve["load"].to_numpy(float), curve["ideal_rps"].to_numpy(float)
+    ideal = np.where((ideal <= axes.get_ylim()[1] * 0.985) & (x <= axes.get_xlim()[1]), ideal, np.nan)
+    known = np.flatnonzero(np.isfinite(ideal))
+    if len(known) > 1:
+        places = [known[int(len(known) * share) - 1] for share in (0.9, 0.97, 0.82, 0.75, 0.65)]
+        name_line(axes, [(x[i], ideal[i]) for i in places], t("scale.ideal"), PALETTE["muted"])
 
 
 def _runner_up(fit: Mapping[str, Any]) -> str | None:
@@ -146,7 +161,9 @@ def _draw_measured(axes: Axes, shown: pd.DataFrame, load: str, fit: Mapping[str,
     kept = shown if left_out is None else shown[~left_out]
     if {"throughput_low_rps", "throughput_high_rps"} <= set(kept.columns):
         y = kept["throughput_rps"]
-        away = np.vstack([(y - kept["throughput_low_rps"]).clip(lower=0), (kept["throughput_high_rps"] - y).clip(lower=0)])
+        away = np.vstack(
+            [(y - kept["throughput_low_rps"]).clip(lower=0), (kept["throughput_high_rps"] - y).clip(lower=0)]
+        )
         axes.errorbar(kept[load].astype(float), y, yerr=np.nan_to_num(away), fmt="none", ecolor=PALETTE["measured"],
                       elinewidth=1.2, capsize=2.5, zorder=4)  # fmt: skip
     axes.plot(kept[load], kept["throughput_rps"], "o", color=PALETTE["measured"], markeredgecolor="white",
@@ -159,18 +176,27 @@ def _draw_measured(axes: Axes, shown: pd.DataFrame, load: str, fit: Mapping[str,
 
 def _draw_response(axes: Axes, shown: pd.DataFrame, load: str, target_p95_s: float | None, t: Texts) -> None:
     factor, unit = q.time_unit(float(shown["p95_s"].max()))
-    panel_title(axes, t("scale.response_axis", unit=unit))
-    known = shown[shown["p95_s"].notna()]
-    axes.plot(known[load], known["p95_s"] * factor, "o-", color=PALETTE["measured"], markeredgecolor="white",
-              markeredgewidth=0.6, markersize=5, linewidth=1.3, zorder=4, label="p95")  # fmt: skip
-    axes.set_ylim(0, top_of(known["p95_s"] * factor, (target_p95_s or 0) * factor, headroom=1.15))
+    panel_title(axes, t("bands.response", unit=unit))
+    labels = draw_quantiles(axes, shown, load, factor)
+    axes.set_ylim(0, top_of(shown["p95_s"] * factor, (target_p95_s or 0) * factor, headroom=1.15))
     if target_p95_s:
         draw_threshold(axes, target_p95_s * factor)
-    labels = [SideLabel(float(known["p95_s"].iloc[-1]) * factor, "p95", PALETTE["measured"], True)] if len(known) else []
-    if target_p95_s:
         text = t("scale.target_time", value=q.number(target_p95_s * factor), unit=unit)
         labels.append(SideLabel(target_p95_s * factor, text, PALETTE["target"], True))
     label_right(axes, labels)
+
+
+def draw_quantiles(axes: Axes, shown: pd.DataFrame, x: str, factor: float) -> list[SideLabel]:
+    """p95, and p50 where it is known, against a column; returns the labels of the lines' ends."""
+    labels = []
+    for name, color, width in (("p50_s", PALETTE["measured_light"], 1.0), ("p95_s", PALETTE["measured"], 1.3)):
+        known = shown[shown[name].notna()] if name in shown else shown.iloc[:0]
+        if len(known):
+            axes.plot(known[x], known[name] * factor, "o-", color=color, markeredgecolor="white", markeredgewidth=0.6,
+                      markersize=3.2 + width, linewidth=width, zorder=3 + width, label=name[:-2])  # fmt: skip
+            bold = name == "p95_s"
+            labels.append(SideLabel(float(known[name].iloc[-1]) * factor, name[:-2], PALETTE["measured"], bold))
+    return labels
 
 
 def load_axis(levels: pd.DataFrame, load: str, t: Texts) -> str:
@@ -179,6 +205,14 @@ def load_axis(levels: pd.DataFrame, load: str, t: Texts) -> str:
         closed = "workload" not in levels or not (levels["workload"] == "open").any()
         return t("scale.load_users") if closed else t("scale.load_rate")
     return t("scale.load_concurrency") if load == "concurrency" else load
+
+
+def amount(value: float, levels: pd.DataFrame, load: str, t: Texts) -> str:
+    """ "500 users", "500 rps" or, for another load, "500"."""
+    if load != "intended":
+        return q.number(value)
+    closed = "workload" not in levels or not (levels["workload"] == "open").any()
+    return t("bands.users" if closed else "bands.rps", value=q.number(value))
 
 
 def _dress_axes(top: Axes, below: Axes, shown: pd.DataFrame, load: str, t: Texts) -> None:
@@ -192,27 +226,33 @@ def _dress_axes(top: Axes, below: Axes, shown: pd.DataFrame, load: str, t: Texts
 def _name_bends(top: Axes, below: Axes, shown: pd.DataFrame, fit: Mapping[str, Any], curve: pd.DataFrame | None,
                 load: str, t: Texts) -> None:  # fmt: skip
     """Name knee and peak on the model, the stalled region, the points that were left out, and the errors."""
-    far, unit = top.get_xlim()[1], load_axis(shown, load, t)
+    far = top.get_xlim()[1]
     start = stall_start(fit)
-    if math.isfinite(start) and start < far * 0.9:
-        top.text((start + far) / 2, top.get_ylim()[1] * 0.035, t("scale.stalled"), ha="center", va="bottom",
-                 fontsize=SMALL_PT, color=PALETTE["limit"], wrap=False)  # fmt: skip
+    if math.isfinite(start) and start < far:
+        fit_text(top, start, far, t("scale.stalled"), PALETTE["limit"])
     for key, marker in (("knee_load", "D"), ("peak_load", "^")):
         at = q.value_of(fit.get(key))
         if not (math.isfinite(at) and 0 < at <= far) or curve is None:
             continue
         y = float(np.interp(at, curve["load"].astype(float), curve["throughput_rps"].astype(float)))
-        top.plot([at], [y], marker, color=PALETTE["limit"], markeredgecolor="white", markersize=6.5, zorder=6, label=key)
-        text = t(f"scale.{key}", value=q.number(at), interval=q.interval(fit[key]), load=unit).strip()
+        top.plot(
+            [at], [y], marker, color=PALETTE["limit"], markeredgecolor="white", markersize=6.5, zorder=6, label=key
+        )
+        text = t(f"scale.{key}", value=amount(at, shown, load, t), interval=q.interval(fit[key])).strip()
         callout(top, at, y, text, PALETTE["limit"], bold=True)
     kept = shown if "generator_limited" not in shown else shown[~shown["generator_limited"].fillna(False).astype(bool)]
     if len(kept):
         middle = kept.iloc[len(kept) // 3]
-        callout(top, float(middle[load]), float(middle["throughput_rps"]), t("scale.measured"), PALETTE["measured"])
+        callout(top, float(middle[load]), float(middle["throughput_rps"]), _measured_name(kept, t), PALETTE["measured"])
     if len(kept) < len(shown):
         out = shown.drop(kept.index).iloc[-1]
         callout(top, float(out[load]), float(out["throughput_rps"]), t("scale.generator_limited"), PALETTE["generator"])
     _name_errors(below, shown, load, t)
+
+
+def _measured_name(kept: pd.DataFrame, t: Texts) -> str:
+    known = {"throughput_low_rps", "throughput_high_rps"} <= set(kept.columns)
+    return t("scale.measured" if known else "scale.measured_plain")
 
 
 def _name_errors(axes: Axes, shown: pd.DataFrame, load: str, t: Texts) -> None:

@@ -46,7 +46,8 @@ PALETTE = MappingProxyType(
         "muted": "#52606D",
     }
 )
-SERIES = ("#0072B2", "#C24E00", "#00795A", "#5E2D79", "#2F9BD0", "#8A6100", "#1F2933")
+# Lines that have no role; none looks like a target or a limit.
+SERIES = ("#0072B2", "#946200", "#1F2933", "#A8478F", "#3F7D20", "#4A5FC1", "#6B7785")
 DASHES = MappingProxyType(
     {"model": "-", "runner_up": (0, (4, 2)), "target": (0, (6, 2)), "limit": "-", "generator": (0, (5, 1.5, 1, 1.5))}
 )
@@ -118,7 +119,7 @@ def new_figure(height_mm: float, width_mm: float = WIDTH_MM, layout: str | None 
     figure = Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout=layout)
     FigureCanvasAgg(figure)
     if layout == "constrained":
-        figure.get_layout_engine().set(w_pad=0.04, h_pad=0.03, hspace=0.02, wspace=0.02)
+        figure.get_layout_engine().set(w_pad=0.04, h_pad=0.05, hspace=0.02, wspace=0.02)
     return figure
 
 

@@ -1,0 +1,187 @@
+"""Other views of the levels: response time against throughput, efficiency, the windows that were measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genkai.figures import quantities as q
+from genkai.figures.bands import draw_threshold, name_levels, top_of, usual_period, with_gaps
+from genkai.figures.place import SideLabel, callout, label_right
+from genkai.figures.scale import amount, load_axis
+from genkai.figures.style import PALETTE, SMALL_PT, blank, dress, new_figure, panel_title, panels, styled
+from genkai.figures.texts import Texts, texts_of
+
+
+@styled
+def hockey_stick(levels: pd.DataFrame, target_rps: float | None = None, target_p95_s: float | None = None, *,
+                 load: str = "intended", t: Any = None) -> Figure:  # fmt: skip
+    """Response time against throughput, in the order of the load; the corner that keeps both targets is tinted.
+
+    levels: the levels table. Raises FigureError when it lacks a column.
+    """
+    t = texts_of(t)
+    q.need_columns(levels, [load, "throughput_rps", "p95_s"], "hockey_stick")
+    shown = levels[levels["throughput_rps"].notna() & levels["p95_s"].notna()].sort_values(load)
+    if shown.empty:
+        return blank(t("scale.empty", levels=len(levels)))
+    figure = new_figure(70)
+    (axes,) = panels(figure, 1)
+    dress(axes, grid="both")
+    factor, unit = q.time_unit(float(shown["p95_s"].max()))
+    right = top_of(shown["throughput_rps"], target_rps or 0, headroom=1.08)
+    height = top_of(shown["p95_s"] * factor, (target_p95_s or 0) * factor, headroom=1.12)
+    axes.set_xlim(0, right)
+    axes.set_ylim(0, height)
+    axes.plot(shown["throughput_rps"], shown["p95_s"] * factor, "o-", color=PALETTE["measured"], zorder=4,
+              markeredgecolor="white", label="p95")  # fmt: skip
+    _tint_goal(axes, target_rps, (target_p95_s or 0) * factor, t)
+    axes.set_xlabel(t("scale.throughput_axis"))
+    panel_title(axes, t("scale.response_axis", unit=unit))
+    q.plain_ticks(axes.xaxis, 8)
+    q.plain_ticks(axes.yaxis, 5)
+    if target_p95_s:
+        text = t("scale.target_time", value=q.number(target_p95_s * factor), unit=unit)
+        label_right(axes, [SideLabel(target_p95_s * factor, text, PALETTE["target"], True)])
+    for _, row in _ends(shown, factor, height).iterrows():
+        callout(axes, float(row["throughput_rps"]), float(row["p95_s"]) * factor, amount(float(row[load]), levels, load, t),
+                PALETTE["measured"])  # fmt: skip
+    return figure
+
+
+def _ends(shown: pd.DataFrame, factor: float, height: float) -> pd.DataFrame:
+    """The levels worth naming: those that stand apart by a tenth of the axes in either direction."""
+    kept: list[int] = []
+    span = max(float(shown["throughput_rps"].max()), 1e-12)
+    for index in range(len(shown) - 1, -1, -1):
+        x, y = float(shown["throughput_rps"].iloc[index]) / span, float(shown["p95_s"].iloc[index]) * factor / height
+        apart = (
+            abs(x - float(shown["throughput_rps"].iloc[k]) / span) > 0.12
+            or abs(y - float(shown["p95_s"].iloc[k]) * factor / height) > 0.12
+            for k in kept
+        )
+        if all(apart):
+            kept.append(index)
+    return shown.iloc[kept]
+
+
+def _tint_goal(axes: Axes, target_rps: float | None, limit: float, t: Texts) -> None:
+    right, height = axes.get_xlim()[1], axes.get_ylim()[1]
+    if limit:
+        draw_threshold(axes, limit)
+    if target_rps:
+        axes.axvline(target_rps, color=PALETTE["target"], linewidth=1.1, linestyle=(0, (6, 2)), zorder=2.5)
+        axes.annotate(t("curves.target", value=q.number(target_rps)), (target_rps, height), (-4, -2), ha="right", va="top",
+                      textcoords="offset points", fontsize=SMALL_PT, color=PALETTE["target"], fontweight="bold")  # fmt: skip
+    if limit and target_rps:
+        axes.fill_between([target_rps, right], 0, limit, color=PALETTE["target"], alpha=0.14, linewidth=0, zorder=0.5)
+
+
+@styled
+def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *, load: str = "intended",
+               t: Any = None) -> Figure:  # fmt: skip
+    """Throughput for each unit of load, as a share of the ideal: 100 % is a system that scales perfectly.
+
+    ideal_rps_per_load: rps that one user (or one offered rps) gives in an empty system; the first level's by default.
+    """
+    t = texts_of(t)
+    q.need_columns(levels, [load, "throughput_rps"], "efficiency")
+    shown = levels[levels["throughput_rps"].notna() & (levels[load] > 0)].sort_values(load)
+    if shown.empty:
+        return blank(t("scale.empty", levels=len(levels)))
+    each = shown["throughput_rps"].astype(float) / shown[load].astype(float)
+    ideal = ideal_rps_per_load or float(each.iloc[0]) or math.nan
+    share = 100 * each / ideal
+    figure = new_figure(58)
+    (axes,) = panels(figure, 1)
+    axes.set_xlim(0, float(shown[load].max()) * 1.06)
+    axes.set_ylim(0, top_of(share, 100, headroom=1.18))
+    draw_threshold(axes, 100, "runner_up")
+    axes.plot(
+        shown[load], share, "o-", color=PALETTE["measured"], markeredgecolor="white", label="efficiency", zorder=4
+    )
+    for x, y in zip(shown[load], share, strict=True):
+        if math.isfinite(y):
+            callout(axes, float(x), float(y), f"{y:.0f} %", PALETTE["measured"], reach=(4, 7, 11, 16))
+    axes.set_xlabel(load_axis(shown, load, t))
+    panel_title(axes, t("curves.efficiency_axis"))
+    q.plain_ticks(axes.xaxis, 8)
+    q.plain_ticks(axes.yaxis, 5)
+    label_right(axes, [SideLabel(100, t("curves.ideal"), PALETTE["runner_up"])])
+    return figure
+
+
+@styled
+def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, t: Any = None) -> Figure:
+    """Throughput of each second with the steady window of each level, and what was cut before and after it.
+
+    seconds: time, throughput_rps; levels: start, end, window_start, window_end, steady, throughput_rps, intended.
+    """
+    t = texts_of(t)
+    q.need_columns(seconds, ["time", "throughput_rps"], "windows")
+    seconds = q.of_all_apis(seconds)
+    q.need_columns(levels, ["start", "end", "window_start", "window_end", "steady", "throughput_rps"], "windows")
+    if seconds.empty:
+        return blank(t("bands.no_seconds"))
+    x, y = q.seconds_of(seconds["time"]), seconds["throughput_rps"].to_numpy(float)
+    origin = float(min(x.min(), *q.seconds_of(levels["start"]))) if len(levels) else float(x.min())
+    figure = new_figure(66)
+    (axes,) = panels(figure, 1)
+    axes.set_ylim(0, top_of(y, headroom=1.15))
+    axes.set_xlim(0, max(float(x.max() + 1 - origin), 1.0))
+    line = with_gaps(x - origin, y, usual_period(x))
+    axes.plot(*line, color=PALETTE["idle"], linewidth=0.8, zorder=2, label="cut")
+    spans = [_draw_window(axes, row, x - origin, y, origin) for row in levels.to_dict("records")]
+    q.clock_ticks(axes.xaxis, axes.get_xlim()[1])
+    axes.set_xlabel(t("bands.elapsed", start=f"{pd.Timestamp(origin, unit='s'):%H:%M:%S}"))
+    panel_title(axes, t("curves.windows_axis"))
+    axes.title.set_position((0, 1.0))
+    axes.set_title(
+        t("curves.windows_axis"), loc="left", fontsize=8, color=PALETTE["muted"], fontweight="normal", pad=15
+    )
+    name_levels(axes, [_mark(row, origin) for row in levels.to_dict("records")], 0.0, t)
+    _name_windows(axes, spans, levels, t)
+    return figure
+
+
+def _mark(row: Mapping[str, Any], origin: float) -> dict[str, Any]:
+    start, end = q.seconds_of([row["start"], row["end"]]) - origin
+    return {
+        "workload": row.get("workload", "closed"),
+        "intended": row.get("intended", math.nan),
+        "start": start,
+        "end": end,
+    }
+
+
+def _draw_window(axes: Axes, row: Mapping[str, Any], x: np.ndarray, y: np.ndarray,
+                 origin: float) -> tuple[float, float] | None:  # fmt: skip
+    """Tint one level's window and draw its seconds and its throughput in full colour; None where it has none."""
+    if pd.isna(row["window_start"]) or pd.isna(row["window_end"]):
+        return None
+    start, end = (float(v) for v in q.seconds_of([row["window_start"], row["window_end"]]) - origin)
+    steady = None if pd.isna(row["steady"]) else bool(row["steady"])
+    color = PALETTE["limit"] if steady is False else PALETTE["measured"]
+    axes.axvspan(start, end, color=color, alpha=0.13, linewidth=0, zorder=0.5)
+    inside = (x >= start) & (x < end)
+    axes.plot(*with_gaps(x[inside], y[inside], usual_period(x)), color=color, linewidth=1.1, zorder=3, label="window")
+    if not pd.isna(row["throughput_rps"]):
+        axes.hlines(row["throughput_rps"], start, end, color=PALETTE["model"], linewidth=1.8, zorder=4)
+    return start, end
+
+
+def _name_windows(axes: Axes, spans: list[tuple[float, float] | None], levels: pd.DataFrame, t: Texts) -> None:
+    """A key of three words under the axes' right edge, and a warning on levels that never became steady."""
+    key = [("curves.steady", "measured"), ("curves.mean", "model"), ("curves.cut", "muted")]
+    if any(not pd.isna(v) and not bool(v) for v in levels["steady"]):
+        key.insert(1, ("curves.not_steady", "limit"))
+    box = axes.get_ylim()[1]
+    label_right(axes, [SideLabel(box * (0.9 - 0.22 * i), t(name), PALETTE[role]) for i, (name, role) in enumerate(key)])
+    if not any(spans):
+        axes.text(0.5, 0.5, t("curves.no_window"), transform=axes.transAxes, ha="center", color=PALETTE["limit"])
