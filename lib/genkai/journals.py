@@ -231,11 +231,9 @@ class Tail:
         )  # fmt: skip
 
     def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
-        try:
-            stream = open(path, "rb")
-        except FileNotFoundError:
+        if not path.exists():
             return
-        with stream:
+        with open(path, "rb") as stream:
             stream.seek(self._offsets.get(path, 0))
             for line in stream:
                 if not line.endswith(b"\n"):

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
+import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from genkai import journals
-from genkai.allow import TargetRefused, check_target
-from genkai.load.job import RUN_VARIABLE, Job, make_job
+from genkai.load.job import Job, make_job
 from genkai.load.levels import TimedLevel, level_at, time_levels
+from genkai.load.preflight import LaunchError, check_allowed, check_answers, working_directory
 from genkai.load.process import GRACE_S, LoadProcess, kill_group, locust_command, start_process, start_time
 from genkai.plan import Level, Plan
 from genkai.workspace import Run, now_text, read_json
 
 STARTUP_S = 45.0
-PROBE_ATTEMPTS = 3
 SETTLE_S = 30.0  # between the last level's end and the processes': draining, joining, last writes
 OURS = ("journal", "requests.parquet", "failures.parquet", "generator.parquet", "marks.json", "run.json", "job.json",
         "probe.json", "ceiling", "ceiling.json", "raw/locust.log")  # fmt: skip
-
-
-class LaunchError(RuntimeError):
-    """A run that could not be started; the message says where, expected, got, next step."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +87,15 @@ def start_run(
 def start_job(run: Run, job: Job, **record: Any) -> RunningLoad:
     """Start the run that a job describes; `record` goes into run.json. Raises LaunchError."""
     if is_running(run):
-        raise LaunchError(
-            f"{run.path}: expected no run under way, got process {run.record()['pid']}; genkai stop ends it"
-        )
-    _check_allowed(job)
+        raise LaunchError(f"{run.path}: expected no run under way, got one; genkai stop ends it")
+    check_allowed(job)
     if (run.path / "journal").exists():
         set_aside(run, OURS)
     run.path.mkdir(parents=True, exist_ok=True)
     job.write(run.path)
-    _check_answers(run, job)
+    check_answers(run, job)
     command = locust_command(job, _free_port())
-    process = start_process(command, run.path, run.raw("locust.log"), _working_directory(job))
+    process = start_process(command, run.path, run.raw("locust.log"), working_directory(job))
     run.write_record(
         state="running", step=job.step, subject=job.subject, command=command, pid=process.popen.pid,
         pid_started=start_time(process.popen.pid), start=now_text(), versions=_versions(), processes=job.processes,
@@ -143,21 +136,13 @@ def stop_run(run: Run, reason: str = "genkai stop") -> bool:
         return False
     record = run.write_record(stop_reason=reason)
     pid = record["pid"]
-    _terminate(pid)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     until = time.monotonic() + GRACE_S + read_json(run.path / "job.json")["drain_s"]
     while start_time(pid) == record["pid_started"] and time.monotonic() < until:
         time.sleep(0.1)
     kill_group(pid)
     return True
-
-
-def _terminate(pid: int) -> None:
-    import psutil
-
-    try:
-        psutil.Process(pid).terminate()
-    except psutil.NoSuchProcess:
-        return
 
 
 class RunningLoad:
@@ -251,60 +236,6 @@ def finish_run(run: Run, job: Job, exit_code: int, stop_reason: str | None) -> R
     return RunOutcome(state, exit_code, stop_reason, lost)
 
 
-def _check_allowed(job: Job) -> None:
-    parts = urlsplit(job.base_url)
-    try:
-        check_target(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), job.allow)
-    except TargetRefused as error:
-        raise LaunchError(str(error)) from error
-    if job.locustfile is not None and job.workload == "open":
-        raise LaunchError(f"{job.locustfile}: expected levels in users for an own locustfile, got arrival rates")
-    if job.locustfile is not None and not job.locustfile.is_file():
-        raise LaunchError(f"{job.locustfile}: expected a locustfile, got none")
-
-
-def _check_answers(run: Run, job: Job) -> None:
-    """One request of the plan's own before any load; a few attempts, since a first one may find a cold target."""
-    parts = urlsplit(job.base_url)
-    if not job.calls:
-        try:
-            socket.create_connection(
-                (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5
-            ).close()
-        except OSError as error:
-            raise LaunchError(
-                f"{job.base_url}: expected a target that answers, got: {error}; start it or mend base_url"
-            ) from error  # noqa: E501
-        return
-    for attempt in range(PROBE_ATTEMPTS):
-        time.sleep(attempt)
-        found = _probe(run, job)
-        if found["ok"] or found["kind"] == "plan":
-            break
-    if not found["ok"]:
-        api = job.calls[0].api
-        where = "" if found["kind"] == "plan" else f"{job.base_url}, {api.method} {api.path}: "
-        expected = "" if found["kind"] == "plan" else f"expected an answer that passes the check of {api.name}, got: "
-        raise LaunchError(f"{where}{expected}{found['message']}; no load was started")
-
-
-def _probe(run: Run, job: Job) -> dict[str, Any]:
-    import os
-
-    done = subprocess.run(
-        [sys.executable, "-m", "genkai.load.probe"], env={**os.environ, RUN_VARIABLE: str(run.path)},
-        cwd=_working_directory(job), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise LaunchError(f"{run.path}/job.json: expected one request before the load, got: {last}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def _working_directory(job: Job) -> Path:
-    return job.locustfile.parent if job.locustfile else job.base_dir
-
-
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -322,7 +253,9 @@ def _versions() -> dict[str, str]:
 
 def _git_commit(folder: Path) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)  # fmt: skip  # noqa: E501
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

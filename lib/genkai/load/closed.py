@@ -39,7 +39,8 @@ class PlanUser(User):
         call = random.choices(calls, cum_weights=weights)[0]
         try:
             gevent.sleep(random.uniform(0.0, call.think_time_s))
-            while self._state != LOCUST_STATE_STOPPING:
+            end = self.engine.timed[-1].end
+            while self._state != LOCUST_STATE_STOPPING and now() < end:
                 self._state = LOCUST_STATE_RUNNING
                 passed = self._call(call, states[call.name], connection)
                 if self._state == LOCUST_STATE_STOPPING:
@@ -53,6 +54,15 @@ class PlanUser(User):
             pass
         finally:
             connection.close()
+
+    def stop(self, force: bool = False) -> bool:
+        """End the user: at once while it thinks, else after the request that is under way."""
+        if force or self._state != LOCUST_STATE_RUNNING:
+            self._state = LOCUST_STATE_STOPPING  # or it might wake and send before the kill reaches it
+            self._group.killone(self._greenlet)
+            return True
+        self._state = LOCUST_STATE_STOPPING
+        return False
 
     def _call(self, call: Any, state: Any, connection: Any) -> bool:
         recorder = self.engine.recorder

@@ -13,7 +13,7 @@ from genkai.workspace import Journal, Run
 
 
 class StopWatch:
-    """The stop rule: the error ratio above its limit for so many seconds in a row; seconds without an end do not count."""
+    """The stop rule: an error ratio above its limit for so many seconds in a row; idle seconds do not count."""
 
     def __init__(self, error_ratio: float, for_s: float) -> None:
         self._limit, self._for_s = error_ratio, for_s

@@ -1,4 +1,4 @@
-"""What `locust -f` gets: users and levels of the run that GENKAI_RUN names. Importing it is starting the run's process."""
+"""What `locust -f` gets: users and levels of the run that GENKAI_RUN names; importing it is starting the process."""
 
 from locust import events
 

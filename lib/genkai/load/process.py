@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from genkai.load.job import LEASE_VARIABLE, PARENT_VARIABLE, RUN_VARIABLE, Job
+from genkai.load.job import LEASE_VARIABLE, PARENT_VARIABLE, Job
+from genkai.load.preflight import load_environment
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 GRACE_S = 10.0
@@ -47,10 +49,8 @@ class LoadProcess:
         """Ask to end (data is written), then insist on the whole group; the exit code."""
         if self.popen.poll() is None:
             self.popen.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.popen.wait(grace_s)
-            except subprocess.TimeoutExpired:
-                pass
         kill_group(self.popen.pid)
         self.release()
         return self.popen.wait()
@@ -59,9 +59,7 @@ class LoadProcess:
 def start_process(command: list[str], folder: Path, log: Path, working_directory: Path) -> LoadProcess:
     """Start a command for the run in a folder, in a session of its own, holding a lease that ends it with us."""
     reading, lease = os.pipe()
-    environment = {**os.environ, RUN_VARIABLE: str(folder), LEASE_VARIABLE: str(reading), "PYTHONUNBUFFERED": "1"}
-    for name in [n for n in environment if n.startswith("LOCUST_")]:
-        del environment[name]  # locust reads its options from there too
+    environment = {**load_environment(folder), LEASE_VARIABLE: str(reading)}
     if threading.current_thread() is threading.main_thread():
         environment[PARENT_VARIABLE] = str(os.getpid())  # the kernel's death signal follows the starting *thread*
     log.parent.mkdir(parents=True, exist_ok=True)
