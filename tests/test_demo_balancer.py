@@ -102,7 +102,7 @@ def test_a_client_that_asks_for_close_is_closed_and_the_instance_kept(plain):
     for _ in range(6):
         with socket.create_connection(("127.0.0.1", int(plain.base_url.rsplit(":", 1)[1])), timeout=10) as client:
             client.sendall(b"GET /items/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            received = b"".join(iter(lambda: client.recv(65536), b""))  # noqa: B023
+            received = b"".join(iter(lambda: client.recv(65536), b""))
         assert received.startswith(b"HTTP/1.1 200 ")
     assert sum(instance["connections_new"] for instance in plain.stats()["instances"]) <= before + 2
 
