@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from genkai import journals
+from genkai.load.ceiling import measure_ceiling
 from genkai.load.job import Job, make_job
 from genkai.load.levels import TimedLevel, level_at, time_levels
 from genkai.load.preflight import LaunchError, check_allowed, check_answers, working_directory
@@ -60,11 +61,17 @@ def run_load(
     run: Run, plan: Plan, step: str, subject: str, on_second: Callable[[Progress], None] | None = None,
     *, levels: list[Level] | None = None, **overrides: Any,
 ) -> RunOutcome:  # fmt: skip
-    """Start a run and watch it to its end; its tables are written whatever happens.
+    """Start a run and watch it to its end; its tables are written whatever happens. A finished verify run is
+    followed by the measurement of the generator's own ceiling (ceiling.json; see `load.ceiling`).
 
     Raises LaunchError before any load; KeyboardInterrupt, after the run has been ended and its data written.
     """
-    return start_run(run, plan, step, subject, levels=levels, **overrides).wait(on_second)
+    running = start_run(run, plan, step, subject, levels=levels, **overrides)
+    outcome = running.wait(on_second)
+    part = plan.step_named(step)
+    if step == "verify" and part.ceiling_s and running.job.calls and outcome.state == "finished":
+        measure_ceiling(run, running.job, part.ceiling_s, _free_port())
+    return outcome
 
 
 def start_run(
