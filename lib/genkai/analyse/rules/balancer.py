@@ -1,0 +1,160 @@
+"""Rules: the load balancer, or how it spreads the load, was the limit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from genkai.analyse.rules.case import Case
+from genkai.analyse.rules.evidence import Evidence, Finding, Rule, amount, observed, throughput_evidence
+from genkai.analyse.rules.relations import (
+    BUSY,
+    IDLE,
+    WORKERS_FULL,
+    Wait,
+    machine_full,
+    target_cpu,
+    wait_sides,
+    worker_use,
+)
+
+QUEUE_FROM = 5  # requests: a few in the queue for a moment are normal
+FRONT_SHARE = 0.5
+
+
+def _own_signs(case: Case) -> list[Evidence]:
+    """What the balancer itself reports of being full."""
+    found = []
+    for name, key, least in (
+        ("lb.queue", "evidence.lb.queue", QUEUE_FROM),
+        ("lb.spillover", "evidence.lb.spillover", 0.0),
+        ("lb.rejected", "evidence.lb.rejected", 0.0),
+        ("lb.errors_503", "evidence.lb.errors_503", 0.0),
+    ):
+        for series in case.series(name):
+            if case.peak(series) > max(least, 1.5 * case.before_or_zero(series)):
+                found.append(observed(key, case, series))
+    return found
+
+
+def _front_wait(case: Case, wait: Wait | None) -> Evidence | None:
+    """The client waits much longer than the balancer waits for the instances."""
+    if wait is None or not wait.client_limit > 0 or wait.client_limit - wait.behind_limit < 0.02:
+        return None
+    if wait.share_behind > FRONT_SHARE or wait.behind_limit > FRONT_SHARE * wait.client_limit:
+        return None
+    values = {
+        "client": amount(wait.client_limit, "s"), "behind": amount(wait.behind_limit, "s"),
+        "client_below": amount(wait.client_below, "s"), "behind_below": amount(wait.behind_below, "s"),
+    }  # fmt: skip
+    return Evidence("evidence.lb.front_wait", values, "cloudwatch", wait.series.resource, wait.series.metric)
+
+
+def capacity(case: Case) -> Finding | None:
+    """Requests wait or fail at the balancer while the instances behind it have room."""
+    signs, wait = _own_signs(case), wait_sides(case)
+    front = _front_wait(case, wait)
+    cpu, busy = target_cpu(case)
+    workers_busy = worker_use(case)[1]
+    if not signs and not front:
+        return None
+    if busy >= BUSY or workers_busy >= WORKERS_FULL or (wait and wait.share_behind > FRONT_SHARE):
+        return None  # the queue stands at the balancer, but it is the instances that keep it waiting
+    if any(case.peak(s) > 0 for s in case.series("lb.unhealthy")) or _refused(case):
+        return None
+    idle = cpu is not None and busy < IDLE
+    evidence = [throughput_evidence(case), *signs]
+    evidence += [front] if front else []
+    evidence += [observed("evidence.target.idle", case, cpu)] if idle else []
+    proofs = sum((bool(signs), front is not None, idle))
+    sure = signs and proofs >= 2 and wait is not None and not machine_full(case)[1]
+    strength = "strong" if sure else "moderate" if proofs >= 2 else "weak"
+    return Finding("load_balancer_capacity", strength, tuple(evidence), fit=0.3 * proofs)
+
+
+def _refused(case: Case) -> bool:
+    """Whether the targets refused connections more often than in passing."""
+    return any(case.peak(s) > 0.01 * max(case.stall.ceiling_rps, 1.0) for s in case.series("lb.target_refusals"))
+
+
+def unhealthy(case: Case) -> Finding | None:
+    """Instances failed their health checks while the load was at the limit."""
+    evidence = []
+    for series in case.series("lb.unhealthy"):
+        if case.peak(series) >= 1 and case.peak(series) > case.before_or_zero(series):
+            evidence.append(observed("evidence.lb.unhealthy", case, series))
+    for series in case.series("lb.healthy"):
+        if case.lowest(series) < case.base(series):
+            evidence.append(observed("evidence.lb.healthy", case, series, limit=case.lowest(series)))
+    if not evidence:
+        return None
+    cpu, busy = target_cpu(case)
+    # overloaded instances fail their checks, too: then this is a consequence
+    consequence = (cpu is not None and busy >= BUSY) or worker_use(case)[1] >= WORKERS_FULL
+    strength = "weak" if consequence else "strong"
+    lines = (throughput_evidence(case), *evidence)
+    return Finding("target_unhealthy", strength, lines, fit=0.8, contributes=consequence)
+
+
+def uneven(case: Case) -> Finding | None:
+    """One instance is full while the others have room: the load is not spread evenly."""
+    loads = [(case.peak(s), s) for s in case.of_targets("cpu.busy") if s.resource.startswith("ec2:")]
+    loads = sorted((p for p in loads if math.isfinite(p[0])), key=lambda p: p[0])
+    if len(loads) < 2 or loads[-1][0] < BUSY:
+        return None
+    rest = float(np.median([value for value, _ in loads[:-1]]))
+    if rest > 0.6 * loads[-1][0]:
+        return None
+    values = {
+        "resource": loads[-1][1].resource.partition(":")[2],
+        "highest": amount(loads[-1][0], "ratio"),
+        "others": amount(rest, "ratio", len(loads) - 1),
+    }
+    evidence = Evidence("evidence.lb.uneven", values, "cloudwatch", loads[-1][1].resource, loads[-1][1].metric)
+    return Finding("load_uneven", "strong", (throughput_evidence(case), evidence), fit=0.95)
+
+
+def capacity_changed(case: Case) -> Finding | None:
+    """Instances were added or taken away during the run: its levels do not speak of one system."""
+    for name in ("asg.in_service", "lb.healthy"):
+        for series in case.series(name):
+            values = series.values[np.isfinite(series.values)]
+            if len(values) > 1 and values[-1] > values[0] + 0.5:
+                evidence = observed("evidence.lb.instances_added", case, series)
+                return Finding("instances_changed", "weak", (evidence,), fit=0.2, contributes=True)
+    return None
+
+
+def port_allocation(case: Case) -> Finding | None:
+    """A network load balancer ran out of ports towards its targets."""
+    evidence = [
+        observed(f"evidence.nlb.{name}", case, series)
+        for name in ("port_errors", "rejected_flows")
+        for series in case.series(f"nlb.{name}")
+        if case.peak(series) > 0
+    ]
+    return Finding("nlb_ports", "strong", (throughput_evidence(case), *evidence), fit=0.9) if evidence else None
+
+
+def no_keep_alive(case: Case) -> Finding | None:
+    """Nearly every request opens a connection of its own: costs a handshake each, and ports."""
+    for series in case.series("lb.new_connections"):
+        sent = case.client("sent_rps").values
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = (series.values / sent)[case.limit]
+        if np.isfinite(ratio).any() and np.nanmin(ratio) >= 0.8:
+            more = {"ratio": amount(float(np.nanmin(ratio)), "ratio")}
+            evidence = observed("evidence.lb.no_keep_alive", case, series, **more)
+            return Finding("no_keep_alive", "weak", (evidence,), fit=0.4, contributes=True)
+    return None
+
+
+RULES = (
+    Rule("load_balancer_capacity", "balancer", capacity),
+    Rule("load_uneven", "balancer", uneven),
+    Rule("target_unhealthy", "balancer", unhealthy),
+    Rule("nlb_ports", "balancer", port_allocation),
+    Rule("instances_changed", "balancer", capacity_changed),
+    Rule("no_keep_alive", "balancer", no_keep_alive),
+)

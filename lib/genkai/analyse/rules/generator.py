@@ -1,0 +1,137 @@
+"""Rules: the load generator, or the one machine that it shares with the target, was the limit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from genkai.analyse.rules.case import Case
+from genkai.analyse.rules.evidence import Evidence, Finding, Rule, amount, observed, throughput_evidence
+from genkai.analyse.rules.relations import MACHINE_FULL, machine_full, rises
+
+CPU_FULL = 0.90  # of one core: an event loop above this delays what it measures
+LAG_SHARE = 0.5  # of the response time that the generator's own delay may be before it is the cause
+FEWEST_FAILURES, FEWEST_SHARE = 5, 0.001
+
+
+def out_of_cpu(case: Case) -> Finding | None:
+    """A generator process used a whole core, or the generator's own machine was full."""
+    evidence = []
+    series, busy = case.highest_process("cpu_ratio")
+    if series is not None and busy >= CPU_FULL:
+        evidence.append(observed("evidence.generator.cpu", case, series))
+    host, host_busy = case.highest_generator("cpu.busy")
+    if host is not None and host_busy >= MACHINE_FULL and not case.facts.shared:
+        evidence.append(observed("evidence.generator.machine", case, host))
+    if not evidence:
+        return None
+    lag, seconds = case.highest_process("loop_lag_p99_s")
+    if lag is not None and seconds >= 0.01:
+        evidence.append(observed("evidence.generator.lag", case, lag))
+    strong = case.generator_limited()[case.limit].any() or busy >= 0.95 or host_busy >= MACHINE_FULL
+    return Finding("generator_cpu", "strong" if strong else "moderate", tuple(evidence), fit=min(busy, 0.9))
+
+
+def loop_lag(case: Case) -> Finding | None:
+    """The generator sent or read late although it had CPU left: its delay is a good part of what it measured."""
+    if out_of_cpu(case) or machine_full(case)[1]:
+        return None
+    response = case.peak(case.response())
+    evidence = []
+    for column, key in (
+        ("loop_lag_p99_s", "evidence.generator.lag"),
+        ("schedule_slip_p99_s", "evidence.generator.slip"),
+    ):
+        series, seconds = case.highest_process(column)
+        if series is not None and seconds >= 0.05 and seconds >= LAG_SHARE * response and rises(case, series):
+            evidence.append(observed(key, case, series))
+    if not evidence:
+        return None
+    limited = bool(case.generator_limited()[case.limit].any())
+    return Finding("generator_loop_lag", "strong" if limited else "moderate", tuple(evidence))
+
+
+def _failures(case: Case, kind: str, cause: str) -> Finding | None:
+    count, share = case.failure_share(lambda rows: rows["kind"] == kind)
+    if count < FEWEST_FAILURES or (math.isfinite(share) and share < FEWEST_SHARE):
+        return None
+    values = {"count": amount(count, "count"), "share": amount(share, "ratio")}
+    evidence = [Evidence(f"evidence.generator.{kind}", values, "failures", "", kind)]
+    column = {"no_port": "sockets_time_wait", "no_fd": "fds"}[kind]
+    series, _ = case.highest_process(column)
+    if series is not None:
+        evidence.append(observed(f"evidence.generator.{column}", case, series))
+    return Finding(cause, "strong", tuple(evidence), fit=0.95)
+
+
+def out_of_ports(case: Case) -> Finding | None:
+    """connect() failed with EADDRNOTAVAIL: the ephemeral ports towards this destination are used up."""
+    return _failures(case, "no_port", "generator_ports")
+
+
+def out_of_descriptors(case: Case) -> Finding | None:
+    """socket() failed with EMFILE: the process's limit of open files is reached."""
+    return _failures(case, "no_fd", "generator_descriptors")
+
+
+def marked(case: Case) -> Finding | None:
+    """The level table says that the generator was the limit there, and none of the other rules says by what."""
+    limited = [i for i in case.limit if case.generator_limited()[i]]
+    if not limited or any(rule(case) for rule in (out_of_cpu, loop_lag, out_of_ports, out_of_descriptors)):
+        return None
+    row = case.levels.iloc[limited[0]]
+    values = {
+        "load": amount(row["intended"], "users" if row["workload"] == "closed" else "rps"),
+        "sent": amount(row["sent_rps"], "rps"),
+        "note": "" if row["generator_note"] is None else str(row["generator_note"]),
+    }
+    evidence = Evidence("evidence.generator.marked", values, "levels", "", "generator_limited")
+    return Finding("generator_limited", "strong", (evidence,), fit=0.3)
+
+
+def too_few_users(case: Case) -> Finding | None:
+    """No limit was met, but so many users cannot make the target rate: N = X·(R + Z)."""
+    target, rows = case.tables.target_rps, case.levels
+    if case.stall or target is None or not len(rows) or rows["workload"].iloc[-1] != "closed":
+        return None
+    throughput = case.column("throughput_rps")
+    measured = np.flatnonzero(np.isfinite(throughput) & (throughput > 0))
+    if not len(measured) or np.nanmax(throughput) >= target:
+        return None
+    top = measured[-1]
+    users = float(rows["intended"].iloc[top])
+    needed = math.ceil(target * users / throughput[top])
+    cycle = users / throughput[top]
+    values = {
+        "users": amount(users, "users"), "throughput": amount(throughput[top], "rps"), "target": amount(target, "rps"),
+        "cycle": amount(cycle, "s"), "response": amount(case.response().values[top], "s"),
+        "needed": amount(needed, "users"),
+    }  # fmt: skip
+    evidence = Evidence("evidence.generator.users", values, "levels", "", "throughput_rps")
+    return Finding("generator_too_few_users", "strong", (evidence,), values={"needed": values["needed"]})
+
+
+def shared_machine(case: Case) -> Finding | None:
+    """Generator and target share one machine, and that machine's CPU was used up: nothing is said about the service."""
+    series, full = machine_full(case)
+    if not full:
+        return None
+    evidence = [throughput_evidence(case), observed("evidence.machine.cpu", case, series)]
+    queue, length = case.highest_generator("run_queue")
+    if queue is not None and length > 0:
+        evidence.append(observed("evidence.machine.run_queue", case, queue))
+    before = case.before(series)
+    clear = not math.isfinite(before) or before < 0.9
+    return Finding("shared_machine_cpu", "strong" if clear else "moderate", tuple(evidence), fit=0.9)
+
+
+RULES = (
+    Rule("generator_ports", "generator", out_of_ports),
+    Rule("generator_descriptors", "generator", out_of_descriptors),
+    Rule("generator_cpu", "generator", out_of_cpu),
+    Rule("generator_loop_lag", "generator", loop_lag),
+    Rule("generator_limited", "generator", marked),
+    Rule("generator_too_few_users", "generator", too_few_users, even_without_stall=True),
+    Rule("shared_machine_cpu", "machine", shared_machine),
+)

@@ -1,0 +1,118 @@
+"""What several rules ask: is the machine full, are the instances idle, on which side of the balancer is the wait."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from genkai.analyse.rules.case import Case
+from genkai.analyse.rules.samples import Series
+
+BUSY = 0.85  # CPU from here on makes requests wait noticeably
+IDLE = 0.70
+MACHINE_FULL = 0.95
+WORKERS_FULL = 0.95
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Where the added response time is spent: the client's and the balancer's view, seconds, below and at the limit."""
+
+    series: Series
+    client_below: float
+    client_limit: float
+    behind_below: float
+    behind_limit: float
+
+    @property
+    def share_behind(self) -> float:
+        """Share (0–1) of the added response time that is spent behind the load balancer."""
+        added = self.client_limit - self.client_below
+        behind = self.behind_limit - self.behind_below
+        if not math.isfinite(added):
+            added, behind = self.client_limit, self.behind_limit
+        return min(max(behind / added, 0.0), 1.0) if added > 0 else math.nan
+
+
+def wait_sides(case: Case) -> Wait | None:
+    """The two sides of the balancer at the level with the longest response time at the limit; None: not measured."""
+    client = case.client("mean_s")
+    for series in case.series("lb.latency"):
+        both = np.where(np.isfinite(series.values), client.values, np.nan)
+        if not np.isfinite(both[case.limit]).any():
+            continue
+        at = case.limit[int(np.nanargmax(both[case.limit]))]
+        below = [i for i in case.below if np.isfinite(both[i])]
+        knee = below[-1] if below else None
+        before = (math.nan, math.nan) if knee is None else (client.values[knee], series.values[knee])
+        return Wait(series, float(before[0]), float(client.values[at]), float(before[1]), float(series.values[at]))
+    return None
+
+
+def machine_full(case: Case) -> tuple[Series | None, bool]:
+    """(CPU of the machine that holds generator and target, whether it was full at the limit)."""
+    if not case.facts.shared:
+        return None, False
+    series, busy = case.highest_generator("cpu.busy")
+    return series, series is not None and busy >= MACHINE_FULL
+
+
+def target_cpu(case: Case) -> tuple[Series | None, float]:
+    """(series, highest mean at the limit) of the busiest target: an instance or a watched host."""
+    return case.highest("cpu.busy")
+
+
+def targets_idle(case: Case) -> bool | None:
+    """Whether every target's CPU stayed under 70 % at the limit; None when no target's CPU was measured."""
+    series, busy = target_cpu(case)
+    return None if series is None else busy < IDLE
+
+
+def worker_use(case: Case) -> tuple[Series | None, float, float]:
+    """(series of busy workers, busy ÷ all, slots) of the host that is fullest at the limit; NaN: not measured."""
+    best: tuple[Series | None, float, float] = (None, math.nan, math.nan)
+    idle_of = {s.resource: s for s in case.series("workers.idle")}
+    for busy in case.series("workers.busy"):
+        idle = idle_of.get(busy.resource)
+        if idle is None:
+            continue
+        slots = busy.values + idle.values
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = (busy.values / slots)[case.limit]
+        if np.isfinite(ratio).any() and not best[1] >= np.nanmax(ratio):
+            best = busy, float(np.nanmax(ratio)), float(np.nanmax(slots))
+    return best
+
+
+def service_time_s(case: Case) -> float:
+    """Response time at the lowest level, behind the balancer where that is measured: the time without waiting."""
+    for series in case.series("lb.latency"):
+        return case.base(series)
+    return case.base(case.client("mean_s"))
+
+
+def parallelism(case: Case) -> float:
+    """Requests served at the same time at the ceiling, X·S (utilisation law): 1 for a lock, slots for a worker pool."""
+    return case.stall.ceiling_rps * service_time_s(case) if case.stall else math.nan
+
+
+def instance_count(case: Case) -> int:
+    """Instances or target hosts that were seen; at least 1."""
+    instances = {s.resource for s in case.of_targets("cpu.busy") if not s.resource.startswith("host:")}
+    return max(len(instances or {s.resource for s in case.of_targets("cpu.busy")}), 1)
+
+
+def rises(case: Case, series: Series, factor: float = 1.2) -> bool:
+    """Whether a signal is higher at the limit than below it; true when nothing was measured below."""
+    before = case.before(series)
+    return not math.isfinite(before) or case.peak(series) > max(factor * before, before + 1e-9)
+
+
+def only_this_side(case: Case) -> bool:
+    """Whether most of the added response time is spent behind the balancer, or no balancer stands in between."""
+    wait = wait_sides(case)
+    if wait is None:
+        return case.facts.load_balancer is None
+    return wait.share_behind >= 0.5

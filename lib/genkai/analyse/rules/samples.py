@@ -1,0 +1,160 @@
+"""The metrics table, indexed once, and its signals as one value per load level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from genkai.analyse.rules.signals import Carrier, Signal
+
+Spans = Sequence[tuple[float, float]]
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # start (epoch s), period (s), value; in order of time
+
+
+@dataclass(frozen=True)
+class Series:
+    """One signal of one resource: a value per level (NaN: not measured) and the number of samples behind it."""
+
+    signal: str
+    unit: str
+    source: str
+    resource: str
+    metric: str
+    values: np.ndarray
+    samples: np.ndarray
+
+
+def epoch_s(times: pd.Series) -> np.ndarray:
+    """Epoch seconds of a column of times; NaN where there is none."""
+    seconds = (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    return seconds.to_numpy(float, na_value=np.nan)
+
+
+class Samples:
+    """The metrics table by source, metric, resource and statistic."""
+
+    def __init__(self, metrics: pd.DataFrame) -> None:
+        self._found: dict[str, dict[str, dict[str, dict[str, Arrays]]]] = {}
+        metrics = metrics[metrics["value"].notna()]
+        start = epoch_s(metrics["time"])
+        period, value = metrics["period_s"].to_numpy(float), metrics["value"].to_numpy(float)
+        keys = ["source", "metric", "resource", "statistic"]
+        for key, rows in metrics.groupby(keys, sort=True).indices.items():
+            rows = rows[np.argsort(start[rows], kind="stable")]
+            source, metric, resource, statistic = key
+            by_resource = self._found.setdefault(source, {}).setdefault(metric, {})
+            by_resource.setdefault(resource, {})[statistic.lower()] = start[rows], period[rows], value[rows]
+
+    def series(self, signal: Signal, spans: Spans) -> list[Series]:
+        """The signal for each resource that has it, over each span (epoch seconds); the first carrier found wins."""
+        found: dict[str, Series] = {}
+        for carrier in signal.carriers:
+            best: dict[str, Series] = {}
+            for metric, resource, arrays in self._carried(carrier):
+                series = self._over(signal, carrier, metric, resource, arrays, spans)
+                if resource not in best or _highest(series) > _highest(best[resource]):
+                    best[resource] = series
+            found = best | found
+        return [series for _, series in sorted(found.items()) if np.isfinite(series.values).any()]
+
+    def raw(self, signal: Signal, resource: str) -> tuple[np.ndarray, np.ndarray]:
+        """(epoch seconds, values) of every sample of a signal of one resource."""
+        for carrier in signal.carriers:
+            mine = [arrays for _, owner, arrays in self._carried(carrier) if owner == resource and len(arrays[0])]
+            if mine:
+                start, _, value = max(mine, key=lambda arrays: arrays[2].max())
+                return start, value
+        return np.empty(0), np.empty(0)
+
+    def _carried(self, carrier: Carrier) -> Iterator[tuple[str, str, Arrays]]:
+        """(metric, resource, samples in the signal's unit) of all that a carrier stands for."""
+        for metric in self._named(carrier):
+            for resource, by_statistic in self._found[carrier.source][metric].items():
+                arrays = _choose(by_statistic, carrier.statistics)
+                limit = self._limit(carrier, metric, resource)
+                if resource.partition(":")[0] == carrier.kind and arrays is not None and limit is not None:
+                    start, period, value = arrays
+                    value = value * carrier.scale / limit
+                    yield metric, resource, (start, period, 1 - value if carrier.inverse else value)
+        yield from self._silent(carrier)
+
+    def _named(self, carrier: Carrier) -> list[str]:
+        known = self._found.get(carrier.source, {})
+        if "*" not in carrier.metric:
+            return [carrier.metric] if carrier.metric in known else []
+        return [metric for metric in known if fnmatchcase(metric, carrier.metric)]
+
+    def _limit(self, carrier: Carrier, metric: str, resource: str) -> float | None:
+        """The value of the limit that belongs to this metric; 1 where none is named, None where it is not known."""
+        if not carrier.divide:
+            return 1.0
+        before, _, after = carrier.metric.partition("*")
+        device = metric[len(before) : len(metric) - len(after)] if "*" in carrier.metric else ""
+        name = carrier.divide.replace("*", device)
+        arrays = _choose(self._found[carrier.source].get(name, {}).get(resource, {}), ())
+        return float(np.median(arrays[2])) if arrays is not None and np.median(arrays[2]) > 0 else None
+
+    def _silent(self, carrier: Carrier) -> Iterator[tuple[str, str, Arrays]]:
+        """No samples at all, for each resource that always reports something, but never this metric."""
+        if carrier.zero_if:
+            known = self._found.get(carrier.source, {})
+            for resource in known.get(carrier.zero_if, {}).keys() - known.get(carrier.metric, {}).keys():
+                if resource.partition(":")[0] == carrier.kind:
+                    yield carrier.metric, resource, (np.empty(0), np.empty(0), np.empty(0))
+
+    def _over(
+        self, signal: Signal, carrier: Carrier, metric: str, resource: str, arrays: Arrays, spans: Spans
+    ) -> Series:
+        start, period, value = arrays
+        results, counts = np.full(len(spans), np.nan), np.zeros(len(spans), int)
+        for index, span in enumerate(spans):
+            inside = _inside(start, period, span)
+            zeros = max(self._reported(carrier, resource, span) - len(inside), 0)
+            counts[index] = len(inside) + zeros
+            if counts[index]:
+                length = period[inside[0]] if len(inside) else 1.0
+                values = np.concatenate([value[inside], np.zeros(zeros)])
+                periods = np.concatenate([period[inside], np.full(zeros, length)])
+                results[index] = _taken(signal.over, values, periods)
+        return Series(signal.name, signal.unit, carrier.source, resource, metric, results, counts)
+
+    def _reported(self, carrier: Carrier, resource: str, span: tuple[float, float]) -> int:
+        """Samples in the span of the metric that is always reported; 0 where none is named."""
+        known = self._found.get(carrier.source, {}).get(carrier.zero_if, {})
+        arrays = _choose(known.get(resource, {}), ())
+        return 0 if arrays is None else len(_inside(arrays[0], arrays[1], span))
+
+
+def _choose(by_statistic: dict[str, Arrays], wanted: tuple[str, ...]) -> Arrays | None:
+    if not wanted:
+        return next(iter(by_statistic.values()), None)
+    return next((by_statistic[name] for name in wanted if name in by_statistic), None)
+
+
+def _highest(series: Series) -> float:
+    return float(np.nanmax(series.values)) if np.isfinite(series.values).any() else -np.inf
+
+
+def _inside(start: np.ndarray, period: np.ndarray, span: tuple[float, float]) -> np.ndarray:
+    """Samples whose middle lies in the span; failing that, the one interval that covers the middle of the span."""
+    middle = start + period / 2
+    inside = np.flatnonzero((middle >= span[0]) & (middle < span[1]))
+    if len(inside):
+        return inside
+    centre = (span[0] + span[1]) / 2
+    covering = (start <= centre) & (start + period > centre)
+    # a bucket much longer than the level says more about its neighbours than about it
+    return np.flatnonzero(covering & (period <= 2 * (span[1] - span[0])))[:1]
+
+
+def _taken(over: str, value: np.ndarray, period: np.ndarray) -> float:
+    if over == "rate":
+        return float(value.sum() / period.sum()) if period.sum() > 0 else float("nan")
+    if over == "growth":
+        return float(value[-1] - value[0])
+    reduce = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "total": np.sum}[over]
+    return float(reduce(value))

@@ -1,0 +1,149 @@
+"""Synthetic runs for the diagnosis: tables in the schema's form, with the numbers that a test chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from genkai import histogram, schema
+from genkai.analyse.diagnose import Facts, Tables, diagnose
+
+START = pd.Timestamp("2026-05-09T07:00:00Z")
+HOLD_S, RAMP_S = 30.0, 5.0
+
+# the story of the source notes: linear to 500 rps, then nothing more, and waiting
+STALL = [(100, 100, 0.020, 0.0), (500, 495, 0.022, 0.0), (1000, 510, 0.960, 0.0)]
+HEALTHY = [(100, 100, 0.020, 0.0), (500, 495, 0.021, 0.0), (1000, 985, 0.024, 0.001)]
+
+
+class World:
+    """A run under construction: levels as (load, throughput, median response time, error ratio)."""
+
+    def __init__(
+        self, levels: Iterable[tuple], workload: str = "closed", hold_s: float = HOLD_S, limited: Iterable[int] = ()
+    ) -> None:
+        self.rows = list(levels)
+        self.hold_s, self.workload, self.limited = hold_s, workload, set(limited)
+        self.metrics: list[dict[str, Any]] = []
+        self.failures: list[dict[str, Any]] = []
+        self.generator: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
+
+    def hold(self, level: int) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Start and end of a level's hold."""
+        start = START + pd.Timedelta(seconds=level * (self.hold_s + RAMP_S) + RAMP_S)
+        return start, start + pd.Timedelta(seconds=self.hold_s)
+
+    def metric(
+        self, source: str, resource: str, metric: str, values: Iterable[float | None], statistic: str = "sample",
+        period_s: float = 1.0,
+    ) -> World:  # fmt: skip
+        """The same value in every interval of a level; values: one per level, None: no data there."""
+        for level, value in enumerate(values):
+            start, end = self.hold(level)
+            time = start
+            while value is not None and time + pd.Timedelta(seconds=period_s) <= end:
+                self.sample(time, source, resource, metric, value, statistic, period_s)
+                time += pd.Timedelta(seconds=period_s)
+        return self
+
+    def sample(self, time, source, resource, metric, value, statistic="sample", period_s=1.0) -> None:
+        """One row of the metrics table."""
+        self.metrics.append(
+            {"time": time, "source": source, "resource": resource, "metric": metric, "statistic": statistic,
+             "unit": "", "period_s": period_s, "value": float(value)}
+        )  # fmt: skip
+
+    def cloudwatch(self, resource: str, metric: str, values: Iterable[float | None], statistic: str) -> World:
+        """A CloudWatch metric with a period of 10 s."""
+        return self.metric("cloudwatch", resource, metric, values, statistic, 10.0)
+
+    def instances(self, *percent: Iterable[float]) -> World:
+        """CPUUtilization (per cent per level) of instances i-1, i-2 …"""
+        for number, values in enumerate(percent, 1):
+            self.cloudwatch(f"ec2:i-{number}", "CPUUtilization", values, "average")
+        return self
+
+    def balancer(self, requests: Iterable[float], latency: Iterable[float], queue: Iterable[float]) -> World:
+        """A classic load balancer: requests per second, Latency, SurgeQueueLength per level."""
+        self.cloudwatch("elb:shop", "RequestCount", [r * 10 for r in requests], "sum")
+        self.cloudwatch("elb:shop", "Latency", latency, "average")
+        return self.cloudwatch("elb:shop", "SurgeQueueLength", queue, "maximum")
+
+    def processes(self, cpu: Iterable[float], lag: Iterable[float] = (), **columns: Iterable[float]) -> World:
+        """The generator table: one process, one row a second."""
+        cpu, lag = list(cpu), list(lag) or [0.002] * len(self.rows)
+        for level in range(len(self.rows)):
+            for second in range(int(self.hold_s)):
+                self.generator.append(
+                    {"time": self.hold(level)[0] + pd.Timedelta(seconds=second), "process": "worker-1",
+                     "cpu_ratio": cpu[level], "loop_lag_p99_s": lag[level], "schedule_slip_p99_s": None,
+                     "in_flight": 10, "users": 100,
+                     "sockets_time_wait": list(columns.get("time_wait", [0] * len(self.rows)))[level],
+                     "fds": list(columns.get("fds", [50] * len(self.rows)))[level]}
+                )  # fmt: skip
+        return self
+
+    def fail(self, level: int, kind: str, count: int, status: int | None = None, message: str = "") -> World:
+        """Failures in a level, all in its third second."""
+        self.failures.append(
+            {"time": self.hold(level)[0] + pd.Timedelta(seconds=3), "api": "(all)", "kind": kind, "status": status,
+             "errno": None, "message": message or kind, "count": count}
+        )  # fmt: skip
+        return self
+
+    def seconds(self, level: int, slowest: Iterable[float]) -> World:
+        """The requests table of one level: 100 requests a second, two of them as slow as given."""
+        for second, worst in enumerate(slowest):
+            recorded = histogram.new_histogram()
+            histogram.record_seconds(recorded, 0.02, 98)
+            histogram.record_seconds(recorded, worst, 2)
+            self.requests.append(
+                {"time": self.hold(level)[0] + pd.Timedelta(seconds=second), "api": "(all)", "level": level,
+                 "sent": 100, "completed": 100, "failed": 0, "dropped": 0, "bytes_received": 1000,
+                 "hist": histogram.encode(recorded), "hist_service": None}
+            )  # fmt: skip
+        return self
+
+    def levels(self) -> pd.DataFrame:
+        """The levels table."""
+        rows = []
+        for level, (load, throughput, p50, errors) in enumerate(self.rows):
+            start, end = self.hold(level)
+            rows.append(
+                {"level": level, "api": "(all)", "workload": self.workload, "intended": float(load),
+                 "start": start - pd.Timedelta(seconds=RAMP_S), "hold_start": start, "end": end,
+                 "window_start": start, "window_end": end, "steady": True, "throughput_rps": throughput,
+                 "sent_rps": throughput / (1 - errors) if errors < 1 else None, "concurrency": throughput * p50,
+                 "mean_s": p50, "p50_s": p50, "p90_s": p50 * 1.2, "p95_s": p50 * 1.3, "p99_s": p50 * 1.5,
+                 "p999_s": p50 * 2, "error_ratio": errors, "generator_limited": level in self.limited,
+                 "generator_note": "cpu: worker-1 used 0.99 of a core" if level in self.limited else None}
+            )  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def tables(self, facts: Facts | None = None, **fields: Any) -> Tables:
+        """The tables, checked against the schema."""
+        return Tables(
+            levels=schema.check_table(self.levels(), "levels"),
+            requests=_checked(self.requests, "requests"),
+            failures=_checked(self.failures, "failures"),
+            generator=_checked(self.generator, "generator"),
+            metrics=_checked(self.metrics, "metrics"),
+            facts=facts or Facts(limits_s={"p95_s": 0.2}, load_balancer="shop"),
+            **fields,
+        )
+
+    def diagnosis(self, facts: Facts | None = None, **fields: Any) -> dict[str, Any]:
+        """The diagnosis of the run."""
+        return diagnose(self.tables(facts, **fields))
+
+
+def _checked(rows: list[dict[str, Any]], table: str) -> pd.DataFrame:
+    return schema.check_table(pd.DataFrame(rows), table) if rows else schema.empty_table(table)
+
+
+def causes(record: dict[str, Any], contributing: bool = True) -> list[str]:
+    """The causes of a diagnosis, best first."""
+    return [f["cause"] for f in record["findings"] if contributing or not f["contributes"]]

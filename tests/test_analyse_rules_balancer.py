@@ -1,0 +1,127 @@
+"""Balancer rules: a hit, and near misses that must not hit."""
+
+import pytest
+
+from diagnosis_tables import HEALTHY, STALL, World, causes
+from genkai.analyse.diagnose import Facts
+
+IDLE = [20, 35, 36]
+
+
+def stalled_at_the_balancer() -> World:
+    return World(STALL).instances(IDLE, IDLE).balancer([100, 495, 510], [0.019, 0.021, 0.021], [0, 0, 470])
+
+
+def test_a_queue_at_the_balancer_before_idle_instances_is_its_capacity() -> None:
+    record = stalled_at_the_balancer().diagnosis()
+    assert record["answer_key"] == "answer.limit_found"
+    assert causes(record) == ["load_balancer_capacity"]
+    finding = record["findings"][0]
+    assert finding["strength"] == "strong"
+    keys = [e["text_key"] for e in finding["evidence"]]
+    assert keys == ["evidence.levels.throughput", "evidence.lb.queue", "evidence.lb.front_wait", "evidence.target.idle"]
+    queue = finding["evidence"][1]
+    assert (queue["source"], queue["resource"], queue["metric"]) == ("cloudwatch", "elb:shop", "SurgeQueueLength")
+    assert queue["values"]["limit"]["value"] == 470
+    assert queue["values"]["below"]["value"] == 0
+    assert queue["values"]["limit"]["n"] == 3  # 30 s of 10 s intervals
+    assert record["values"]["load"]["value"] == 1000
+    assert record["values"]["knee_load"]["value"] == 500
+
+
+def test_spillover_alone_with_idle_instances_names_the_balancer() -> None:
+    levels = [*STALL[:2], (1000, 505, 0.02, 0.45)]
+    world = World(levels).instances(IDLE).balancer([100, 495, 510], [0.019, 0.02, 0.02], [0, 0, 1024])
+    world.cloudwatch("elb:shop", "SpilloverCount", [None, None, 4100], "sum").fail(2, "http_5xx", 12000, 503)
+    record = world.diagnosis()
+    assert causes(record, contributing=False)[0] == "load_balancer_capacity"
+    spill = next(e for e in record["findings"][0]["evidence"] if e["text_key"] == "evidence.lb.spillover")
+    assert spill["values"]["limit"]["value"] == pytest.approx(410)
+    assert spill["values"]["below"]["value"] == 0  # RequestCount was there, so absence means none
+
+
+def test_an_alb_that_rejects_connections_is_full() -> None:
+    world = World(STALL).instances(IDLE)
+    world.cloudwatch("elb:app/shop/1", "RequestCount", [1000, 4950, 5100], "sum")
+    world.cloudwatch("elb:app/shop/1", "TargetResponseTime", [0.019, 0.02, 0.02], "average")
+    world.cloudwatch("elb:app/shop/1", "RejectedConnectionCount", [None, None, 90], "sum")
+    assert causes(world.diagnosis())[0] == "load_balancer_capacity"
+
+
+def test_only_waiting_in_front_without_a_sign_of_its_own_is_moderate() -> None:
+    world = World(STALL).instances(IDLE)
+    world.cloudwatch("elb:app/shop/1", "TargetResponseTime", [0.019, 0.02, 0.02], "average")
+    finding = world.diagnosis()["findings"][0]
+    assert (finding["cause"], finding["strength"]) == ("load_balancer_capacity", "moderate")
+
+
+@pytest.mark.parametrize(
+    ("latency", "cpu"),
+    [([0.019, 0.021, 0.940], IDLE), ([0.019, 0.021, 0.021], [20, 60, 97])],
+    ids=["the wait is behind the balancer", "the instances are full"],
+)
+def test_a_queue_that_the_instances_cause_is_not_the_balancers(latency, cpu) -> None:
+    world = World(STALL).instances(cpu, cpu).balancer([100, 495, 510], latency, [0, 0, 470])
+    assert "load_balancer_capacity" not in causes(world.diagnosis())
+
+
+def test_a_queue_in_a_healthy_run_is_no_finding() -> None:
+    world = World(HEALTHY).instances(IDLE).balancer([100, 495, 985], [0.019, 0.021, 0.024], [0, 2, 40])
+    record = world.diagnosis()
+    assert record["answer_key"] == "answer.no_limit"
+    assert record["findings"] == []
+
+
+def test_a_queue_that_stood_before_the_limit_as_well_explains_nothing() -> None:
+    world = World(STALL).instances(IDLE).balancer([100, 495, 510], [0.019, 0.021, 0.9], [400, 470, 470])
+    assert causes(world.diagnosis()) == []
+
+
+def test_on_a_full_shared_machine_the_machine_goes_first() -> None:
+    world = stalled_at_the_balancer().metric("vmstat", "host:local", "cpu_idle_ratio", [0.7, 0.4, 0.01])
+    record = world.diagnosis(Facts(hosts={"local": "generator"}, shared=True, load_balancer="shop"))
+    assert causes(record) == ["shared_machine_cpu", "load_balancer_capacity"]
+    assert record["findings"][1]["strength"] == "moderate"
+    assert record["answer_key"] == "answer.generator"
+
+
+def test_one_full_instance_among_idle_ones_is_uneven_load() -> None:
+    world = World(STALL).instances([20, 90, 98], [5, 20, 22], [5, 20, 22])
+    assert causes(world.diagnosis())[0] == "load_uneven"
+    assert "target_cpu" not in causes(world.diagnosis())
+
+
+def test_equally_full_instances_are_not_uneven() -> None:
+    assert "load_uneven" not in causes(World(STALL).instances([20, 90, 98], [20, 88, 97]).diagnosis())
+
+
+def test_instances_that_fail_their_health_checks() -> None:
+    world = World(STALL).instances([20, 40, 30], [20, 40, 30])
+    world.cloudwatch("elb:shop", "UnHealthyHostCount", [0, 0, 1], "maximum")
+    world.cloudwatch("elb:shop", "HealthyHostCount", [2, 2, 1], "minimum")
+    assert causes(world.diagnosis())[0] == "target_unhealthy"
+
+
+def test_full_instances_that_then_fail_their_checks_are_a_consequence() -> None:
+    world = World(STALL).instances([20, 60, 99], [20, 60, 99])
+    world.cloudwatch("elb:shop", "UnHealthyHostCount", [0, 0, 1], "maximum")
+    assert causes(world.diagnosis()) == ["target_cpu", "target_unhealthy"]
+
+
+def test_an_nlb_without_ports_and_connections_without_keep_alive() -> None:
+    world = World(STALL).instances(IDLE)
+    world.cloudwatch("elb:net/shop/1", "PortAllocationErrorCount", [0, 0, 30], "sum")
+    world.cloudwatch("elb:net/shop/1", "NewConnectionCount", [1000, 4950, 5100], "sum")
+    assert causes(world.diagnosis()) == ["nlb_ports", "no_keep_alive"]
+
+
+def test_no_keep_alive_alone_does_not_explain_a_limit() -> None:
+    world = World(STALL).instances(IDLE).cloudwatch("elb:shop", "NewConnectionCount", [1000, 4950, 5100], "sum")
+    record = world.diagnosis()
+    assert causes(record) == ["no_keep_alive"]
+    assert record["answer_key"] == "answer.cannot_tell"
+
+
+def test_instances_added_during_the_run_are_said() -> None:
+    world = World(STALL).instances(IDLE).cloudwatch("elb:shop", "HealthyHostCount", [2, 2, 3], "minimum")
+    assert causes(world.diagnosis()) == ["instances_changed"]
