@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
+from genkai.load.http.errors import Failure
 from genkai.load.http.target import Target, TlsSettings
 
 _RAW_BYTES = 16_384 + 512  # one record; small enough that malloc never maps fresh memory for it
@@ -15,13 +17,17 @@ _RAW_BYTES = 16_384 + 512  # one record; small enough that malloc never maps fre
 
 @lru_cache(maxsize=64)
 def tls_context(settings: TlsSettings) -> ssl.SSLContext:
-    """The context for the settings, made once; raises OSError or ssl.SSLError when a file is missing or wrong."""
-    context = ssl.create_default_context(cafile=settings.ca_file)
+    """The context for the settings, made once; raises Failure (tls) naming the files when one cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file, settings.key_password)
+    except OSError as error:
+        files = ", ".join(filter(None, (settings.ca_file, settings.cert_file, settings.key_file)))
+        raise Failure("tls", None, error.errno, f"TLS settings: expected PEM files, got {error} ({files})") from None
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if settings.cert_file:
-        context.load_cert_chain(settings.cert_file, settings.key_file, settings.key_password)
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -87,9 +93,16 @@ class TlsStream:
 
     def send(self, data: bytes | memoryview) -> int:
         """Encrypt ``data`` and send it; its length, or -1 when ``flush`` has to send the rest."""
+        if self._tls.pending() or self._incoming.pending:
+            self._expect_no_data()
         count = self._tls.write(data)
         self._unsent += self._outgoing.read()
         return count if self.flush() else -1
+
+    def _expect_no_data(self) -> None:
+        with suppress(ssl.SSLWantReadError):
+            self._tls.read(1)
+            raise ConnectionResetError(errno.ECONNRESET, "bytes came that no request had asked for, or the end")
 
     def flush(self) -> bool:
         """Send encrypted bytes that are left; True when none is."""

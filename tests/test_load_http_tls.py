@@ -1,0 +1,219 @@
+"""TLS against a real TLS server: names, certificates, authorities, client certificates, ends."""
+
+import datetime
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from genkai.load.http import Connection, Failure, Target, Timeouts, TlsSettings
+from scripted_server import Script, ScriptedServer, answer, ok
+
+GET = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+class Authority:
+    """A certificate authority for the time of a test, with its files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        self._write("ca", self._sign(self._name, self._key.public_key(), [], authority=True), None)
+
+    def _sign(self, name: x509.Name, key: object, names: list, authority: bool = False) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - datetime.timedelta(days=1))
+            .not_valid_after(NOW + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+    def issue(self, common_name: str, *names: str) -> tuple[str, str]:
+        """Paths of a certificate and its key for the names and addresses."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        alternatives = [x509.IPAddress(ipaddress.ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        return self._write(common_name, self._sign(subject, key.public_key(), alternatives), key)
+
+    def _write(self, name: str, certificate: x509.Certificate, key: object) -> tuple[str, str]:
+        paths = (self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        if key is not None:
+            form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            paths[1].write_bytes(key.private_bytes(*form))
+        return str(paths[0]), str(paths[1])
+
+    @property
+    def ca_file(self) -> str:
+        return str(self.folder / "ca.pem")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+def server_context(authority: Authority, *names: str, client_ca: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server", *names))
+    if client_ca:
+        context.load_verify_locations(authority.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def over_tls(context: ssl.SSLContext, script: Script) -> Script:
+    def shaken(sock: socket.socket, server: ScriptedServer) -> None:
+        with context.wrap_socket(sock, server_side=True) as secure:
+            script(secure, server)
+            secure.unwrap()
+
+    return shaken
+
+
+def connect(server: ScriptedServer, settings: TlsSettings, host: str = "127.0.0.1") -> Connection:
+    return Connection(Target("https", host, server.port, settings), Timeouts(5, 5))
+
+
+def tls_failure(connection: Connection) -> Failure:
+    with pytest.raises(Failure) as caught:
+        connection.exchange(GET)
+    assert caught.value.kind == "tls"
+    return caught.value
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_verified_keep_alive(authority: Authority, version: ssl.TLSVersion) -> None:
+    context = server_context(authority, "127.0.0.1")
+    context.minimum_version = context.maximum_version = version
+    with ScriptedServer(over_tls(context, answer(ok(b"one"), ok(b"two")))) as server:
+        with connect(server, TlsSettings(ca_file=authority.ca_file)) as connection:
+            first, second = connection.exchange(GET), connection.exchange(GET)
+            assert connection._stream.version == version.name.replace("_", ".")
+        assert (first.body, second.body, first.reused, second.reused) == (b"one", b"two", False, True)
+        assert server.connections == 1
+
+
+def test_unknown_authority_is_refused_unless_verification_is_off(authority: Authority) -> None:
+    context = server_context(authority, "127.0.0.1")
+    with ScriptedServer(over_tls(context, answer(ok(b"yes")))) as server:
+        assert "certificate not accepted" in tls_failure(connect(server, TlsSettings())).message
+        assert not server.requests
+        with connect(server, TlsSettings(verify=False)) as connection:
+            assert connection.exchange(GET).body == b"yes"
+
+
+def test_name_is_checked_and_sent_as_sni(authority: Authority) -> None:
+    context = server_context(authority, "shop.example")
+    seen = []
+    context.sni_callback = lambda _sock, name, _context: seen.append(name)
+    with ScriptedServer(over_tls(context, answer(ok(b"yes")))) as server:
+        wrong = tls_failure(connect(server, TlsSettings(ca_file=authority.ca_file), host="localhost"))
+        assert "Hostname mismatch" in wrong.message
+        right = TlsSettings(ca_file=authority.ca_file, server_name="shop.example")
+        with connect(server, right) as connection:
+            assert connection.exchange(GET).body == b"yes"
+        assert seen[-1] == "shop.example"
+        assert "localhost" in seen
+
+
+def test_client_certificate(authority: Authority) -> None:
+    context = server_context(authority, "127.0.0.1", client_ca=True)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # in 1.3 the refusal comes after the client's handshake
+    cert, key = authority.issue("client")
+    with ScriptedServer(over_tls(context, answer(ok(b"yes")))) as server:
+        tls_failure(connect(server, TlsSettings(ca_file=authority.ca_file)))
+        with connect(server, TlsSettings(ca_file=authority.ca_file, cert_file=cert, key_file=key)) as connection:
+            assert connection.exchange(GET).body == b"yes"
+
+
+def test_missing_ca_file_is_named(tmp_path: Path, authority: Authority) -> None:
+    context = server_context(authority, "127.0.0.1")
+    with ScriptedServer(over_tls(context, answer(ok()))) as server:
+        connection = connect(server, TlsSettings(ca_file=str(tmp_path / "missing.pem")))
+        assert "missing.pem" in tls_failure(connection).message
+
+
+def test_plain_server_behind_https(authority: Authority) -> None:
+    with ScriptedServer(lambda sock, _server: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
+        tls_failure(connect(server, TlsSettings()))
+
+
+def test_server_that_ends_in_the_handshake() -> None:
+    with ScriptedServer(lambda sock, _server: sock.recv(1)) as server:
+        tls_failure(connect(server, TlsSettings()))
+
+
+def test_silent_server_times_out_in_the_handshake() -> None:
+    with ScriptedServer(lambda _sock, server: server.stop.wait(30)) as server:
+        connection = Connection(Target("https", "127.0.0.1", server.port), Timeouts(0.3, 5))
+        with pytest.raises(Failure) as caught:
+            connection.exchange(GET)
+        assert caught.value.kind == "timeout_connect"
+
+
+@pytest.mark.parametrize("pieces", [(), (1, 1, 1), (20, 5, 40)])
+@pytest.mark.parametrize("size", [10, 16_384, 50_000, 3_000_000])
+def test_bodies_of_many_records(authority: Authority, size: int, pieces: tuple[int, ...]) -> None:
+    context = server_context(authority, "127.0.0.1")
+    body = b"0123456789" * (size // 10)
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    with ScriptedServer(over_tls(context, answer(ok(body), chunked, pieces=pieces))) as server:
+        with connect(server, TlsSettings(ca_file=authority.ca_file)) as connection:
+            assert [connection.exchange(GET).body == body for _ in range(3)] == [True] * 3
+        assert server.connections == 1
+
+
+def test_large_upload(authority: Authority) -> None:
+    context = server_context(authority, "127.0.0.1")
+    body = b"x" * 4_000_000
+    request = b"PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with ScriptedServer(over_tls(context, answer(ok(b"taken")))) as server:
+        with connect(server, TlsSettings(ca_file=authority.ca_file)) as connection:
+            assert connection.exchange(request).body == b"taken"
+            assert connection.exchange(GET).reused
+        assert server.requests[0] == request
+
+
+def test_body_until_close_and_idle_close(authority: Authority) -> None:
+    context = server_context(authority, "127.0.0.1")
+    script = over_tls(context, answer(b"HTTP/1.1 200 OK\r\n\r\nall of it", close=True))
+    with ScriptedServer(script) as server, connect(server, TlsSettings(ca_file=authority.ca_file)) as connection:
+        assert [connection.exchange(GET).body for _ in range(2)] == [b"all of it"] * 2
+        assert server.connections == 2
+
+
+def test_surplus_record_is_not_taken_for_the_next_answer(authority: Authority) -> None:
+    context = server_context(authority, "127.0.0.1")
+
+    def double(sock: socket.socket, server: ScriptedServer) -> None:
+        server.read_request(sock)
+        sock.sendall(ok(b"one"))
+        sock.sendall(ok(b"evil"))
+        server.read_request(sock)
+        server.stop.wait(10)
+
+    scripts = (over_tls(context, double), over_tls(context, answer(ok(b"two"))))
+    with ScriptedServer(*scripts) as server, connect(server, TlsSettings(ca_file=authority.ca_file)) as connection:
+        assert connection.exchange(GET).body == b"one"
+        assert connection.exchange(GET).body == b"two"
+
+
+def test_password_is_not_shown() -> None:
+    assert "hunter2" not in repr(TlsSettings(key_password="hunter2"))
