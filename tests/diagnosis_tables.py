@@ -56,6 +56,10 @@ class World:
              "unit": "", "period_s": period_s, "value": float(value)}
         )  # fmt: skip
 
+    def on(self, host: str, metric: str, values: Iterable[float | None], source: str = "proc") -> World:
+        """A metric of a watched host, one sample a second."""
+        return self.metric(source, f"host:{host}", metric, values)
+
     def cloudwatch(self, resource: str, metric: str, values: Iterable[float | None], statistic: str) -> World:
         """A CloudWatch metric with a period of 10 s."""
         return self.metric("cloudwatch", resource, metric, values, statistic, 10.0)

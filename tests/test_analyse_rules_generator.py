@@ -1,0 +1,100 @@
+"""Generator rules: a hit, and near misses that must not hit."""
+
+import pytest
+
+from diagnosis_tables import HEALTHY, STALL, World, causes
+from genkai.analyse.diagnose import Facts
+
+SHARED = Facts(hosts={"local": "generator"}, shared=True, load_balancer="shop")
+
+
+def test_a_process_at_a_whole_core_is_the_limit() -> None:
+    record = World(STALL, limited=[2]).processes([0.2, 0.7, 0.99], lag=[0.002, 0.01, 0.3]).diagnosis()
+    assert record["answer_key"] == "answer.generator"
+    assert causes(record) == ["generator_cpu"]
+    assert record["findings"][0]["strength"] == "strong"
+    keys = [e["text_key"] for e in record["findings"][0]["evidence"]]
+    assert keys == ["evidence.generator.cpu", "evidence.generator.lag"]
+
+
+def test_the_generator_goes_before_what_the_service_shows() -> None:
+    world = World(STALL, limited=[2]).processes([0.2, 0.7, 0.99]).instances([20, 60, 90])
+    assert causes(world.diagnosis()) == ["generator_cpu", "target_cpu"]
+    assert world.diagnosis()["answer_key"] == "answer.generator"
+
+
+def test_a_busy_but_not_full_process_is_no_finding() -> None:
+    record = World(STALL).processes([0.2, 0.5, 0.8], lag=[0.002, 0.004, 0.02]).diagnosis()
+    assert causes(record) == []
+    assert record["answer_key"] == "answer.cannot_tell"
+
+
+def test_a_full_generator_machine_that_is_not_the_targets() -> None:
+    world = World(STALL).processes([0.2, 0.3, 0.4]).on("local", "cpu_busy_ratio", [0.3, 0.7, 0.99])
+    assert causes(world.diagnosis(Facts(hosts={"local": "generator"}))) == ["generator_cpu"]
+
+
+def test_lag_without_cpu_must_be_a_good_part_of_the_response_time() -> None:
+    levels = [*STALL[:2], (1000, 510, 0.3, 0.0)]
+    assert causes(World(levels).processes([0.2] * 3, lag=[0.002, 0.01, 0.2]).diagnosis()) == ["generator_loop_lag"]
+    assert causes(World(levels).processes([0.2] * 3, lag=[0.002, 0.01, 0.06]).diagnosis()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"), [("no_port", "generator_ports"), ("no_fd", "generator_descriptors"), ("refused", None)]
+)
+def test_failures_of_the_generators_own_sockets(kind: str, cause: str | None) -> None:
+    levels = [*STALL[:2], (1000, 480, 0.05, 0.2)]
+    world = World(levels).processes([0.2, 0.4, 0.5], time_wait=[100, 9000, 28000], fds=[80, 400, 1024])
+    assert causes(world.fail(2, kind, 3000).diagnosis()) == ([cause] if cause else [])
+
+
+def test_a_handful_of_own_failures_among_thousands_is_not_a_cause() -> None:
+    assert causes(World(STALL).processes([0.2] * 3).fail(2, "no_port", 6).diagnosis()) == []
+
+
+def test_too_few_users_for_the_target_rate() -> None:
+    record = World(HEALTHY).diagnosis(target_rps=2000.0)
+    assert record["answer_key"] == "answer.no_limit"
+    assert causes(record) == ["generator_too_few_users"]
+    assert record["findings"][0]["values"]["needed"]["value"] == 2031  # 2000 × 1000 ÷ 985, rounded up
+
+
+def test_enough_users_or_an_open_workload_need_no_more() -> None:
+    assert causes(World(HEALTHY).diagnosis(target_rps=900.0)) == []
+    assert causes(World(HEALTHY).diagnosis()) == []
+    assert causes(World(HEALTHY, workload="open").diagnosis(target_rps=2000.0)) == []
+
+
+def test_a_level_marked_without_a_cause_is_still_the_generators() -> None:
+    record = World(STALL, limited=[2]).processes([0.2] * 3).diagnosis()
+    assert causes(record) == ["generator_limited"]
+    assert record["answer_key"] == "answer.generator"
+
+
+def test_a_generator_at_its_limit_after_the_target_was_reached_does_not_matter() -> None:
+    world = World(HEALTHY, limited=[2]).processes([0.2, 0.5, 0.99])
+    reached = world.diagnosis(target_rps=400.0)
+    assert (reached["answer_key"], reached["findings"]) == ("answer.no_limit", [])
+    assert reached["values"]["highest"]["value"] == 495  # the marked level vouches for nothing
+    assert world.diagnosis(target_rps=800.0)["answer_key"] == "answer.generator"
+
+
+def test_a_full_shared_machine_is_said_and_nobody_else_blamed() -> None:
+    world = World(STALL).on("local", "cpu_idle_ratio", [0.7, 0.4, 0.02], "vmstat")
+    world.on("local", "run_queue", [1, 3, 14], "vmstat")
+    record = world.diagnosis(SHARED)
+    assert causes(record) == ["shared_machine_cpu"]
+    assert record["answer_key"] == "answer.generator"
+    keys = [e["text_key"] for e in record["findings"][0]["evidence"]]
+    assert keys == ["evidence.levels.throughput", "evidence.machine.cpu", "evidence.machine.run_queue"]
+
+
+def test_a_shared_machine_with_idle_time_is_not_the_limit() -> None:
+    world = World(STALL).on("local", "cpu_idle_ratio", [0.7, 0.4, 0.2], "vmstat")
+    assert causes(world.diagnosis(SHARED)) == []
+
+
+def test_a_machine_that_was_as_full_below_the_limit_is_only_moderate() -> None:
+    world = World(STALL).on("local", "cpu_idle_ratio", [0.03, 0.02, 0.01], "vmstat")
+    assert world.diagnosis(SHARED)["findings"][0]["strength"] == "moderate"
