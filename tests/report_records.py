@@ -27,6 +27,7 @@ LEVELS = [
 ]  # fmt: skip
 
 
+# ruff: noqa: E501
 def target(step, api, what, aim, measured, margin, status, evidence):
     return {"step": step, "api": api, "what": what, "target": aim, "measured": measured,
             "margin_ratio": number(margin, "ratio"), "status": status, "evidence": evidence}  # fmt: skip

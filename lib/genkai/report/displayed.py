@@ -173,9 +173,12 @@ class Terms(Displayed):
 
 
 class Verdict(Displayed):
-    """A banner with the status word and one sentence."""
+    """A banner with the status word and one sentence, which may be the heading of its part of the document."""
 
-    def __init__(self, status: str, sentence: str | Text, messages: Messages | None = None) -> None:
+    def __init__(
+        self, status: str, sentence: str | Text, messages: Messages | None = None, *, heading: bool = False
+    ) -> None:
+        self.heading = heading
         self.badge, self.sentence = Badge(status, messages), as_text(sentence)
         self.messages = self.badge.messages
 
@@ -186,8 +189,8 @@ class Verdict(Displayed):
         return f'<div style="{border};padding:10px 14px;max-width:760px">{sentence}</div>'
 
     def to_typst(self) -> str:
-        status = literal(status_colour(self.badge.status))
-        return "#" + call("verdict-banner", status, literal(self.badge.word), self.sentence.to_typst())
+        status, named = literal(status_colour(self.badge.status)), {"as_heading": "true"} if self.heading else {}
+        return "#" + call("verdict-banner", status, literal(self.badge.word), self.sentence.to_typst(), **named)
 
     def to_plain(self) -> str:
         return f"{self.badge.to_plain()} {self.sentence}"

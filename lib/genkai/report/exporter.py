@@ -13,7 +13,9 @@ from genkai.report.errors import ReportError
 from genkai.report.fonts import font_directories
 from genkai.report.typst_source import Source, notebook_source
 
-STANDARDS = ("a-2b",)  # archivable; figures keep their transparency
+# Archivable, figures keep their transparency; documents for stakeholders must be accessible (alt texts, headings) too.
+STANDARDS = ("a-2b",)
+DOCUMENT_STANDARDS = ("a-2b", "ua-1")
 _TIMESTAMP = 0  # the same notebook gives the same bytes
 
 
@@ -40,6 +42,7 @@ def compile_pdf(source: Source) -> bytes:
     """Return the PDF of a Typst source. Raises ReportError for an error and for any warning of the compiler."""
     import typst
 
+    standards = DOCUMENT_STANDARDS if source.document else STANDARDS
     with tempfile.TemporaryDirectory(prefix="genkai-report-") as folder:
         root = Path(folder)
         template = package_files.files("genkai.report") / "template.typ"
@@ -50,7 +53,7 @@ def compile_pdf(source: Source) -> bytes:
         try:
             pdf, warnings = typst.compile_with_warnings(
                 str(root / "main.typ"), root=folder, font_paths=font_directories(), ignore_system_fonts=True,
-                format="pdf", pdf_standards=list(STANDARDS), timestamp=_TIMESTAMP,
+                format="pdf", pdf_standards=list(standards), timestamp=_TIMESTAMP,
             )  # fmt: skip
         except typst.TypstError as error:
             raise ReportError("Typst", "a document that compiles", _told(error), "correct the output named") from error

@@ -28,6 +28,7 @@ _CODE = re.compile(
 )
 _REFERENCE = re.compile(rf"(?<![A-Za-z0-9_@.\\])@({LABEL.pattern})")
 _IMAGE = re.compile(r"!\[(?P<alt>[^\]]*)\]\((?P<path>[^)\s]+)(?P<title>\s+\"[^\"]*\")?\)")
+_RAW = "````````{=typst}"
 _USED = re.compile(r"ref\(<([^>]+)>\)")
 
 
@@ -57,7 +58,7 @@ def notebook_source(notebook: Any, *, name: str = "notebook", folder: Path | Non
             files |= found
         elif cell.cell_type == "code":
             for output in _rendered_outputs(cell, number):
-                pieces.append(f"```{{=typst}}\n{_slot(len(outputs))}\n```")
+                pieces.append(f"{_RAW}\n{_slot(len(outputs))}\n{_RAW[:8]}")
                 outputs.append((number, output))
     document = next((output.document for _, output in outputs if output.document), None)
     _refuse_failed(outputs, document)
@@ -108,7 +109,10 @@ def _picture_file(path: str, cell: Any, number: int, folder: Path | None) -> tup
 
 
 def _rendered_outputs(cell: Any, number: int) -> Iterator[Rendered]:
+    has_picture = any("image/png" in output.get("data", {}) for output in cell.outputs)
     for index, output in enumerate(cell.outputs):
+        if has_picture and set(output.get("data", {})) == {"text/plain"}:
+            continue  # the repr of what the plot's last line returned
         if output.output_type == "stream":
             if output.name == "stdout":  # stderr is warnings and progress bars
                 yield printed(_joined(output.text))
@@ -136,8 +140,9 @@ def _pandoc(markdown: str) -> str:
 
 
 def _filled(body: str, outputs: list[tuple[int, Rendered]]) -> str:
+    swallowed = body.find(_RAW)  # an unclosed fence or comment in a Markdown cell has taken an output for its text
     for index, (number, output) in enumerate(outputs):
-        if body.count(_slot(index)) != 1:  # an unclosed fence or comment in a Markdown cell before it
+        if body.count(_slot(index)) != 1 or 0 <= swallowed < body.index(_slot(index)):
             where = f"cell {number}: its output"
             raise ReportError(
                 where, "to stand by itself", "inside an unclosed code block or comment", "close it in the cell above"

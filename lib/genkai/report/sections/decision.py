@@ -16,7 +16,7 @@ from genkai.report.table import Table
 def decision(m: Messages, verdicts: Record, findings: Record | None = None, figure: Figure | None = None) -> Contents:
     """Return the decision page: banner, limit / cause / next action, the figure of the limit, verdicts."""
     overall = require(verdicts, "overall", "verdicts")
-    items: list[Displayed] = [Verdict(overall["status"], message(m, overall, "sentence_key"), m)]
+    items: list[Displayed] = [Verdict(overall["status"], message(m, overall, "sentence_key"), m, heading=True)]
     items.append(Terms(_answers(m, overall, findings or {}), m))
     if figure is not None:
         items.append(figure)

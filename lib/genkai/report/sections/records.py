@@ -55,7 +55,7 @@ def levels_table(m: Messages, levels: Any, caption: str | Text, label: str) -> T
     cells = [
         {name: named(m, "step_short", row.get(name) or "") for name in groups} | _level_row(m, row) for row in rows
     ]
-    widths = {name: "1fr" for name in ("p50", "p95", "p99", "error_ratio")}
+    widths = dict.fromkeys(("p50", "p95", "p99", "error_ratio"), "1fr")
     return Table(cells, caption=caption, label=label, columns=columns, widths=widths, messages=m)
 
 

@@ -1,0 +1,92 @@
+import re
+
+import pytest
+
+from genkai.report.errors import ReportError
+from genkai.report.fonts import missing_glyphs
+from genkai.report.messages import LANGUAGES, Messages, catalogue, check_catalogues, placeholders
+from report_records import CEILING, number
+
+
+def test_languages_have_the_same_keys_and_placeholders():
+    assert check_catalogues() == []
+
+
+def test_the_check_of_catalogues_sees_differences(monkeypatch):
+    texts = {"en": {"a": "{x:rps}", "b": "{y:knots}", "c": "x"}, "ja": {"a": "{x}", "b": "{y:knots}"}}
+    monkeypatch.setattr("genkai.report.messages.catalogue", texts.__getitem__)
+    assert check_catalogues() == [
+        "b: unknown format knots", "c: only in one of en, ja", "a: placeholders differ between en and ja",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_glyph_of_the_catalogue_is_in_the_fonts(lang):
+    assert missing_glyphs("".join(catalogue(lang).values())) == []
+
+
+def test_glyph_check_sees_what_the_fonts_lack():
+    assert missing_glyphs("ok 😀 ✔ 限界") == ["✔", "😀"]
+
+
+def test_japanese_sentences_end_in_plain_form():
+    polite = [k for k, text in catalogue("ja").items() if re.search(r"(です|ます|ください|でした|ました)。", text)]
+    assert polite == []
+
+
+def test_japanese_says_neither_attacker_nor_victim():
+    assert [k for k, text in catalogue("ja").items() if "攻撃" in text] == []
+    assert [k for k, text in catalogue("en").items() if re.search("attack|victim", text, re.I)] == []
+
+
+def test_a_message_formats_its_values():
+    values = {"target": number(1000, "rps"), "measured": CEILING}
+    assert Messages("en")("verdict.overall.missed", **values) == (
+        "The service misses the target of 1,000 rps: it stops at 497 rps (489–506)."
+    )
+    assert "目標値 1,000 rps に達しない" in Messages("ja")("verdict.overall.missed", **values)
+
+
+def test_a_message_inside_a_message_loses_its_full_stop():
+    reason = {"key": "verdict.why.no_previous_cycle"}
+    assert Messages("ja")("comparison.refused", reason=reason).endswith("理由: 比較できる前回サイクルがない。")
+
+
+def test_values_are_never_markup():
+    text = Messages("en").text("verdict.why.throughput_missed", api="**x** `y` @fig-a", target="1", measured=CEILING)
+    assert text.labels == ()
+    assert {span.kind for span in text.spans} == {"plain"}
+    assert "**x** `y` @fig-a" in str(text)
+
+
+def test_a_reference_comes_only_from_a_label():
+    assert Messages("en").text("finding.see", figure="fig-limit").labels == ("fig-limit",)
+    with pytest.raises(ReportError, match=r'message finding\.see: expected a label like .* got "limit"'):
+        Messages("en").text("finding.see", figure="limit")
+
+
+def test_missing_key_names_key_and_language():
+    with pytest.raises(ReportError, match=r'ja\.yaml: expected a message "cause.moon.claim" for language ja'):
+        Messages("ja")("cause.moon.claim")
+
+
+def test_missing_value_names_the_key_and_the_value():
+    with pytest.raises(ReportError, match=r'message verdict.overall.missed \(en\): expected a value "measured"'):
+        Messages("en")("verdict.overall.missed", target=1)
+
+
+def test_unknown_language_is_refused():
+    with pytest.raises(ReportError, match='language: expected one of en, ja, got "fr"'):
+        Messages("fr")
+
+
+def test_every_cause_has_all_its_texts():
+    causes = {key.split(".")[1] for key in catalogue("en") if key.startswith("cause.")}
+    assert "load_balancer_capacity" in causes
+    for cause in causes:
+        parts = {key.split(".")[2] for key in catalogue("en") if key.startswith(f"cause.{cause}.")}
+        assert parts == {"name", "claim", "remedy", "verify", "risk"}
+
+
+def test_placeholders_ignore_escaped_braces():
+    assert placeholders("{{x}} {a:rps}") == (("a", "rps"),)

@@ -1,0 +1,175 @@
+import copy
+import json
+
+import pandas as pd
+import pytest
+
+from genkai.report.errors import ReportError
+from genkai.report.messages import Messages
+from genkai.report.sections import (
+    actions,
+    appendix,
+    comparison,
+    conditions,
+    cycle_report,
+    decision,
+    diagnosis,
+    limits,
+    monitoring,
+    scale,
+    step_results,
+)  # fmt: skip
+from report_records import CEILING, FINDINGS, KNEE, LEVELS, VERDICTS, document, figures, number, records
+
+LANGS = pytest.mark.parametrize("m", [Messages("en"), Messages("ja")], ids=["en", "ja"])
+EN = Messages("en")
+
+
+def changed(record, **fields):
+    return {**copy.deepcopy(record), **fields}
+
+
+@LANGS
+def test_records_survive_json_and_give_the_same_document(m):
+    texts = records(m.lang)
+    read_back = json.loads(json.dumps(texts))
+    one, other = (cycle_report(document(m.lang), r, figures(m.lang)).to_typst() for r in (texts, read_back))
+    assert one == other
+
+
+@LANGS
+def test_every_reference_of_the_report_has_its_label(m):
+    import re
+
+    contents = cycle_report(document(m.lang), records(m.lang), figures(m.lang))
+    used = set(re.findall(r"ref\(<([^>]+)>\)", contents.to_typst()))
+    assert used
+    assert used <= set(contents.labels())
+    assert len(set(contents.labels())) == len(contents.labels())
+
+
+@LANGS
+def test_decision_says_verdict_limit_cause_and_next_action(m):
+    plain = decision(m, VERDICTS, FINDINGS).to_plain()
+    for key in ("claim", "remedy"):
+        assert m(f"cause.load_balancer_capacity.{key}") in plain
+    assert plain.startswith(f"[{m('status.fail')}]")
+    assert m("diagnosis.answer.limited_by", **FINDINGS["values"]) in plain
+
+
+@LANGS
+@pytest.mark.parametrize(
+    ("status", "cause", "following"),
+    [
+        ("pass", "no_cause_needed", "no_next"),
+        ("fail", "no_cause", "next_unknown"),
+        ("cannot_tell", "no_cause", "next_unknown"),
+    ],
+)
+def test_decision_without_findings_follows_the_verdict(m, status, cause, following):
+    values = {"target": number(1000, "rps"), "measured": CEILING, "reason": "x"}
+    key = {"pass": "reached", "fail": "missed"}.get(status, "cannot_tell")
+    overall = {"status": status, "sentence_key": f"verdict.overall.{key}", "values": values}
+    plain = decision(m, {"overall": overall}).to_plain()
+    assert m(f"decision.{cause}") in plain
+    assert m(f"decision.{following}") in plain
+
+
+def test_targets_show_their_direction_and_what_is_missing():
+    plain = decision(EN, VERDICTS, FINDINGS).to_plain()
+    assert "API · items | Throughput | ≥ 700 rps | 498 rps (489–507) | −28.9% | [FAIL] | [fig-scale]" in plain
+    assert "Endurance | Response time, p95 | ≤ 100 ms | – | – | [NOT RUN] | –" in plain
+
+
+def test_a_target_without_measurement_field_is_refused():
+    target = {key: value for key, value in VERDICTS["targets"][0].items() if key != "measured"}
+    with pytest.raises(ReportError, match='target record: expected a field "measured"'):
+        decision(EN, changed(VERDICTS, targets=[target]))
+
+
+def test_verdicts_without_overall_are_refused():
+    with pytest.raises(ReportError, match='verdicts record: expected a field "overall"'):
+        decision(EN, {})
+
+
+def test_a_finding_may_name_its_own_texts():
+    finding = changed(FINDINGS["findings"][0], remedy_key="how.agent")
+    plain = diagnosis(EN, changed(FINDINGS, findings=[finding])).to_plain()
+    assert EN("how.agent") in plain
+    assert EN("cause.load_balancer_capacity.remedy") not in plain
+
+
+def test_a_cause_without_texts_and_a_claim_without_evidence_are_refused():
+    finding = FINDINGS["findings"][0]
+    with pytest.raises(ReportError, match=r'a message "cause\.moon\.[a-z]+" for language en'):
+        diagnosis(EN, changed(FINDINGS, findings=[changed(finding, cause="moon")]))
+    with pytest.raises(ReportError, match="expected at least one piece of evidence"):
+        diagnosis(EN, changed(FINDINGS, findings=[changed(finding, evidence=[])]))
+
+
+@LANGS
+def test_diagnosis_says_what_was_ruled_out_and_not_measured(m):
+    plain = diagnosis(m, FINDINGS).to_plain()
+    assert f"web-1 CPU | 18% (16–20) | 0.4 | 0 | [{m('status.idle')}]" in plain
+    assert m("diagnosis.not_measured_item", what="RDS", how=m("how.cloudwatch")) in plain
+
+
+def test_levels_come_as_rows_or_as_a_dataframe():
+    frame = pd.DataFrame(LEVELS).assign(p99_s=float("nan"), generator_limited=[False] * 7 + [True])
+    plain = step_results(EN, VERDICTS, {"scenario": frame}).to_plain()
+    assert "1 | 100 users | 99.5 rps | 2.5 | 21 ms | 43 ms | – | 0% | yes" in plain
+    assert "generator was the limit" in plain
+    assert "1 | 100 users" in step_results(EN, VERDICTS, {"scenario": LEVELS}).to_plain()
+
+
+def test_open_workloads_are_in_rps_and_unsteady_levels_are_said():
+    rows = [changed(LEVELS[0], workload="open", steady=False)]
+    assert (
+        "1 | 100 rps | 99.5 rps | 2.5 | 21 ms | 43 ms | 71 ms | 0% | no"
+        in step_results(EN, VERDICTS, {"scenario": rows}).to_plain()
+    )
+
+
+@LANGS
+def test_scale_with_and_without_a_model(m):
+    fitted = scale(m, {"model": "usl", "runner_up": None, "knee": KNEE, "ceiling": CEILING}).to_plain()
+    assert m.format(KNEE, "measured") in fitted
+    assert m("scale.runner_up") not in fitted
+    reason = {"key": "verdict.why.too_few_levels", "values": {"n": 3, "needed": 4}}
+    none = scale(m, {"model": None, "reason": reason}).to_plain()
+    assert m("verdict.why.too_few_levels", n=3, needed=4).rstrip(".。") in none
+
+
+@LANGS
+def test_first_cycle_and_refused_comparison_are_said(m):
+    assert m("comparison.first") in comparison(m, None).to_plain()
+    refused = comparison(m, {"refused": {"key": "verdict.why.no_previous_cycle"}}).to_plain()
+    assert m("verdict.why.no_previous_cycle").rstrip(".。") in refused
+
+
+@LANGS
+def test_empty_sections_say_so(m):
+    assert m("actions.none") in actions(m, []).to_plain()
+    assert m("limits.none") in limits(m, []).to_plain()
+    assert m("monitoring.none") in monitoring(m, {}).to_plain()
+    assert m("section.appendix") in appendix(m, {}).to_plain()
+    assert m("section.conditions") in conditions(m, {}).to_plain()
+
+
+def test_actions_carry_owner_due_and_outcome():
+    rows = [
+        {
+            "action": "warm the load balancer",
+            "owner": "Sato",
+            "due": "2026-06-01",
+            "outcome": "worked",
+            "evidence": "fig-a",
+        }
+    ]
+    assert "warm the LB | Sato | 2026-06-01 | [WORKED] | [fig-a]" in actions(EN, rows).to_plain()
+
+
+def test_appendix_names_every_run_and_the_plan_hash():
+    plain = appendix(EN, records("en")["appendix"]).to_plain()
+    assert "verify-01 | Verify | 2026-05-09 07:35:25 UTC | 2026-05-09 07:41:00 UTC | finished" in plain
+    assert "9f2c1a7b44de" in plain
