@@ -68,7 +68,8 @@ def failure_from_error(error: BaseException, connecting: bool) -> Failure:
 def _tls_failure(error: ssl.SSLError) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Failure("tls", None, error.errno, f"certificate not accepted: {error.verify_message}")
-    return Failure("tls", None, error.errno, f"TLS: {error.reason or error.__class__.__name__}")
+    reason = getattr(error, "reason", None) or error.strerror or error.__class__.__name__
+    return Failure("tls", None, error.errno, f"TLS: {reason}")
 
 
 def failure_from_status(status: int) -> Failure:
