@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from genkai import schema
+from genkai.analyse.resample import interval_key
+from genkai.analyse.scale_levels import fit_levels
 from genkai.capacity import estimate_capacity, estimate_sensitivity
 from genkai.plan import Estimate, Level
 
@@ -25,11 +27,20 @@ def record(value, low=None, high=None, unit="rps"):
 def marks(users=USERS, workload="closed"):
     each = RAMP_S + HOLD_S
     t0 = START.timestamp()
-    return [{"level": i, "workload": workload, "intended": float(u), "start": t0 + i * each,
-             "hold_start": t0 + i * each + RAMP_S, "end": t0 + (i + 1) * each} for i, u in enumerate(users)]  # fmt: skip
+    return [
+        {
+            "level": i,
+            "workload": workload,
+            "intended": float(u),
+            "start": t0 + i * each,
+            "hold_start": t0 + i * each + RAMP_S,
+            "end": t0 + (i + 1) * each,
+        }
+        for i, u in enumerate(users)
+    ]
 
 
-def levels(story=None, api="shop", workload="closed", intervals=True):
+def levels(story=None, api="shop", workload="closed"):
     story = story or FIRST
     at = [{k: pd.Timestamp(m[k], unit="s", tz="UTC") for k in ("start", "hold_start", "end")} for m in marks()]
     p95 = np.array(story["p95"])
@@ -42,36 +53,28 @@ def levels(story=None, api="shop", workload="closed", intervals=True):
          "p90_s": p95 * 0.9, "p95_s": p95, "p99_s": p95 * 1.4, "p999_s": p95 * 2, "error_ratio": story["errors"],
          "generator_limited": False, "generator_note": None}
     )  # fmt: skip
-    frame = schema.check_table(frame, "levels")
-    if intervals:
-        frame["throughput_low_rps"] = frame["throughput_rps"] * 0.98
-        frame["throughput_high_rps"] = frame["throughput_rps"] * 1.02
-    return frame
+    return schema.check_table(frame, "levels")
 
 
-def fit():
-    return {"model": "ceiling", "runner_up": {"model": "usl"}, "knee_load": record(506, 489, 523, "users"),
-            "peak_load": None, "peak_throughput_rps": None, "ceiling_rps": record(498, 494, 503),
-            "parameters": {"unit_throughput_rps": record(0.985, 0.98, 0.99)}}  # fmt: skip
+def fit(story=None, model="auto"):
+    """The real fit of the story, with intervals of ±2 % on its points."""
+    table = levels(story)
+    intervals = {}
+    for level, x in zip(table["level"], table["throughput_rps"], strict=True):
+        intervals[interval_key(level, "shop")] = {"throughput_rps": record(x, 0.98 * x, 1.02 * x)}
+    return fit_levels(table, "shop", intervals=intervals, model=model, resamples=100)
 
 
 def usl_fit():
-    return {"model": "usl", "runner_up": {"model": "broken"}, "knee_load": record(1150, 1090, 1230, "users"),
+    return {"model": "usl", "runner_up": "broken", "knee_load": record(1150, 1090, 1230, "users"),
             "peak_load": record(780, 742, 830, "users"), "peak_throughput_rps": record(505, 497, 516),
             "ceiling_rps": record(505, 497, 516)}  # fmt: skip
-
-
-def curve(far=1000.0):
-    x = np.linspace(0, far, 201)
-    best = np.minimum(0.985 * x, 498)
-    return pd.DataFrame({"load": x, "throughput_rps": best, "low_rps": best * 0.97, "high_rps": best * 1.025,
-                         "runner_up_rps": 1.3 * x / (1 + 0.0011 * x + 5e-7 * x * x), "ideal_rps": 0.985 * x})  # fmt: skip
 
 
 def usl_curve(far=1000.0):
     x = np.linspace(0, far, 201)
     best = 1.1 * x / (1 + 0.00012 * x + 1.1e-6 * x * x)
-    return pd.DataFrame({"load": x, "throughput_rps": best, "low_rps": best * 0.96, "high_rps": best * 1.04,
+    return pd.DataFrame({"load": x, "throughput_rps": best, "low": best * 0.96, "high": best * 1.04,
                          "ideal_rps": 1.1 * x})  # fmt: skip
 
 
@@ -153,7 +156,7 @@ def api_levels():
     scale = {"search": (0.5, 1.0), "cart": (0.22, 0.7), "checkout": (0.1, 2.6)}
     parts = []
     for name, (share, slow) in scale.items():
-        part = levels(api=name, workload="open", intervals=False)
+        part = levels(api=name, workload="open")
         part["intended"] = part["intended"] * share
         part["throughput_rps"] = np.minimum(part["throughput_rps"] * share, part["intended"])
         part["p95_s"] = part["p95_s"] * slow * 0.3
@@ -167,17 +170,22 @@ API_TARGETS = {"search": {"throughput_rps": 365.0, "p95_s": 0.1}, "cart": {"thro
 
 def progress(until=75):
     frame = seconds(gap=False).head(until)
+    columns = [frame[name] for name in ("time", "throughput_rps", "p95_s", "error_rps")]
     step = (np.arange(len(frame)) // (RAMP_S + HOLD_S)).clip(0, 5)
     return [
         {"time": t.timestamp(), "throughput_rps": x, "intended_rps": float(USERS[s]), "p95_s": p,
          "error_ratio": e / max(x + e, 1e-9), "cpu_ratio": 0.1 + 0.08 * s}
-        for t, x, p, e, s in zip(frame["time"], frame["throughput_rps"], frame["p95_s"], frame["error_rps"], step, strict=True)
+        for t, x, p, e, s in zip(*columns, step, strict=True)
     ]  # fmt: skip
 
 
 def estimate():
-    return Estimate(users_per_day={"value": 350_000, "low": 250_000, "high": 500_000}, accesses_per_user=20,
-                    peak_factor={"value": 3, "low": 2.5, "high": 4}, safety_factor={"value": 3, "low": 2, "high": 3})  # fmt: skip
+    return Estimate(
+        users_per_day={"value": 350_000, "low": 250_000, "high": 500_000},
+        accesses_per_user=20,
+        peak_factor={"value": 3, "low": 2.5, "high": 4},
+        safety_factor={"value": 3, "low": 2, "high": 3},
+    )
 
 
 def capacity_and_sensitivity():
@@ -190,5 +198,5 @@ def plan_levels():
 
 @pytest.mark.parametrize("story", [FIRST, SECOND])
 def test_story_keeps_the_schema(story):
-    assert len(schema.check_table(levels(story, intervals=False), "levels")) == 6
+    assert len(schema.check_table(levels(story), "levels")) == 6
     assert schema.check_table(metrics(), "metrics")["value"].ge(0).all()

@@ -40,9 +40,20 @@ def name_levels(axes: Axes, marks: Sequence[Mark], origin: float, t: Texts) -> N
     for index, mark in enumerate(marks):
         text = number(mark["intended"])
         centre = (mark["start"] + mark["end"]) / 2 - origin
-        notes.append(axes.annotate(t(kind, value=text) if index == 0 else text, (centre, 1.0), (0, 2.5),
-                                   xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha="center",
-                                   va="bottom", fontsize=SMALL_PT, color=PALETTE["muted"], annotation_clip=False))  # fmt: skip
+        notes.append(
+            axes.annotate(
+                t(kind, value=text) if index == 0 else text,
+                (centre, 1.0),
+                (0, 2.5),
+                xycoords=axes.get_xaxis_transform(),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=SMALL_PT,
+                color=PALETTE["muted"],
+                annotation_clip=False,
+            )
+        )
     axes.figure.draw_without_rendering()
     last_end = axes.get_window_extent().x0 - 1e6
     for index, note in enumerate(notes):

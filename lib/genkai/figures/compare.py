@@ -25,8 +25,8 @@ RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 @styled
 def compare(levels_a: pd.DataFrame, levels_b: pd.DataFrame, ratios: Sequence[Mapping[str, Any]] = (), *,
             target_rps: float | None = None, target_p95_s: float | None = None, name_a: str | None = None,
-            name_b: str | None = None, minimum_effect: float = 0.05, load: str = "intended",
-            t: Any = None) -> Figure:  # fmt: skip
+            name_b: str | None = None, minimum_effect: float = 0.05, subject: str | None = None,
+            load: str = "intended", t: Any = None) -> Figure:  # fmt: skip
     """Throughput and p95 against load of two cycles, and the ratios this ÷ previous with their intervals.
 
     levels_a, levels_b: levels tables, previous and this; ratios: {"metric": levels' column, "load": number,
@@ -35,6 +35,7 @@ def compare(levels_a: pd.DataFrame, levels_b: pd.DataFrame, ratios: Sequence[Map
     t = texts_of(t)
     for levels in (levels_a, levels_b):
         q.need_columns(levels, [load, "throughput_rps", "p95_s"], "compare")
+    levels_a, levels_b = (q.of_subject(levels, subject) for levels in (levels_a, levels_b))
     sides = [(levels[levels["throughput_rps"].notna()].sort_values(load), name, role)
              for levels, name, role in ((levels_a, name_a or t("compare.previous"), "idle"),
                                         (levels_b, name_b or t("compare.current"), "measured"))]  # fmt: skip
@@ -80,8 +81,8 @@ def _draw_sides(axes: Axes, sides: list[tuple[pd.DataFrame, str, str]], load: st
     return labels
 
 
-def _draw_ratios(axes: Axes, ratios: Sequence[Mapping[str, Any]], minimum_effect: float, levels: pd.DataFrame, load: str,
-                 t: Texts) -> None:  # fmt: skip
+def _draw_ratios(axes: Axes, ratios: Sequence[Mapping[str, Any]], minimum_effect: float, levels: pd.DataFrame,
+                 load: str, t: Texts) -> None:  # fmt: skip
     """Dots with intervals on a logarithmic axis, where twice and half are equally far from no change."""
     axes.yaxis.grid(False)
     axes.set_xscale("log")

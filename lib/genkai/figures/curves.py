@@ -21,13 +21,14 @@ from genkai.figures.texts import Texts, texts_of
 
 @styled
 def hockey_stick(levels: pd.DataFrame, target_rps: float | None = None, target_p95_s: float | None = None, *,
-                 load: str = "intended", t: Any = None) -> Figure:  # fmt: skip
+                 subject: str | None = None, load: str = "intended", t: Any = None) -> Figure:  # fmt: skip
     """Response time against throughput, in the order of the load; the corner that keeps both targets is tinted.
 
     levels: the levels table. Raises FigureError when it lacks a column.
     """
     t = texts_of(t)
     q.need_columns(levels, [load, "throughput_rps", "p95_s"], "hockey_stick")
+    levels = q.of_subject(levels, subject)
     shown = levels[levels["throughput_rps"].notna() & levels["p95_s"].notna()].sort_values(load)
     if shown.empty:
         return blank(t("scale.empty", levels=len(levels)))
@@ -50,8 +51,8 @@ def hockey_stick(levels: pd.DataFrame, target_rps: float | None = None, target_p
         text = t("scale.target_time", value=q.number(target_p95_s * factor), unit=unit)
         label_right(axes, [SideLabel(target_p95_s * factor, text, PALETTE["target"], True)])
     for _, row in _ends(shown, factor, height).iterrows():
-        callout(axes, float(row["throughput_rps"]), float(row["p95_s"]) * factor, amount(float(row[load]), levels, load, t),
-                PALETTE["measured"])  # fmt: skip
+        callout(axes, float(row["throughput_rps"]), float(row["p95_s"]) * factor,
+                amount(float(row[load]), levels, load, t), PALETTE["measured"])  # fmt: skip
     return figure
 
 
@@ -77,21 +78,32 @@ def _tint_goal(axes: Axes, target_rps: float | None, limit: float, t: Texts) -> 
         draw_threshold(axes, limit)
     if target_rps:
         axes.axvline(target_rps, color=PALETTE["target"], linewidth=1.1, linestyle=(0, (6, 2)), zorder=2.5)
-        axes.annotate(t("curves.target", value=q.number(target_rps)), (target_rps, height), (-4, -2), ha="right", va="top",
-                      textcoords="offset points", fontsize=SMALL_PT, color=PALETTE["target"], fontweight="bold")  # fmt: skip
+        text = t("curves.target", value=q.number(target_rps))
+        axes.annotate(
+            text,
+            (target_rps, height),
+            (-4, -2),
+            ha="right",
+            va="top",
+            textcoords="offset points",
+            fontsize=SMALL_PT,
+            color=PALETTE["target"],
+            fontweight="bold",
+        )
     if limit and target_rps:
         axes.fill_between([target_rps, right], 0, limit, color=PALETTE["target"], alpha=0.14, linewidth=0, zorder=0.5)
 
 
 @styled
-def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *, load: str = "intended",
-               t: Any = None) -> Figure:  # fmt: skip
+def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *, subject: str | None = None,
+               load: str = "intended", t: Any = None) -> Figure:  # fmt: skip
     """Throughput for each unit of load, as a share of the ideal: 100 % is a system that scales perfectly.
 
     ideal_rps_per_load: rps that one user (or one offered rps) gives in an empty system; the first level's by default.
     """
     t = texts_of(t)
     q.need_columns(levels, [load, "throughput_rps"], "efficiency")
+    levels = q.of_subject(levels, subject)
     shown = levels[levels["throughput_rps"].notna() & (levels[load] > 0)].sort_values(load)
     if shown.empty:
         return blank(t("scale.empty", levels=len(levels)))
@@ -118,7 +130,7 @@ def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *,
 
 
 @styled
-def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, t: Any = None) -> Figure:
+def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, subject: str | None = None, t: Any = None) -> Figure:
     """Throughput of each second with the steady window of each level, and what was cut before and after it.
 
     seconds: time, throughput_rps; levels: start, end, window_start, window_end, steady, throughput_rps, intended.
@@ -129,6 +141,7 @@ def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, t: Any = None) -> Fi
     q.need_columns(levels, ["start", "end", "window_start", "window_end", "steady", "throughput_rps"], "windows")
     if seconds.empty:
         return blank(t("bands.no_seconds"))
+    levels = q.of_subject(levels, subject)
     x, y = q.seconds_of(seconds["time"]), seconds["throughput_rps"].to_numpy(float)
     origin = float(min(x.min(), *q.seconds_of(levels["start"]))) if len(levels) else float(x.min())
     figure = new_figure(66)
@@ -184,4 +197,5 @@ def _name_windows(axes: Axes, spans: list[tuple[float, float] | None], levels: p
     box = axes.get_ylim()[1]
     label_right(axes, [SideLabel(box * (0.9 - 0.22 * i), t(name), PALETTE[role]) for i, (name, role) in enumerate(key)])
     if not any(spans):
-        axes.text(0.5, 0.5, t("curves.no_window"), transform=axes.transAxes, ha="center", color=PALETTE["limit"])
+        axes.text(0.5, 0.5, t("curves.no_window"), transform=axes.transAxes, ha="center", color=PALETTE["limit"], zorder=9,
+                  bbox={"boxstyle": "square,pad=0.3", "facecolor": "white", "edgecolor": "none"})  # fmt: skip

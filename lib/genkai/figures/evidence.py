@@ -13,17 +13,19 @@ from matplotlib.figure import Figure
 from genkai.figures import quantities as q
 from genkai.figures.bands import Mark, draw_series, draw_threshold, name_levels, shade_levels, top_of, usual_period
 from genkai.figures.place import SideLabel, label_right
-from genkai.figures.style import PALETTE, TEXT_PT, blank, dress, new_figure, panel_title, styled
+from genkai.figures.style import PALETTE, SMALL_PT, TEXT_PT, blank, dress, new_figure, panel_title, styled
 from genkai.figures.texts import Texts, texts_of
+from genkai.figures.timeline import metric_title
 
 MAX_PANELS = 4
+STATISTICS = ("maximum", "average", "sum", "sample")
 BOTTLENECK, OTHER = "bottleneck", "other"
 
 
 @styled
-def evidence(series: pd.DataFrame, *, stall_load: float | None = None, workload: str = "closed", marks: Sequence[Mark] = (),
-             thresholds: Mapping[str, float] | None = None, names: Mapping[str, str] | None = None,
-             t: Any = None) -> Figure:  # fmt: skip
+def evidence(series: pd.DataFrame, *, stall_load: float | None = None, workload: str = "closed",
+             marks: Sequence[Mark] = (), thresholds: Mapping[str, float] | None = None,
+             names: Mapping[str, str] | None = None, t: Any = None) -> Figure:  # fmt: skip
     """The bottleneck's queue or utilisation in full colour beside the others in grey, against load or over time.
 
     series: resource, metric, unit, value, role ("bottleneck" or "other"), and either intended (users, or rps with
@@ -58,6 +60,24 @@ def evidence(series: pd.DataFrame, *, stall_load: float | None = None, workload:
     return figure
 
 
+def evidence_rows(evidence: Sequence[Mapping[str, Any]], metrics: pd.DataFrame,
+                  also: Sequence[str] = ()) -> pd.DataFrame:  # fmt: skip
+    """What evidence() draws over time: the series that a finding names, and the same metrics of other resources.
+
+    evidence: a finding's, each with source, resource, metric; metrics: the metrics table; also: further metrics that
+    show what stayed idle. Of several statistics of a metric the most telling is kept.
+    """
+    named = {(e["source"], e["resource"], e["metric"]) for e in evidence if e.get("resource")}
+    wanted = [*dict.fromkeys(metric for _, _, metric in named), *also]
+    rows = metrics[metrics["metric"].isin(wanted)].copy()
+    keys = list(zip(rows["source"], rows["resource"], rows["metric"], strict=True))
+    rows["role"] = [BOTTLENECK if key in named else OTHER for key in keys]
+    rank = {name: index for index, name in enumerate(STATISTICS)}
+    order = rows["statistic"].str.lower().map(rank).fillna(len(rank))
+    best = order.groupby([rows["source"], rows["resource"], rows["metric"]]).transform("min")
+    return rows[order == best]
+
+
 def _panels(figure: Figure, count: int, over_time: bool) -> list[Axes]:
     """Stacked over time; side by side against load, where the eye compares heights."""
     rows, columns = (count, 1) if over_time else (1, count) if count <= 2 else (2, 2)
@@ -79,12 +99,12 @@ def _place_x(axes: list[Axes], x: np.ndarray, over_time: bool, origin: float, wo
         axes[-1].set_xlabel(t("bands.elapsed", start=f"{pd.Timestamp(origin, unit='s'):%Y-%m-%d %H:%M:%S}"))
 
 
-def _draw_panel(axes: Axes, rows: pd.DataFrame, metric: str, x_name: str, origin: float, thresholds: Mapping[str, float],
-                names: Mapping[str, str], t: Texts) -> list[SideLabel]:  # fmt: skip
+def _draw_panel(axes: Axes, rows: pd.DataFrame, metric: str, x_name: str, origin: float,
+                thresholds: Mapping[str, float], names: Mapping[str, str], t: Texts) -> list[SideLabel]:  # fmt: skip
     factor, unit = q.display_unit(
         str(rows["unit"].iloc[0]), top_of(rows["value"], thresholds.get(metric, 0), headroom=1.0)
     )
-    panel_title(axes, names.get(metric, metric) + (f" ({unit})" if unit else ""))
+    panel_title(axes, metric_title(metric, rows, names, unit))
     labels = []
     for resource, part in rows.groupby("resource", sort=False):
         main = (part["role"] == BOTTLENECK).any()
@@ -97,8 +117,8 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, metric: str, x_name: str, origin
     q.plain_ticks(axes.yaxis, 4)
     if limit is not None:
         draw_threshold(axes, limit * factor)
-        labels.append(SideLabel(limit * factor, t("evidence.threshold", value=q.number(limit * factor), unit=unit).strip(),
-                                PALETTE["target"]))  # fmt: skip
+        text = t("evidence.threshold", value=q.number(limit * factor), unit=unit).strip()
+        labels.append(SideLabel(limit * factor, text, PALETTE["target"]))
     return labels
 
 
@@ -132,5 +152,14 @@ def _mark_stall(axes: list[Axes], stall_load: float, t: Texts) -> None:
             continue
         panel.axvspan(stall_load, right, color=PALETTE["stalled"], linewidth=0, zorder=0.2)
         if index == 0:
-            panel.annotate(t("evidence.stalled"), (stall_load, 1), (3, -3), xycoords=panel.get_xaxis_transform(),
-                           textcoords="offset points", ha="left", va="top", fontsize=7.5, color=PALETTE["limit"])  # fmt: skip
+            panel.annotate(
+                t("evidence.stalled"),
+                (stall_load, 1),
+                (3, -3),
+                xycoords=panel.get_xaxis_transform(),
+                textcoords="offset points",
+                ha="left",
+                va="top",
+                fontsize=SMALL_PT,
+                color=PALETTE["limit"],
+            )

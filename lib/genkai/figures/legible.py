@@ -40,7 +40,7 @@ def visible_texts(figure: Figure) -> list[Text]:
 
 def _shown(text: Text) -> bool:
     axes = text.axes
-    return axes is None or axes.get_visible() and (axes.axison or text not in _tick_texts(axes))
+    return axes is None or (axes.get_visible() and (axes.axison or text not in _tick_texts(axes)))
 
 
 def _tick_texts(axes) -> list[Text]:
@@ -54,8 +54,14 @@ def _ticks_outside(axes) -> list[Text]:
         slack = (high - low) * 1e-6
         for tick in [*axis.majorTicks, *axis.minorTicks]:
             drawn = low - slack <= tick.get_loc() <= high + slack and axis.get_visible()
-            found += [label for label, on in ((tick.label1, drawn and tick.label1.get_visible()),
-                                              (tick.label2, drawn and tick.label2.get_visible())) if not on]  # fmt: skip
+            found += [
+                label
+                for label, on in (
+                    (tick.label1, drawn and tick.label1.get_visible()),
+                    (tick.label2, drawn and tick.label2.get_visible()),
+                )
+                if not on
+            ]
     return found
 
 

@@ -16,7 +16,17 @@ from genkai.figures.bands import draw_threshold, top_of, usual_period, with_gaps
 from genkai.figures.place import name_line
 from genkai.figures.scale import load_axis
 from genkai.figures.style import (
-    DASHES, PALETTE, SMALL_PT, TEXT_PT, TITLE_PT, blank, dress, new_figure, panel_title, panels, styled,
+    DASHES,
+    PALETTE,
+    SMALL_PT,
+    TEXT_PT,
+    TITLE_PT,
+    blank,
+    dress,
+    new_figure,
+    panel_title,
+    panels,
+    styled,
 )  # fmt: skip
 from genkai.figures.texts import Texts, texts_of
 
@@ -26,8 +36,8 @@ MAX_PANELS = 12
 
 
 @styled
-def live(progress: pd.DataFrame | Iterable[Mapping[str, Any]], figure: Figure | None = None, *, target_rps: float | None = None,
-         t: Any = None) -> Figure:  # fmt: skip
+def live(progress: pd.DataFrame | Iterable[Mapping[str, Any]], figure: Figure | None = None, *,
+         target_rps: float | None = None, t: Any = None) -> Figure:  # fmt: skip
     """The view while a run goes on: throughput and what is intended, response time, errors, the generator's CPU.
 
     progress: one record a second: time (epoch seconds or UTC), throughput_rps, and where known intended_rps (or
@@ -78,8 +88,14 @@ def _live_panel(axes: Axes, x: np.ndarray, frame: pd.DataFrame, names: tuple[str
     factor, unit = q.display_unit(unit_of[names[0]], largest)
     for name in known:
         line = with_gaps(x, frame[name].to_numpy(float) * factor, usual_period(x))
-        axes.plot(*line, color=PALETTE[looks[name]], linewidth=1.5 if name == names[0] else 1.1, label=name,
-                  drawstyle="default" if name == names[0] else "steps-post", zorder=3 if name == names[0] else 2)  # fmt: skip
+        axes.plot(
+            *line,
+            color=PALETTE[looks[name]],
+            linewidth=1.5 if name == names[0] else 1.1,
+            label=name,
+            drawstyle="default" if name == names[0] else "steps-post",
+            zorder=3 if name == names[0] else 2,
+        )
     now = float(frame[names[0]].dropna().iloc[-1]) * factor
     text = t("load.now", quantity=title, value=q.number(now), unit=unit)
     if len(known) > 1:
@@ -176,8 +192,9 @@ def ceiling(ceilings: Any, target_rps: float | None, margin: float = 1.5, *, t: 
         axes.annotate(f"{q.number(target_rps)} rps", (target_rps, 0), (-4, 0), textcoords="offset points", va="center",
                       ha="right", color="white", fontsize=SMALL_PT, fontweight="bold", zorder=5)  # fmt: skip
         axes.axvline(needed, color=PALETTE["target"], linestyle=DASHES["target"], linewidth=1.1, zorder=4)
-        axes.annotate(t("load.needed", margin=q.number(margin), value=q.number(needed)), (needed, 0), (4, 0), va="center",
-                      textcoords="offset points", color=PALETTE["target"], fontsize=SMALL_PT)  # fmt: skip
+        text = t("load.needed", margin=q.number(margin), value=q.number(needed))
+        axes.annotate(text, (needed, 0), (4, 0), va="center", textcoords="offset points", color=PALETTE["target"],
+                      fontsize=SMALL_PT)  # fmt: skip
     names = [*rows, *([t("plan.target")] if target_rps else [])]
     axes.set_yticks([*range(len(rows), 0, -1), *([0] if target_rps else [])], names)
     axes.tick_params(axis="y", length=0, labelsize=TEXT_PT, labelcolor=PALETTE["text"])

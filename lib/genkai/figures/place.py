@@ -124,7 +124,7 @@ def callout(axes: Axes, x: float, y: float, text: str, color: str, size: float =
 
 def name_line(axes: Axes, points: Sequence[tuple[float, float]], text: str, color: str, size: float = SMALL_PT,
               bold: bool = False) -> Annotation:  # fmt: skip
-    """Write a line's name beside whichever of these points of it leaves the text freest; the first ones are preferred."""
+    """Write a line's name beside the point of it that leaves the text freest; the first points are preferred."""
     note = axes.annotate(text, points[0], (0, 0), textcoords="offset points", color=color, fontsize=size, ha="center",
                          va="center", fontweight="bold" if bold else "normal", zorder=7)  # fmt: skip
     _settle(axes, note, points, lambda width, height: [
@@ -162,14 +162,21 @@ def _cost(offset: tuple[float, float], at: np.ndarray, px: float, size: tuple[fl
     x, y = at[0] + offset[0] * px, at[1] + offset[1] * px
     pad = 2.5 * px
     x0, x1, y0, y1 = x - size[0] / 2 - pad, x + size[0] / 2 + pad, y - size[1] / 2 - pad, y + size[1] / 2 + pad
-    hidden = int(np.sum((busy[:, 0] > x0) & (busy[:, 0] < x1) & (busy[:, 1] > y0) & (busy[:, 1] < y1)))
+    hidden = _count_inside(busy, Bbox([[x0, y0], [x1, y1]]))
     covered = sum(box.x0 < x1 and box.x1 > x0 and box.y0 < y1 and box.y1 > y0 for box in others)
+    arrow = at + np.linspace(0, 1, 12)[:, None] * np.array([x - at[0], y - at[1]])
+    crossed = sum(_count_inside(arrow, box) > 0 for box in others)
     outside = max(0, room.x0 - x0) + max(0, x1 - room.x1) + max(0, room.y0 - y0) + max(0, y1 - room.y1)
-    return 1000 * covered + 100 * outside / px + 12 * hidden + 0.15 * math.hypot(*offset)
+    return 1000 * covered + 300 * crossed + 100 * outside / px + 12 * hidden + 0.15 * math.hypot(*offset)
+
+
+def _count_inside(points: np.ndarray, box: Bbox) -> int:
+    x, y = points[:, 0], points[:, 1]
+    return int(np.sum((x > box.x0) & (x < box.x1) & (y > box.y0) & (y < box.y1)))
 
 
 def fit_text(axes: Axes, left: float, right: float, text: str, color: str, size: float = SMALL_PT) -> Text | None:
-    """Write at the foot of a strip of the axes (data units): in one line, else broken evenly in two or three, else not."""
+    """Write at the foot of a strip of the axes (data units): in one line, else in two or three, else not at all."""
     note = axes.text((left + right) / 2, 0.03, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
                      fontsize=size, color=color, linespacing=1.15)  # fmt: skip
     axes.figure.draw_without_rendering()

@@ -50,7 +50,9 @@ def value_of(record: Any) -> float:
 def interval(record: Any, scale: float = 1.0) -> str:
     """ "(low–high)", or "" where the record has no interval."""
     _, low, high = point(record)
-    return f"({number(low * scale)}–{number(high * scale)})" if math.isfinite(low) and math.isfinite(high) else ""
+    if math.isfinite(low) and not math.isfinite(high):
+        return f"(≥ {number(low * scale)})"
+    return f"({number(low * scale)}–{number(high * scale)})" if math.isfinite(low) else ""
 
 
 def measured(record: Any, unit: str) -> str:
@@ -130,8 +132,17 @@ def need_columns(frame: pd.DataFrame, names: Sequence[str], figure: str) -> None
     """Raises FigureError naming the figure and the columns that the table lacks."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        raise FigureError(f"figure {figure}: expected columns {', '.join(names)}, missing {', '.join(missing)}, "
-                          f"got {', '.join(map(str, frame.columns)) or 'none'}; pass the table that has them")  # fmt: skip
+        raise FigureError(
+            f"figure {figure}: expected columns {', '.join(names)}, missing {', '.join(missing)}, "
+            f"got {', '.join(map(str, frame.columns)) or 'none'}; pass the table that has them"
+        )
+
+
+def of_subject(levels: pd.DataFrame, subject: str | None) -> pd.DataFrame:
+    """The rows of one API or scenario; by default of what comes first, as the level table puts its subject first."""
+    if "api" not in levels.columns or levels.empty:
+        return levels
+    return levels[levels["api"] == (subject or levels["api"].iloc[0])]
 
 
 def of_all_apis(seconds: pd.DataFrame) -> pd.DataFrame:

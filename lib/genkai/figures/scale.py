@@ -11,10 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from genkai.analyse.whatif import predict_candidate, predict_throughput
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
 from genkai.figures.place import SideLabel, callout, fit_text, label_right, name_line
-from genkai.figures.style import DASHES, PALETTE, SMALL_PT, blank, headline, new_figure, panel_title, panels, styled
+from genkai.figures.style import DASHES, PALETTE, blank, headline, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
 FAR = 1.5  # a line higher than this multiple of all else is named at the top instead of flattening everything
@@ -23,34 +24,50 @@ FAR = 1.5  # a line higher than this multiple of all else is named at the top in
 @styled
 def scale(levels: pd.DataFrame, fit: Mapping[str, Any] | None = None, curve: pd.DataFrame | None = None,
           target_rps: float | None = None, generator_ceiling: Any = None, *, target_p95_s: float | None = None,
-          load: str = "intended", title: str | None = None, t: Any = None) -> Figure:  # fmt: skip
+          subject: str | None = None, load: str = "intended", title: str | None = None,
+          t: Any = None) -> Figure:  # fmt: skip
     """Throughput against load with the model, its bend and its limit; response time below on the same load axis.
 
-    levels: the levels table (optionally throughput_low_rps, throughput_high_rps: intervals); fit: the fit record, or
-    None; curve: what to draw of it, columns load, throughput_rps and where known low_rps, high_rps, runner_up_rps,
-    ideal_rps; generator_ceiling: rps, number or record; load: the levels' column on the x axis.
-    Raises FigureError when levels lack a column.
+    levels: the levels table, of several APIs the rows of subject; fit: the fit record, or None; its points carry the
+    intervals; curve: what to draw of the fit, columns load, throughput_rps and where known low, high, runner_up_rps,
+    ideal_rps (default: drawn_curve of the fit); generator_ceiling: rps, number or record; load: the levels' column on
+    the x axis, the one that was fitted. Raises FigureError when levels lack a column.
     """
     t, fit = texts_of(t), fit or {}
     q.need_columns(levels, [load, "throughput_rps", "p95_s"], "scale")
+    levels = q.of_subject(levels, subject)
+    curve = drawn_curve(fit) if curve is None else curve
     shown = levels[levels["throughput_rps"].notna() & levels[load].notna()].sort_values(load)
     if shown.empty:
         return blank(t("scale.empty", levels=len(levels)))
     figure = new_figure(88)
     top, below = panels(figure, 2, sharex=True, height_ratios=[2.5, 1])
-    far = max(float(shown[load].max()), *(_values(curve, "load") or [0.0])) * 1.03
+    far = max([float(shown[load].max()), *_values(curve, "load")]) * 1.03
     top.set_xlim(0, far)
     labels = _draw_lines(top, fit, curve, target_rps, generator_ceiling, shown, t)
     _shade_stall((top, below), fit, far)
     _draw_measured(top, shown, load, fit)
     _draw_response(below, shown, load, target_p95_s, t)
-    headline(top, title or _answer(shown, fit, target_rps, t))
+    headline(top, title or _answer(shown, fit, curve, target_rps, load, t))
     _dress_axes(top, below, shown, load, t)
     label_right(top, labels)
     _name_bends(top, below, shown, fit, curve, load, t)
     if curve is not None and "ideal_rps" in curve:
         _name_ideal(top, curve, t)
     return figure
+
+
+def drawn_curve(fit: Mapping[str, Any], points: int = 240) -> pd.DataFrame | None:
+    """The fit's curve with its band, the runner-up and the ideal line, up to the highest load; None without a model."""
+    if not fit.get("model") or not fit.get("highest_load") or not fit.get("draws"):
+        return None
+    loads = np.linspace(fit["highest_load"] / points, fit["highest_load"], points)
+    curve = predict_throughput(fit, loads)
+    curve["ideal_rps"] = q.value_of(fit["parameters"].get("unit_throughput_rps")) * loads
+    other = next((c for c in fit["candidates"] if c["model"] == fit["runner_up"]), None)
+    if other:
+        curve["runner_up_rps"] = predict_candidate(other, loads)
+    return curve
 
 
 def _values(curve: pd.DataFrame | None, column: str) -> list[float]:
@@ -60,17 +77,33 @@ def _values(curve: pd.DataFrame | None, column: str) -> list[float]:
 
 
 def limit_of(fit: Mapping[str, Any]) -> Any:
-    """The record of the highest throughput the fit knows: the peak where there is one, else the ceiling."""
+    """The record of the highest throughput: the peak, else the ceiling; None where the levels show no bend."""
+    if fit.get("bend") is False:
+        return None
     peak = fit.get("peak_throughput_rps")
     return peak if math.isfinite(q.value_of(peak)) else fit.get("ceiling_rps")
 
 
-def _answer(shown: pd.DataFrame, fit: Mapping[str, Any], target_rps: float | None, t: Texts) -> str:
+def bend_of(fit: Mapping[str, Any], curve: pd.DataFrame | None) -> float:
+    """Load of a knee that a reader can see: of a model with a kink, whose curve leaves the ideal line by a tenth."""
+    if fit.get("model") not in ("ceiling", "broken") or curve is None or "ideal_rps" not in curve:
+        return math.nan
+    last = curve.iloc[-1]
+    return q.value_of(fit.get("knee_load")) if last["throughput_rps"] < 0.9 * last["ideal_rps"] else math.nan
+
+
+def _answer(shown: pd.DataFrame, fit: Mapping[str, Any], curve: pd.DataFrame | None, target_rps: float | None,
+            load: str, t: Texts) -> str:  # fmt: skip
+    """The headline: the limit, else the bend, else how far it went without one; and the target."""
     limit = limit_of(fit)
     goal = t("scale.answer_target", target=q.number(target_rps)) if target_rps else ""
     best = float(shown["throughput_rps"].max())
     if math.isfinite(q.value_of(limit)) and q.value_of(limit) <= FAR * max(best, target_rps or 0):
         return t("scale.answer_limit", limit=q.number(q.value_of(limit)), interval=q.interval(limit)).strip() + goal
+    knee = bend_of(fit, curve)
+    if math.isfinite(knee):
+        bend = amount(knee, shown, load, t)
+        return t("scale.answer_bend", knee=bend, best=q.number(best)) + goal
     return t("scale.answer_none", best=q.number(best)) + goal
 
 
@@ -94,7 +127,7 @@ def _draw_lines(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame | None, 
             continue
         low, high = q.point(record)[1:]
         if role == "limit" and math.isfinite(low) and math.isfinite(high):
-            axes.axhspan(low, min(high, height), color=PALETTE[role], alpha=0.18, linewidth=0, zorder=1.2)
+            axes.axhspan(low, min(high, height), color=PALETTE[role], alpha=0.14, linewidth=0, zorder=1.2)
         axes.axhline(value, color=PALETTE[role], linestyle=DASHES[role], linewidth=1.3, zorder=2.4)
         labels.append(SideLabel(value, label, PALETTE[role], role == "limit"))
     return labels
@@ -103,8 +136,8 @@ def _draw_lines(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame | None, 
 def _draw_model(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame, height: float, t: Texts) -> list[SideLabel]:
     x = curve["load"].to_numpy(float)
     labels = []
-    if {"low_rps", "high_rps"} <= set(curve.columns):
-        axes.fill_between(x, curve["low_rps"], curve["high_rps"], color=PALETTE["band"], linewidth=0, zorder=1.5)
+    if {"low", "high"} <= set(curve.columns):
+        axes.fill_between(x, curve["low"], curve["high"], color=PALETTE["band"], linewidth=0, zorder=1.5)
     if "ideal_rps" in curve.columns:
         ideal = curve["ideal_rps"].where(curve["ideal_rps"] <= height * 0.985)
         axes.plot(x, ideal, color=PALETTE["idle"], linewidth=1, linestyle=(0, (1, 1.6)), zorder=1.8, label="ideal")
@@ -151,27 +184,30 @@ def _shade_stall(axes: tuple[Axes, ...], fit: Mapping[str, Any], far: float) -> 
 
 
 def stall_start(fit: Mapping[str, Any]) -> float:
-    """Load from which on throughput no longer grows: the knee of a ceiling, else the peak; NaN where there is none."""
-    knee, peak = q.value_of(fit.get("knee_load")), q.value_of(fit.get("peak_load"))
-    return peak if math.isfinite(peak) else knee
+    """Load from which on throughput no longer grows: a ceiling's knee or the peak; NaN where there is none."""
+    if fit.get("bend") is False:
+        return math.nan
+    return q.value_of(fit.get("knee_load" if fit.get("model") == "ceiling" else "peak_load"))
 
 
 def _draw_measured(axes: Axes, shown: pd.DataFrame, load: str, fit: Mapping[str, Any]) -> None:
     left_out = shown["generator_limited"].fillna(False).astype(bool) if "generator_limited" in shown else None
     kept = shown if left_out is None else shown[~left_out]
-    if {"throughput_low_rps", "throughput_high_rps"} <= set(kept.columns):
-        y = kept["throughput_rps"]
-        away = np.vstack(
-            [(y - kept["throughput_low_rps"]).clip(lower=0), (kept["throughput_high_rps"] - y).clip(lower=0)]
-        )
-        axes.errorbar(kept[load].astype(float), y, yerr=np.nan_to_num(away), fmt="none", ecolor=PALETTE["measured"],
-                      elinewidth=1.2, capsize=2.5, zorder=4)  # fmt: skip
+    for level in intervals_of(fit):
+        axes.plot([level["load"]] * 2, [level["low"], level["high"]], "_-", color=PALETTE["measured"], linewidth=1.4,
+                  markersize=9, markeredgewidth=1.3, zorder=5.5, label="interval")  # fmt: skip
     axes.plot(kept[load], kept["throughput_rps"], "o", color=PALETTE["measured"], markeredgecolor="white",
               markeredgewidth=0.8, markersize=6.5, zorder=5, label="measured")  # fmt: skip
     if left_out is not None and left_out.any():
         out = shown[left_out]
         axes.plot(out[load], out["throughput_rps"], "o", markerfacecolor="white", markeredgecolor=PALETTE["generator"],
                   markeredgewidth=1.2, markersize=6, zorder=5, label="generator_limited")  # fmt: skip
+
+
+def intervals_of(fit: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The fit's points whose throughput has an interval."""
+    points = [*(fit.get("points") or []), *(fit.get("left_out") or [])]
+    return [p for p in points if p.get("low") is not None and p.get("high") is not None]
 
 
 def _draw_response(axes: Axes, shown: pd.DataFrame, load: str, target_p95_s: float | None, t: Texts) -> None:
@@ -204,7 +240,7 @@ def load_axis(levels: pd.DataFrame, load: str, t: Texts) -> str:
     if load == "intended":
         closed = "workload" not in levels or not (levels["workload"] == "open").any()
         return t("scale.load_users") if closed else t("scale.load_rate")
-    return t("scale.load_concurrency") if load == "concurrency" else load
+    return t(f"scale.load_{load}") if load in ("concurrency", "instances") else load
 
 
 def amount(value: float, levels: pd.DataFrame, load: str, t: Texts) -> str:
@@ -230,9 +266,9 @@ def _name_bends(top: Axes, below: Axes, shown: pd.DataFrame, fit: Mapping[str, A
     start = stall_start(fit)
     if math.isfinite(start) and start < far:
         fit_text(top, start, far, t("scale.stalled"), PALETTE["limit"])
-    for key, marker in (("knee_load", "D"), ("peak_load", "^")):
-        at = q.value_of(fit.get(key))
-        if not (math.isfinite(at) and 0 < at <= far) or curve is None:
+    bends = {"knee_load": ("D", bend_of(fit, curve)), "peak_load": ("^", q.value_of(fit.get("peak_load")))}
+    for key, (marker, at) in bends.items():
+        if curve is None or not 0 < at <= far:
             continue
         y = float(np.interp(at, curve["load"].astype(float), curve["throughput_rps"].astype(float)))
         top.plot(
@@ -243,16 +279,15 @@ def _name_bends(top: Axes, below: Axes, shown: pd.DataFrame, fit: Mapping[str, A
     kept = shown if "generator_limited" not in shown else shown[~shown["generator_limited"].fillna(False).astype(bool)]
     if len(kept):
         middle = kept.iloc[len(kept) // 3]
-        callout(top, float(middle[load]), float(middle["throughput_rps"]), _measured_name(kept, t), PALETTE["measured"])
+        callout(top, float(middle[load]), float(middle["throughput_rps"]), _measured_name(fit, t), PALETTE["measured"])
     if len(kept) < len(shown):
         out = shown.drop(kept.index).iloc[-1]
         callout(top, float(out[load]), float(out["throughput_rps"]), t("scale.generator_limited"), PALETTE["generator"])
     _name_errors(below, shown, load, t)
 
 
-def _measured_name(kept: pd.DataFrame, t: Texts) -> str:
-    known = {"throughput_low_rps", "throughput_high_rps"} <= set(kept.columns)
-    return t("scale.measured" if known else "scale.measured_plain")
+def _measured_name(fit: Mapping[str, Any], t: Texts) -> str:
+    return t("scale.measured" if intervals_of(fit) else "scale.measured_plain")
 
 
 def _name_errors(axes: Axes, shown: pd.DataFrame, load: str, t: Texts) -> None:

@@ -104,12 +104,16 @@ def figure_style(lang: str = "en") -> Iterator[MappingProxyType[str, str]]:
 
 
 def styled(figure: Callable[P, Figure]) -> Callable[P, Figure]:
-    """The figure function, run within the style."""
+    """The figure function, run within the style; the finished layout is kept, so that each saving gives the same."""
 
     @wraps(figure)
     def run(*args: P.args, **named: P.kwargs) -> Figure:
         with figure_style():
-            return figure(*args, **named)
+            drawn = figure(*args, **named)
+            if drawn.get_layout_engine() is not None:
+                drawn.draw_without_rendering()
+                drawn.set_layout_engine("none")
+            return drawn
 
     return run
 

@@ -27,9 +27,10 @@ def timeline(seconds: pd.DataFrame, metrics: pd.DataFrame | None = None, marks: 
              t: Any = None) -> Figure:  # fmt: skip
     """Throughput with errors, response time, and one panel for each metric, over the time of the run.
 
-    seconds: time, throughput_rps, and where known p95_s, p50_s, error_rps; of several APIs, the rows of all; metrics: rows of the
-    metrics table, chosen beforehand, at most 6 metrics; marks: the levels; thresholds: {"throughput_rps" | "p95_s" |
-    metric: value in the table's unit}; names: {metric or resource: what readers call it}.
+    seconds: time, throughput_rps, and where known p95_s, p50_s, error_rps; of several APIs, the rows of all;
+    metrics: rows of the metrics table, chosen beforehand, at most 6 metrics; marks: the levels;
+    thresholds: {"throughput_rps" | "p95_s" | metric: value in the table's unit};
+    names: {metric or resource: what readers call it}.
     """
     t, thresholds, names = texts_of(t), thresholds or {}, names or {}
     q.need_columns(seconds, ["time", "throughput_rps"], "timeline")
@@ -65,7 +66,8 @@ def _groups(metrics: pd.DataFrame | None) -> list[tuple[str, pd.DataFrame]]:
     if metrics is None or metrics.empty:
         return []
     q.need_columns(metrics, ["time", "resource", "metric", "unit", "period_s", "value"], "timeline")
-    return list(metrics.groupby("metric", sort=False))[:MAX_METRICS]
+    by = ["metric", "statistic"] if "statistic" in metrics.columns else ["metric"]
+    return [(str(key[0]), rows) for key, rows in metrics.groupby(by, sort=False)][:MAX_METRICS]
 
 
 def _range(times: list[np.ndarray], marks: Sequence[Mark]) -> tuple[float, float]:
@@ -119,15 +121,15 @@ def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, thr
     """One metric of all its resources; the first seven are named, the others grey."""
     largest = top_of(rows["value"], thresholds.get(metric, 0), headroom=1.0)
     factor, unit = q.display_unit(str(rows["unit"].iloc[0]), largest)
-    panel_title(axes, names.get(metric, metric) + (f" ({unit})" if unit else ""))
+    panel_title(axes, metric_title(metric, rows, names, unit))
     labels: list[SideLabel] = []
     groups = list(rows.groupby("resource", sort=False))
     for index, (resource, part) in enumerate(groups):
         part = part.sort_values("time")
         x, y = q.seconds_of(part["time"]) - origin, part["value"].to_numpy(float) * factor
         color = SERIES[index] if index < NAMED else PALETTE["idle"]
-        draw_series(axes, x, y, float(part["period_s"].iloc[0]) or usual_period(x), color=color, linewidth=1.2, zorder=3,
-                    label=str(resource))  # fmt: skip
+        period = float(part["period_s"].iloc[0]) or usual_period(x)
+        draw_series(axes, x, y, period, color=color, linewidth=1.2, zorder=3, label=str(resource))  # fmt: skip
         if index < NAMED and np.isfinite(y).any():
             labels.append(SideLabel(float(y[np.isfinite(y)][-1]), _short(str(resource), names), color))
     floor = [100.0] if unit == "%" else []
@@ -135,6 +137,13 @@ def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, thr
         axes, np.append(rows["value"].to_numpy(float) * factor, floor), thresholds.get(metric), factor, unit, labels, t
     )
     return labels
+
+
+def metric_title(metric: str, rows: pd.DataFrame, names: Mapping[str, str], unit: str) -> str:
+    """ "SurgeQueueLength, maximum" or "cpu (%)": what readers call it, the statistic where it is one, the unit."""
+    statistic = str(rows["statistic"].iloc[0]) if "statistic" in rows else "sample"
+    name = names.get(metric, metric) + ("" if statistic in ("sample", "") else f", {statistic}")
+    return name + (f" ({unit})" if unit else "")
 
 
 def _short(resource: str, names: Mapping[str, str]) -> str:
