@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from genkai import schema
 from genkai.analyse.distributions import means, quantiles
@@ -21,11 +22,22 @@ BATCH = 100  # resamples whose distributions are held at a time
 UNITS = {"throughput_rps": "rps", "error_ratio": "ratio", "mean_s": "s", **dict.fromkeys(schema.QUANTILES, "s")}
 
 
+def block_length(n: int) -> int:
+    """Seconds in a block: about ∛n, at least 2."""
+    return max(2, round(n ** (1 / 3)))
+
+
+def few_blocks(n: int) -> float:
+    """How much wider the spread of block means must be taken for so few blocks (variance n − b, Student's t)."""
+    blocks = max(n / block_length(n), 1.5)
+    return float(student.ppf(0.975, 1.5 * blocks - 1) / 1.96 * np.sqrt(blocks / (blocks - 1)))
+
+
 def block_weights(n: int, resamples: int, rng: np.random.Generator, block: int | None = None) -> np.ndarray:
     """How often each of n seconds is drawn, (resamples, n), by circular blocks of about ∛n (at least 2) seconds."""
     if n < 1:
         raise ValueError(f"block bootstrap: expected at least 1 second, got {n}")
-    block = min(n, block or max(2, round(n ** (1 / 3))))
+    block = min(n, block or block_length(n))
     starts = rng.integers(0, n, (resamples, -(-n // block)))
     drawn = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :n] % n
     flat = drawn + n * np.arange(resamples)[:, None]
@@ -34,6 +46,7 @@ def block_weights(n: int, resamples: int, rng: np.random.Generator, block: int |
 
 def window_draws(window: Seconds, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, np.ndarray]:
     """{column: bootstrap draws} of throughput, error ratio, mean and quantiles of a window of seconds."""
+    values = window_values(window)
     window, seconds = _binned(window)
     n = len(window.sent)
     weights = block_weights(n, resamples, np.random.default_rng(seed))
@@ -49,7 +62,12 @@ def window_draws(window: Seconds, resamples: int = RESAMPLES, seed: int = 0) -> 
         counts = weights[first : first + BATCH] @ window.responses.counts
         spread[first : first + BATCH, 0] = means(counts, window.responses.middle_s)
         spread[first : first + BATCH, 1:] = quantiles(counts, window.responses.upper_s, wanted)
-    return draws | dict(zip(("mean_s", *schema.QUANTILES), spread.T, strict=True))
+    draws |= dict(zip(("mean_s", *schema.QUANTILES), spread.T, strict=True))
+    return {name: _widened(draws[name], values[name], few_blocks(n)) for name in draws}
+
+
+def _widened(draws: np.ndarray, value: float | None, factor: float) -> np.ndarray:
+    return draws if value is None else np.maximum(value + (draws - value) * factor, 0)
 
 
 def _binned(window: Seconds) -> tuple[Seconds, int]:

@@ -1,0 +1,82 @@
+"""Was each purpose of the plan met? Responsiveness, improvement, scalability, scale characteristics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genkai.analyse.judge import CANNOT_TELL, FAIL, NOT_RUN, PASS
+from genkai.analyse.records import number
+from genkai.analyse.scalability import LEAST
+from genkai.plan import Plan
+
+TELLING = ("scenario", "api", "endurance")
+Row = dict[str, Any]
+
+
+def purpose_verdicts(
+    plan: Plan, targets: Sequence[Row], fits: Mapping[str, Mapping[str, Any]], comparison: Mapping[str, Any] | None
+) -> list[Row]:
+    """One {"purpose", "status", "why_key", "values"} for each purpose of the plan, in its order."""
+    judged = {
+        "responsiveness": lambda: _responsiveness(targets),
+        "improvement": lambda: _improvement(comparison),
+        "scalability": lambda: _scalability(targets, fits),
+        "scale_characteristics": lambda: _scale_characteristics(fits),
+    }
+    return [{"purpose": purpose, **judged[purpose]()} for purpose in plan.purposes]
+
+
+def _told(status: str, why: str, **values: Any) -> Row:
+    return {"status": status, "why_key": f"verdict.why.{why}", "values": values}
+
+
+def _responsiveness(targets: Sequence[Row]) -> Row:
+    rows = [t for t in targets if t["step"] in TELLING and t["what"] not in ("throughput", "error_ratio")]
+    for status in (FAIL, CANNOT_TELL):
+        found = next((t for t in rows if t["status"] == status), None)
+        if found:
+            return {"status": status, "why_key": found["why_key"], "values": found["values"]}
+    return _told(PASS, "targets_met") if rows else _told(CANNOT_TELL, "not_decided")
+
+
+def _improvement(comparison: Mapping[str, Any] | None) -> Row:
+    if comparison is None:
+        return _told(CANNOT_TELL, "no_previous_cycle")
+    rows = [] if comparison.get("refused") else comparison.get("rows", [])
+    verdicts = {r["verdict"] for r in rows}
+    best = next((r for r in rows if r["verdict"] == "better" and r["what"] in ("throughput", "ceiling")), None)
+    if "worse" in verdicts or verdicts == {"same"} or verdicts == {"same", "cannot_tell"}:
+        return _told(FAIL, "no_improvement")
+    if best:
+        return _told(PASS, "improved", ratio=best["ratio"])
+    return _told(PASS, "targets_met") if "better" in verdicts else _told(CANNOT_TELL, "no_improvement")
+
+
+def telling_fit(fits: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The fit that describes the service best: of the scenario, else an API's; a fitted one before a refusal."""
+    own = [fits[key] for step in TELLING for key in sorted(fits) if key.split("/")[0] == step]
+    return next((f for f in own if f.get("model")), own[0] if own else None)
+
+
+def _scalability(targets: Sequence[Row], fits: Mapping[str, Mapping[str, Any]]) -> Row:
+    rows = [t for step in TELLING for t in targets if t["step"] == step and t["what"] == "throughput"]
+    if not rows:
+        return _told(NOT_RUN, "not_decided")
+    deciding = next((t for s in (FAIL, CANNOT_TELL) for t in rows if t["status"] == s), rows[0])
+    fit = telling_fit(fits)
+    if deciding["status"] == FAIL and fit and fit.get("bend") and fit.get("knee_load") and fit.get("ceiling_rps"):
+        return _told(FAIL, "stops_scaling", knee=fit["knee_load"], ceiling=fit["ceiling_rps"])
+    return {"status": deciding["status"], "why_key": deciding["why_key"], "values": deciding["values"]}
+
+
+def _scale_characteristics(fits: Mapping[str, Mapping[str, Any]]) -> Row:
+    fit = telling_fit(fits)
+    if fit is None:
+        return _told(NOT_RUN, "not_decided")
+    levels = len({p["load"] for p in fit["points"]})
+    if not fit.get("model"):
+        return _told(CANNOT_TELL, "too_few_levels", n=levels, needed=LEAST)
+    if fit["bend"] and fit["knee_load"]:
+        return _told(PASS, "scale_known", model=fit["model"], n=levels, knee=fit["knee_load"])
+    return _told(PASS, "no_limit_seen", highest=number(fit["highest_load"], unit=fit["load_unit"]))

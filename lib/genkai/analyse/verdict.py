@@ -1,0 +1,199 @@
+"""Verdicts: per target, step and purpose, and one sentence for all; "cannot tell" is an answer.
+
+Statuses: pass, fail, cannot_tell, not_run. Texts go by the keys of verdict_texts.VERDICT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genkai.analyse.judge import CANNOT_TELL, FAIL, NOT_RUN, PASS, Judge, MeasuredRun, target_row, throughput_target
+from genkai.analyse.purposes import purpose_verdicts
+from genkai.analyse.records import Record, number, value_of
+from genkai.capacity import target_rps
+from genkai.plan import STEPS, Plan
+
+OUTCOME = (FAIL, CANNOT_TELL, NOT_RUN, PASS)  # the worst decides
+SERVICE_STEPS = ("scenario", "endurance", "api")  # most telling first; verify speaks of the generator
+STOPPED = ("stopped", "failed", "running")
+
+
+def cycle_verdicts(
+    plan: Plan,
+    split: Mapping[str, float],
+    runs: Sequence[MeasuredRun],
+    *,
+    fits: Mapping[str, Mapping[str, Any]] | None = None,
+    comparison: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """{"overall", "targets", "purposes", "steps"} of a cycle.
+
+    fits: {"<step>/<subject>": fit record}; comparison: compare_cycles' record against the previous cycle, or None.
+    """
+    of_step = {step: [r for r in runs if r.step == step] for step in STEPS}
+    by_step = {step: step_targets(plan, of_step[step], split) for step in STEPS}
+    steps = [_step(plan, step, of_step[step], by_step[step]) for step in STEPS]
+    targets = [row for step in STEPS for row in by_step[step]]
+    return {
+        "overall": _overall(plan, targets, steps),
+        "targets": targets,
+        "purposes": purpose_verdicts(plan, targets, fits or {}, comparison),
+        "steps": steps,
+    }
+
+
+def step_verdict(plan: Plan, step: str, runs: Sequence[MeasuredRun], split: Mapping[str, float]) -> dict[str, Any]:
+    """The verdict of one step from its runs alone: {"step", "status", "why_key", "values", "run", "targets"}."""
+    if step not in STEPS:
+        raise ValueError(f"step: expected one of {', '.join(STEPS)}, got {step!r}")
+    rows = step_targets(plan, runs, split)
+    return {**_step(plan, step, runs, rows), "targets": rows}
+
+
+def passed(verdicts: Mapping[str, Any], step: str) -> bool:
+    """Whether a step passed, for the gate before the next. verdicts: of a cycle, or a step's own."""
+    rows = verdicts.get("steps", [verdicts])
+    return any(r.get("step") == step and r.get("status") == PASS for r in rows)
+
+
+def step_targets(plan: Plan, runs: Sequence[MeasuredRun], split: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The target rows of some runs."""
+    found = []
+    for run in runs:
+        judge = Judge(plan, run, throughput_target(plan, run.subject, split))
+        if run.step == "verify":
+            found += _verify(plan, run, judge)
+        else:
+            rows = judge.rows()
+            too_small = rows[0]["why_key"].endswith("load_too_small")
+            # endurance may hold less than the target on purpose: then only errors and response times count
+            found += _below_target(rows[1:]) if run.step == "endurance" and too_small else rows
+    return found
+
+
+def _below_target(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = {"errors": "verdict.why.errors_kept", "times": "verdict.why.response_time_kept"}
+    found = []
+    for row in rows:
+        if row["why_key"].endswith("kept_below_target"):
+            key = kept["errors" if row["what"] == "error_ratio" else "times"]
+            row = {**row, "status": PASS, "why_key": key}
+        found.append(row)
+    return found
+
+
+def _verify(plan: Plan, run: MeasuredRun, judge: Judge) -> list[dict[str, Any]]:
+    """The generator's own ceiling against margin × target, and the errors of the health check."""
+    part = plan.step_named("verify")
+    total = target_rps(plan)
+    needed = number(total * (part.margin if part else 1.5), unit="rps")
+    ceiling = ceiling_record(getattr(run, "ceiling", None), judge)
+    value = ceiling["value"]
+    values = {"ceiling": ceiling, "needed": needed, "margin": None if value is None else value / total}
+    if value is not None and value >= needed["value"]:
+        status, why = PASS, "generator_ceiling"
+    else:
+        measured = getattr(run, "ceiling", None) is not None and value is not None
+        status, why = (FAIL, "generator_too_weak") if measured else (CANNOT_TELL, "generator_unknown")
+    margin = None if value is None else value / needed["value"] - 1
+    row = target_row("verify", run.subject, "throughput", needed, ceiling, margin, status, None, why, values)
+    errors = [r for r in judge.rows()[1:] if r["what"] == "error_ratio"]
+    return [row, *_below_target(errors)]
+
+
+def ceiling_record(ceiling: Mapping[str, Any] | None, judge: Judge) -> Record:
+    """The measured ceiling of the generator; without one, the highest throughput of verify (a lower bound)."""
+    if ceiling is not None:
+        found = ceiling if "value" in ceiling else ceiling.get("ceiling_rps", ceiling.get("throughput_rps"))
+        record = dict(found) if isinstance(found, Mapping) else {"value": value_of(found)}
+        return {**number(value_of(record), unit="rps"), **record, "unit": "rps"}
+    best = max(judge.whole, key=lambda r: r["throughput_rps"], default=None)
+    if best is None:
+        return number(None, unit="rps")
+    return {**judge.measured(best, "throughput_rps"), "notes": ["at least: the ceiling itself was not measured"]}
+
+
+def worst(statuses: Sequence[str]) -> str:
+    """fail before cannot_tell before not_run before pass; not_run for nothing."""
+    return next((status for status in OUTCOME if status in statuses), NOT_RUN)
+
+
+def _step(plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequence[dict]) -> dict[str, Any]:
+    names = ", ".join(str(getattr(r, "name", "") or f"{r.step}-{r.subject}") for r in runs)
+    record = {"step": step, "run": names, "run_id": names}
+    if not runs:
+        why = "step_not_run" if plan.step_named(step) else "step_left_out"
+        return {**record, "status": NOT_RUN, "why_key": f"verdict.why.{why}", "values": {"step": step}}
+    status, why, values = _step_outcome(plan, step, runs, rows)
+    return {**record, "status": status, "why_key": why, "values": values}
+
+
+def _step_outcome(plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequence[dict]) -> tuple[str, str, dict]:
+    status = worst([r["status"] for r in rows])
+    deciding = next((r for r in rows if r["status"] == status), None)
+    reason = next((_stop_reason(r) for r in runs if r.record.get("state") in STOPPED), None)
+    if status == FAIL:
+        return status, deciding["why_key"], deciding["values"]
+    if reason and (step == "endurance" or status != PASS):
+        return (FAIL if step == "endurance" else CANNOT_TELL), "verdict.why.step_stopped", {"reason": reason}
+    missing = sorted(set(plan.subjects(step)) - {r.subject for r in runs})
+    if status == PASS and missing:
+        return CANNOT_TELL, "verdict.why.step_incomplete", {"missing": ", ".join(missing)}
+    if status == PASS:
+        return PASS, f"verdict.why.targets_met{'_then_stopped' if reason else ''}", {"reason": reason} if reason else {}
+    return (
+        status,
+        deciding["why_key"] if deciding else "verdict.why.not_decided",
+        deciding["values"] if deciding else {},
+    )
+
+
+def _stop_reason(run: MeasuredRun) -> str:
+    return str(run.record.get("stop_reason") or f"state {run.record.get('state')}")
+
+
+def _overall(plan: Plan, targets: Sequence[dict], steps: Sequence[dict]) -> dict[str, Any]:
+    """The sentence for all: the service's steps decide; verify only where it kept them from being run."""
+    target = number(target_rps(plan), unit="rps")
+    asked = [s for s in steps if plan.step_named(s["step"])]
+    service = [s for s in asked if s["step"] in SERVICE_STEPS]
+    judged = [s for s in service if s["status"] != NOT_RUN]
+    rows = [t for t in targets if t["step"] in SERVICE_STEPS]
+    main = next((t for step in SERVICE_STEPS for t in rows if t["step"] == step and t["what"] == "throughput"), None)
+    if not judged:
+        return _undecided(asked, target)
+    status = worst([s["status"] for s in judged])
+    if status == PASS and len(judged) < len(service):
+        left = next(s for s in service if s["status"] == NOT_RUN)
+        return _sentence(CANNOT_TELL, "cannot_tell", target=target, reason=_as_message(left))
+    if status == FAIL:
+        missed = [t for t in rows if t["status"] == FAIL]
+        if main and main["status"] == FAIL and main["why_key"].endswith("throughput_missed"):
+            return _sentence(FAIL, "missed", target=main["target"], measured=main["measured"])
+        return _sentence(FAIL, "targets_missed", missed=len(missed), n=len(rows))
+    if status == CANNOT_TELL:
+        deciding = next(s for s in judged if s["status"] == CANNOT_TELL)
+        return _sentence(CANNOT_TELL, "cannot_tell", target=target, reason=_as_message(deciding))
+    if main and main["status"] == PASS:
+        return _sentence(PASS, "reached", target=main["target"], measured=main["measured"])
+    return _sentence(PASS, "targets_met", n=len(rows))
+
+
+def _undecided(asked: Sequence[dict], target: Record) -> dict[str, Any]:
+    verify = next((s for s in asked if s["step"] == "verify" and s["status"] != NOT_RUN), None)
+    if verify and verify["status"] == PASS and [s["step"] for s in asked] == ["verify"]:
+        return _sentence(PASS, "targets_met", n=1)
+    if verify and verify["status"] != PASS:
+        return _sentence(CANNOT_TELL, "cannot_tell", target=target, reason=_as_message(verify))
+    left = next((s for s in asked if s["status"] == NOT_RUN), None)
+    reason = _as_message(left) if left else {"key": "verdict.why.not_decided", "values": {}}
+    return _sentence(NOT_RUN, "not_run", target=target, reason=reason)
+
+
+def _as_message(step: Mapping[str, Any]) -> dict[str, Any]:
+    return {"key": step["why_key"], "values": step["values"]}
+
+
+def _sentence(status: str, key: str, **values: Any) -> dict[str, Any]:
+    return {"status": status, "sentence_key": f"verdict.overall.{key}", "values": values}
