@@ -116,6 +116,8 @@ def test_slots_bound_what_is_served_at_once_and_the_rest_waits():
     with app(slots=2, io_ms=150.0, io_spread=0.0) as (number, _), ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: call(number, path="/items/1")[0], range(6)))
         seen = stats(number)
+        stats(number, reset=True)
+        assert stats(number)["busy"]["max"] == stats(number)["queue"]["max"] == 0
     assert answers == [200] * 6
     assert seen["busy"]["max"] == 2
     assert seen["queue"]["max"] >= 2

@@ -183,6 +183,14 @@ def test_what_the_surge_queue_cannot_hold_spills_over():
     assert stats["routed"] == statuses[200] == stats["backend_statuses"]["200"]
 
 
+def test_the_extremes_of_the_queue_begin_anew_when_the_publisher_has_read_them():
+    with world(capacity_rps=5.0, surge_queue=3) as running:
+        closed_load(running, users=8, requests=1)
+        assert running.control("GET", "/__stats?reset")["queue"]["max"] == 3
+        seen = running.stats()["queue"]
+    assert (seen["max"], seen["mean"]) == (0, 0)
+
+
 def test_a_raised_capacity_empties_the_queue_at_once():
     with world(capacity_rps=0.2) as running, ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(get, running) for _ in range(4)]

@@ -105,6 +105,38 @@ def test_each_instance_reports_its_own_cpu_and_traffic(published):
     assert names == {"CPUUtilization", "NetworkIn", "NetworkOut"}
 
 
+def test_a_queue_that_is_over_is_not_reported_again():
+    """Its maximum belongs to the interval in which it stood, not to the ones after the balancer was warmed."""
+    with DemoWorld(app=AppSettings(io_ms=1.0), publish_period_s=1, capacity_rps=2.0) as world:
+        client = client_of(world)
+        waiting = [http.client.HTTPConnection(world.base_url.removeprefix("http://"), timeout=20) for _ in range(6)]
+        for connection in waiting:
+            connection.request("GET", "/items/1")
+        deadline = time.monotonic() + 20
+        while world.stats()["queue"]["now"] < 3:
+            assert time.monotonic() < deadline
+        world.set_capacity(0)
+        for connection in waiting:
+            connection.getresponse().read()
+            connection.close()
+
+        def maxima():
+            name = {"Name": "LoadBalancerName", "Value": world.load_balancer_name}
+            metric = {"Namespace": "AWS/ELB", "MetricName": "SurgeQueueLength", "Dimensions": [name]}
+            answer = client.get_metric_data(
+                MetricDataQueries=[{"Id": "q", "MetricStat": {"Metric": metric, "Period": 1, "Stat": "Maximum"}}],
+                StartTime=datetime.now(UTC) - timedelta(minutes=5),
+                EndTime=datetime.now(UTC) + timedelta(minutes=1),
+                ScanBy="TimestampAscending",
+            )
+            return answer["MetricDataResults"][0]["Values"]
+
+        deadline = time.monotonic() + 20
+        while not any(maxima()) or maxima()[-1] > 0:
+            assert time.monotonic() < deadline, maxima()
+            time.sleep(0.1)
+
+
 def test_spill_over_is_reported_when_it_happens(published):
     _, world = published
     before = world.stats()

@@ -56,6 +56,7 @@ class Upstream(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
         self.transport = transport  # type: ignore[assignment]
 
     def send(self, exchange: Exchange) -> None:
@@ -65,6 +66,7 @@ class Upstream(asyncio.Protocol):
         self.transport.write(exchange.message)  # type: ignore[union-attr]
 
     def data_received(self, data: bytes) -> None:
+        """Bytes of the response came."""
         exchange = self.exchange
         if exchange is None:  # bytes nobody asked for
             self.transport.abort()  # type: ignore[union-attr]
@@ -83,6 +85,7 @@ class Upstream(asyncio.Protocol):
             self._complete(self.buffer[: frame.end], frame.status, reusable)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone; it may have ended a response that had no length."""
         self.transport = None
         self.backend.forget(self)
         if self.exchange is not None:

@@ -67,15 +67,18 @@ class HTTPConnection(asyncio.Protocol):
         self.on_message_begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
         self.transport = transport  # type: ignore[assignment]
         self.traffic.connections_new += 1
         self.traffic.connections_open += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The client left."""
         self.traffic.connections_open -= 1
         self.transport = None
 
     def data_received(self, data: bytes) -> None:
+        """Bytes of requests came."""
         self.traffic.received += len(data)
         if self.refused:
             return
@@ -85,25 +88,32 @@ class HTTPConnection(asyncio.Protocol):
             self._refuse(400, str(error))
 
     def on_message_begin(self) -> None:
+        """Parser: a request begins."""
         self.url, self.body, self.headers = b"", b"", {}
 
     def on_url(self, url: bytes) -> None:
+        """Parser: a part of the target."""
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Parser: one header."""
         self.headers[name] = value
 
     def on_body(self, body: bytes) -> None:
+        """Parser: a part of the body."""
         self.body += body
         if len(self.body) > MAX_BODY_BYTES:
             self._refuse(413, f"body larger than {MAX_BODY_BYTES} bytes")
 
     def on_message_complete(self) -> None:
+        """Parser: a request is whole."""
         if self.refused:
             return
         path, _, query = self.url.decode("latin-1").partition("?")
         method = self.parser.get_method().decode()
-        request = Request(method, path, dict(parse_qsl(query)) if query else {}, self.headers, self.body)
+        request = Request(
+            method, path, dict(parse_qsl(query, keep_blank_values=True)) if query else {}, self.headers, self.body
+        )
         self.waiting.append((request, self.parser.should_keep_alive()))
         if not self.busy:
             self._next()

@@ -36,15 +36,18 @@ class Front(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
         self.transport = transport  # type: ignore[assignment]
         self.balancer.traffic.connections_new += 1
         self.balancer.traffic.connections_open += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The client left."""
         self.transport = None
         self.balancer.traffic.connections_open -= 1
 
     def data_received(self, data: bytes) -> None:
+        """Bytes of requests came."""
         self.balancer.traffic.received += len(data)
         self.buffer = self.buffer + data if self.buffer else data
         if not self.busy:
