@@ -17,6 +17,7 @@ from genkai.load.http.parser import (
     UNTIL_CLOSE,
     HeadCache,
     ResponseParser,
+    _parse_every_field,
     parse_head,
 )
 
@@ -233,6 +234,37 @@ def test_repeated_fields_join_but_cookies_stay_apart() -> None:
     assert head.headers.get_all("Set-Cookie") == ["x=1", "y=2, 3"]
     assert head.sets_cookie
     assert not head.coded
+
+
+FRAMING_LINES = st.sampled_from(
+    [
+        *("Content-Length: 5", "content-length:5", "Content-Length: 7", "Content-Length: 5, 5", "Content-Length: "),
+        *("Content-Length: +5", "Content-LengthX: 9", "Transfer-Encoding: chunked", "Transfer-Encoding: gzip"),
+        *("Connection: keep-alive", "connection: Keep-Alive", "Connection: close", "Connection: keep-alive, close"),
+        *(
+            "Connection: keep-alive\r\n , close",
+            "Content-Length:\r\n 3",
+            "X: y\r\n Content-Length: 4",
+            "ConnectionX: close",
+        ),
+        *("Connection: keep-alivex", "X: Content-Length: 6", "Content-Length: 5\t"),
+    ]
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.sampled_from(["1.1", "1.0"]), STATUS, st.lists(FRAMING_LINES, max_size=4))
+def test_short_way_through_a_head_agrees_with_the_long_one(minor: str, status: int, lines: list[str]) -> None:
+    raw = "\r\n".join([f"HTTP/{minor} {status} X", *lines]).encode()
+
+    def outcome(parse: object, *arguments: object) -> object:
+        try:
+            head = parse(raw, *arguments)
+        except Failure as failure:
+            return failure.message
+        return head.framing, head.length, head.keep_alive, head.status
+
+    assert outcome(parse_head) == outcome(_parse_every_field, raw.lower(), status, minor == "1.1")
 
 
 def test_cache_returns_the_same_head_and_stays_bounded() -> None:

@@ -13,6 +13,7 @@ from genkai.load.http.response import Response
 EXISTS = object()
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _MISSING = object()
+_decode = json.JSONDecoder().decode  # json.loads would first guess the encoding
 
 
 class Check:
@@ -50,7 +51,7 @@ class Check:
 
     def _check_json(self, content: bytes, status: int) -> Failure | None:
         try:
-            document = json.loads(content)
+            document = _decode(content.decode())
         except ValueError:
             return Failure("check", status, None, "json: expected a JSON body, got something else")
         for path, steps, expected in self._json:

@@ -14,7 +14,7 @@ from gevent import get_hub, getcurrent
 from genkai.load.http.clock import EPOCH_OFFSET
 from genkai.load.http.dial import Guard, dial
 from genkai.load.http.errors import Failure, failure_from_error
-from genkai.load.http.parser import LENGTH, HeadCache, ResponseParser
+from genkai.load.http.parser import HEADS, LENGTH, ResponseParser
 from genkai.load.http.resolve import Resolver
 from genkai.load.http.response import Response
 from genkai.load.http.target import Target, Timeouts
@@ -23,8 +23,7 @@ from genkai.load.http.waiting import READ, WRITE, Waiting
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
 SMALL_READ = 16_384  # malloc serves this from its arena; from 128 kB on it would map fresh memory for each read
 
-_heads = HeadCache()
-_heads_get = _heads.heads.get
+_known_head = HEADS.heads.get
 _resolver = Resolver()
 _large = bytearray(262_144)  # kept and shared: no switch happens between filling and emptying it
 _large_view = memoryview(_large)
@@ -98,7 +97,7 @@ class Connection(Waiting):
                 end = data.find(b"\r\n\r\n")
                 if end > 0 and not head:
                     raw = data[:end]
-                    found = _heads_get(raw) or _heads.add(raw)
+                    found = _known_head(raw) or HEADS.add(raw)
                     if found.framing == LENGTH and found.length == len(data) - end - 4 and found.keep_alive:
                         self._watcher.callback = self._on_idle
                         reused = self._used

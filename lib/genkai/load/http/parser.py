@@ -11,8 +11,9 @@ MAX_LINE_BYTES = 8_192
 MAX_INTERIM = 32
 MAX_BODY_BYTES = 1 << 30
 _CACHED_HEADS = 512
+_CACHED_BYTES = 4_096
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\0]*)?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\0]*)?(?=\r\n|\Z)")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
 _FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
@@ -31,13 +32,12 @@ class Head:
 
     __slots__ = ("_headers", "coded", "framing", "keep_alive", "length", "raw", "sets_cookie", "status")
 
-    def __init__(self, raw: bytes, status: int, framing: int, length: int, keep_alive: bool) -> None:
+    def __init__(self, raw: bytes, lower: bytes, status: int, framing: int, length: int, keep_alive: bool) -> None:
         self.raw = raw
         self.status = status
         self.framing = framing
         self.length = length
         self.keep_alive = keep_alive
-        lower = raw.lower()
         self.coded = b"\r\ncontent-encoding" in lower
         self.sets_cookie = b"\r\nset-cookie" in lower
         self._headers: Headers | None = None
@@ -64,43 +64,47 @@ def parse_fields(raw: bytes) -> list[tuple[str, str]]:
 
 def parse_head(raw: bytes) -> Head:
     """The Head of a status line and its fields (without the blank line); raises Failure (protocol)."""
-    line_end = raw.find(b"\r\n")
-    match = _STATUS_LINE.fullmatch(raw, 0, line_end if line_end >= 0 else len(raw))
+    match = _STATUS_LINE.match(raw)
     if match is None:
         raise protocol_failure("the first line is not an HTTP/1.x status line")
-    minor, status = match[1] == b"1", int(match[2])
+    status = int(match[2])
     lower = raw.lower()
     at = lower.find(b"\r\ncontent-length:")
     if (
-        minor and status >= 200 and status not in (204, 304) and at >= 0
-        and lower.find(b"\r\ncontent-length", at + 2) < 0
-        and lower.find(b"\r\ntransfer-encoding") < 0
-        and lower.find(b"\r\nconnection") < 0
+        at >= 0 and match[1] == b"1" and status >= 200 and status not in (204, 304)
+        and lower.find(b"\r\ncontent-length", at + 2) < 0 and lower.find(b"\r\ntransfer-encoding") < 0
+        and lower.find(b"\r\n ") < 0 and lower.find(b"\r\n\t") < 0 and _plainly_kept_open(lower)
     ):  # fmt: skip
-        value_end = lower.find(b"\r\n", at + 17)
-        value = raw[at + 17 : value_end if value_end >= 0 else None].strip(b" \t")
-        if value.isdigit():
-            return Head(raw, status, LENGTH, int(value), True)
-    return _parse_every_field(raw, status, minor)
+        end = lower.find(b"\r\n", at + 17)
+        value = lower[at + 17 : end if end >= 0 else None].strip(b" \t")
+        if value.isdigit() and len(value) < 19:
+            return Head(raw, lower, status, LENGTH, int(value), True)
+    return _parse_every_field(raw, lower, status, match[1] == b"1")
 
 
-def _parse_every_field(raw: bytes, status: int, minor: bool) -> Head:
+def _plainly_kept_open(lower: bytes) -> bool:
+    at = lower.find(b"\r\nconnection")
+    if at < 0:
+        return True
+    plain = lower.startswith(b"\r\nconnection: keep-alive", at) and lower[at + 24 : at + 26] in (b"", b"\r\n")
+    return plain and lower.find(b"\r\nconnection", at + 2) < 0
+
+
+def _parse_every_field(raw: bytes, lower: bytes, status: int, minor: bool) -> Head:
     headers = Headers(parse_fields(raw))
     connection = {token.strip().lower() for token in headers.get("connection", "").split(",")}
     keep_alive = "close" not in connection and (minor or "keep-alive" in connection)
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    framing, count = UNTIL_CLOSE, 0
     if status < 200 or status in (204, 304):
-        head = Head(raw, status, NO_BODY, 0, keep_alive and status != 101)
+        framing, keep_alive = NO_BODY, keep_alive and status != 101
     elif coding is not None:
         if coding.rpartition(",")[2].strip().lower() == "chunked":
             # RFC 9112 §6.3: length and coding together may be an attack, so the connection ends here
-            head = Head(raw, status, CHUNKED, 0, keep_alive and length is None)
-        else:
-            head = Head(raw, status, UNTIL_CLOSE, 0, False)
+            framing, keep_alive = CHUNKED, keep_alive and length is None
     elif length is not None:
-        head = Head(raw, status, LENGTH, _content_length(length, status), keep_alive)
-    else:
-        head = Head(raw, status, UNTIL_CLOSE, 0, False)
+        framing, count = LENGTH, _content_length(length, status)
+    head = Head(raw, lower, status, framing, count, keep_alive and framing != UNTIL_CLOSE)
     head._headers = headers
     return head
 
@@ -120,11 +124,16 @@ class HeadCache:
         self.heads: dict[bytes, Head] = {}
 
     def add(self, raw: bytes) -> Head:
-        """Parse ``raw`` and keep it; raises Failure (protocol)."""
-        if len(self.heads) >= _CACHED_HEADS:
-            self.heads.clear()
-        head = self.heads[raw] = parse_head(raw)
+        """Parse ``raw`` and keep it unless it is long; raises Failure (protocol)."""
+        head = parse_head(raw)
+        if len(raw) <= _CACHED_BYTES:
+            if len(self.heads) >= _CACHED_HEADS:
+                self.heads.clear()
+            self.heads[raw] = head
         return head
+
+
+HEADS = HeadCache()
 
 
 class ResponseParser:
@@ -189,7 +198,8 @@ class ResponseParser:
             return False
         if end > MAX_HEAD_BYTES:
             raise protocol_failure(f"the head is longer than {MAX_HEAD_BYTES} bytes")
-        head = parse_head(bytes(pending[:end]))
+        raw = bytes(pending[:end])
+        head = HEADS.heads.get(raw) or HEADS.add(raw)
         del pending[: end + 4]
         self._scanned = 0
         if head.status < 200 and head.status != 101:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -54,8 +54,10 @@ class CallTemplate:
         self._fields = self._compile_fields(fields, lower, kind)
         self._body = self._compile_body(body, kind)
         self._sends_length = body is not None or self.method in _BODY_METHODS
-        whole = [*self._path, *self._fields, *(() if isinstance(self._body, bytes) else self._body)]
-        self.constant = None if any(isinstance(piece, tuple) for piece in whole) else self._assemble({}, "")
+        self._path_format = _format(self._path)
+        self._head_format = _format([f"{self.method} ", *self._path, " HTTP/1.1\r\n", *self._fields])
+        self._body_format = _format(() if isinstance(self._body, bytes) else self._body)
+        self.constant = None if self._head_format[1] or self._body_format[1] else self._assemble({}, "")
 
     def render(self, state: CallState) -> bytes:
         """The request's bytes with new values from the state; raises KeyError for a value that is not set yet,
@@ -64,20 +66,22 @@ class CallTemplate:
         if self.constant is not None and not cookies:
             return self.constant
         values = state.draw()
-        return self._assemble(values, cookies.header(self._text(self._path, values), self._secure) if cookies else "")
+        if not cookies:
+            return self._assemble(values, "")
+        text, slots = self._path_format
+        path = text % tuple([encode(values[name]) for name, encode in slots])
+        return self._assemble(values, cookies.header(path, self._secure))
 
     def _assemble(self, values: Mapping[str, Any], cookie: str) -> bytes:
-        body = self._body if isinstance(self._body, bytes) else self._text(self._body, values).encode()
-        head = f"{self.method} {self._text(self._path, values)} HTTP/1.1\r\n{self._text(self._fields, values)}"
+        text, slots = self._head_format
+        head = text % tuple([encode(values[name]) for name, encode in slots])
+        text, slots = self._body_format
+        body = (text % tuple([encode(values[name]) for name, encode in slots])).encode() if slots else self._body
         if cookie:
             head += f"Cookie: {cookie}\r\n"
         if self._sends_length:
             head += f"Content-Length: {len(body)}\r\n"
         return (head + "\r\n").encode("latin-1") + body
-
-    @staticmethod
-    def _text(pieces: list, values: Mapping[str, Any]) -> str:
-        return "".join([piece if piece.__class__ is str else piece[1](values[piece[0]]) for piece in pieces])
 
     def _compile(self, where: str, text: str, encode: Encode, literal: Encode = str) -> list:
         pieces: list = []
@@ -138,6 +142,13 @@ class CallTemplate:
             elif len(re.sub(r"\\.", "", piece).split('"')) % 2 == 0:
                 inside = not inside
         return pieces
+
+
+def _format(pieces: Iterable) -> tuple[str, list[tuple[str, Encode]]]:
+    """A text for the % operator and what fills it."""
+    pieces = list(pieces)
+    text = "".join(["%s" if isinstance(piece, tuple) else piece.replace("%", "%%") for piece in pieces])
+    return text, [piece for piece in pieces if isinstance(piece, tuple)]
 
 
 def _joined(pieces: list) -> list:
