@@ -44,7 +44,7 @@ class WarmKernels:
         self.add(count)
 
     def add(self, count: int) -> None:
-        """Start that many more kernels, all at once; returns when their imports are done, so that none disturbs a run."""
+        """Start that many more kernels; returns when their imports are done, so that none disturbs a run."""
         self._ready += self._loop.run_until_complete(self._start_all(count))
 
     async def _start_all(self, count: int) -> list[Any]:
@@ -129,8 +129,8 @@ def run_notebook(
         draft = Path(scratch) / output.name
         try:
             papermill.execute_notebook(
-                str(notebook), str(draft), dict(parameters), kernel_name=KERNEL, progress_bar=False, cwd=str(Path.cwd()),
-                execution_timeout=int(timeout_s), stdout_file=stdout, km=kernel,
+                str(notebook), str(draft), dict(parameters), kernel_name=KERNEL, cwd=str(Path.cwd()),
+                progress_bar=False, execution_timeout=int(timeout_s), stdout_file=stdout, km=kernel,
             )  # fmt: skip
         except PapermillExecutionError as error:
             raise NotebookError(f"{notebook}, cell {error.exec_count}: {_told(error)}") from error

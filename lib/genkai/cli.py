@@ -1,0 +1,170 @@
+"""The command `genkai`: arguments and exit codes only.
+
+Exit codes: 0 done (report, cycle: passed), 1 targets missed, 2 cannot tell, 3 refused or broken input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find the limit of a web service, say what it is made of, and hand stakeholders a PDF.",
+)
+
+PlanFile = Annotated[Path, typer.Argument(help="plan file, e.g. data/plans/shop.yaml")]
+CyclePath = Annotated[Path, typer.Argument(help="folder of a cycle, e.g. data/cycles/shop/01, or data/sample")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="start a step though the one before did not pass")]
+Lang = Annotated[str, typer.Option("--lang", help="en, ja or both")]
+
+
+def _print_json(record: Any) -> None:
+    print(json.dumps(record, indent=1, ensure_ascii=False))
+
+
+@app.command()
+def doctor(plan: Annotated[Path | None, typer.Argument(help="also check what this plan needs")] = None) -> None:
+    """Check tools, versions and limits of this machine."""
+    from genkai.doctor import check_machine
+
+    rows = check_machine(plan)
+    for row in rows:
+        print(f"{'ok  ' if row.ok else 'FIX '} {row.what}: {row.found}{'' if row.ok else f' → {row.remedy}'}")
+    raise typer.Exit(0 if all(r.ok for r in rows) else 3)
+
+
+@app.command()
+def check(plan: PlanFile) -> None:
+    """Check a plan file: every error at once, with line and field."""
+    from genkai.capacity import target_rps
+    from genkai.planfile import read_plan
+
+    found = read_plan(plan)
+    print(f"{plan}: valid; plan {found.name}, {len(found.apis)} APIs, target {target_rps(found):.1f} rps")
+
+
+@app.command()
+def estimate(
+    plan: Annotated[Path | None, typer.Argument(help="plan file; or give the factors below")] = None,
+    users: Annotated[float | None, typer.Option(help="users per day")] = None,
+    accesses: Annotated[float | None, typer.Option(help="accesses per user and day")] = None,
+    peak: Annotated[float, typer.Option(help="busiest second ÷ mean")] = 3,
+    safety: Annotated[float, typer.Option(help="safety factor")] = 3,
+    as_json: Json = False,
+) -> None:
+    """How much load must it carry? users × accesses ÷ 86 400 × peak × safety."""
+    from genkai.pages.estimate import estimate_record, estimate_text
+
+    record = estimate_record(plan, users, accesses, peak, safety)
+    if as_json:
+        _print_json(record)
+    else:
+        print(estimate_text(record))
+
+
+@app.command()
+def cycle(
+    plan: PlanFile,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the newest cycle of this plan")] = False,
+    keep_going: KeepGoing = False,
+    lang: Lang = "en",
+) -> None:
+    """One whole PDCA cycle: every notebook in order, then the PDF."""
+    from genkai.cycle import run_cycle
+
+    outcome = run_cycle(plan, resume=resume, keep_going=keep_going, lang=lang)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def step(
+    plan: PlanFile,
+    name: Annotated[str, typer.Argument(help="verify, api, scenario or endurance")],
+    keep_going: KeepGoing = False,
+) -> None:
+    """One test step of the newest cycle of a plan (a new cycle for verify)."""
+    from genkai.cycle import run_one_step
+
+    raise typer.Exit(run_one_step(plan, name, keep_going=keep_going))
+
+
+@app.command()
+def report(path: CyclePath = Path("data/sample"), lang: Lang = "en") -> None:
+    """Make the PDF of a cycle again from what was measured; the exit code is the verdict."""
+    from genkai.cycle import report_cycle
+
+    outcome = report_cycle(path, lang=lang)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def stop(path: Annotated[Path | None, typer.Argument(help="folder of a cycle; default: all")] = None) -> None:
+    """Stop the load that is running; what was measured stays."""
+    from genkai.cycle import stop_runs
+
+    stopped = stop_runs(path)
+    print("\n".join(f"stopped {run}" for run in stopped) or "nothing of ours is running")
+
+
+@app.command()
+def demo(
+    serve: Annotated[bool, typer.Option("--serve", help="only start the demo target, on the plan's own ports")] = False,
+    cycles: Annotated[int, typer.Option(help="cycles to play (2: before and after the remedy)", min=1, max=9)] = 2,
+    lang: Lang = "en",
+) -> None:
+    """Play the demo: a load balancer that is not warmed, found in cycle 1, mended in cycle 2."""
+    from genkai.demo.play import play_demo, serve_demo
+
+    if serve:
+        serve_demo()
+    else:
+        play_demo(cycles=cycles, lang=lang)
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """The errors that speak for themselves: told in one paragraph, without a traceback."""
+    from genkai.allow import TargetRefused
+    from genkai.collect.errors import CollectError
+    from genkai.launch import LaunchError
+    from genkai.notebooks import NotebookError
+    from genkai.planfile import PlanError
+    from genkai.report.errors import ReportError
+    from genkai.schema import TableError
+    from genkai.steps import StepError
+    from genkai.study import StudyError
+    from genkai.workspace import WorkspaceError
+
+    return (TargetRefused, CollectError, LaunchError, NotebookError, PlanError, ReportError, TableError, StepError,
+            StudyError, WorkspaceError)  # fmt: skip
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        print("interrupted: the load is stopped, what was measured is kept; go on with --resume", file=sys.stderr)
+        code = 130
+    except typer.Exit as ended:
+        code = ended.exit_code
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a usage error of the command line
+            print(f"genkai: {error.format_message()}; try: genkai --help", file=sys.stderr)
+        elif isinstance(error, refusals()):
+            print(f"genkai: {error}", file=sys.stderr)
+        else:
+            raise
+        code = 3
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""One PDCA cycle: every notebook in order, each executed copy kept, then the PDF; resumable at any point."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genkai import launch
+from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernels, check_artifacts, run_notebook
+from genkai.plan import STEPS
+from genkai.planfile import read_plan
+from genkai.report.exporter import export_notebook
+from genkai.steps import StepError, check_gate, write_verdict
+from genkai.study import CYCLES, StudyError, read_study
+from genkai.workspace import Cycle, cycles, new_cycle, now_text, open_cycle, write_text
+
+REPORTS = Path("reports")
+EXIT_CODES = {"pass": 0, "fail": 1}
+CANNOT_TELL = 2
+SPARE_S = 240.0  # what a notebook may take beyond its load
+LANGUAGES = {"en": ("en",), "ja": ("ja",), "both": ("en", "ja")}
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CycleOutcome:
+    """What a cycle ended with."""
+
+    cycle: Cycle
+    status: str
+    reports: tuple[Path, ...]
+    fixed_s: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 passed, 1 failed, 2 cannot tell."""
+        return EXIT_CODES.get(self.status, CANNOT_TELL)
+
+
+def tell(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+def languages(lang: str) -> tuple[str, ...]:
+    """The languages of --lang. Raises StudyError."""
+    if lang not in LANGUAGES:
+        raise StudyError(f"--lang: expected en, ja or both, got {lang!r}")
+    return LANGUAGES[lang]
+
+
+def run_cycle(
+    plan_file: Path, *, resume: bool = False, keep_going: bool = False, lang: str = "en", text: str | None = None
+) -> CycleOutcome:
+    """Run a whole cycle of a plan, or go on with its newest one. Raises PlanError, NotebookError, ReportError."""
+    wanted = languages(lang)
+    cycle = _newest(plan_file) if resume else new_cycle(CYCLES, plan_file, text)
+    plan = cycle.plan()
+    tell(f"plan {plan.name}, cycle {cycle.number}: {cycle.path}")
+    begun, loaded = time.monotonic(), 0.0
+    steps = [s for s in STEPS if plan.step_named(s)]
+    with WarmKernels(1 + len(steps)) as kernels:
+        _run(cycle, "10_plan", {}, kernels)
+        for step in steps:
+            before = time.monotonic()
+            _launch(cycle, step, keep_going, kernels)
+            loaded += min(time.monotonic() - before, _load_s(cycle, step))
+        kernels.add(4)
+        for name in ("30_monitor", "40_scale", "50_diagnose"):
+            _run(cycle, name, {}, kernels)
+        return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun - loaded)
+
+
+def report_cycle(path: Path, *, lang: str = "en") -> CycleOutcome:
+    """The PDF of a cycle again, from what was measured. Raises WorkspaceError, NotebookError, ReportError."""
+    wanted, cycle, begun = languages(lang), open_cycle(path), time.monotonic()
+    with WarmKernels(1) as kernels:
+        missing = [n for n in ("30_monitor", "40_scale", "50_diagnose") if not _complete(cycle, n)]
+        for name in missing:
+            _run(cycle, name, {}, kernels)
+        return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun)
+
+
+def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int:
+    """One step of the newest cycle of a plan (verify begins a new one when it has run already); 0 when it passed."""
+    if step not in STEPS:
+        raise StepError(f"step: expected one of {', '.join(STEPS)}, got {step!r}")
+    plan = read_plan(plan_file)
+    found = cycles(CYCLES / plan.name)
+    fresh = not found or (step == "verify" and found[-1].result("step-verify.json").exists())
+    cycle = new_cycle(CYCLES, plan_file) if fresh else found[-1]
+    check_gate(cycle, step, keep_going)
+    with WarmKernels(1) as kernels:
+        _launch(cycle, step, keep_going, kernels)
+    record = cycle.read_result(f"step-{step}")
+    tell(f"{step}: {record['status']} ({cycle.path})")
+    return EXIT_CODES.get(record["status"], CANNOT_TELL)
+
+
+def stop_runs(path: Path | None = None) -> list[str]:
+    """Stop every load of ours that runs, of one cycle or of all; what was stopped."""
+    chosen = [open_cycle(path)] if path else [c for plan in sorted(CYCLES.glob("*")) for c in cycles(plan)]
+    return [str(run.path) for cycle in chosen for run in cycle.runs() if launch.stop_run(run)]
+
+
+def reports_dir(cycle: Cycle) -> Path:
+    """reports/<plan>/<NN>, or reports/sample for the recorded sample."""
+    if cycle.manifest().get("recorded"):
+        return REPORTS / cycle.path.name
+    return REPORTS / cycle.manifest()["plan"] / cycle.path.name
+
+
+def _newest(plan_file: Path) -> Cycle:
+    plan = read_plan(plan_file)
+    found = cycles(CYCLES / plan.name)
+    if not found:
+        raise StudyError(f"--resume: expected a cycle of plan {plan.name} under {CYCLES}, got none; leave --resume out")
+    if found[-1].manifest()["plan_digest"] != plan.digest():
+        tell(f"note: {plan_file} has changed since cycle {found[-1].number} was frozen; going on with the frozen plan")
+    return found[-1]
+
+
+def _complete(cycle: Cycle, key: str) -> bool:
+    return cycle.manifest().get("notebooks", {}).get(key) == "complete"
+
+
+def _mark(cycle: Cycle, key: str, state: str) -> None:
+    cycle.write_manifest(notebooks={**cycle.manifest().get("notebooks", {}), key: state})
+
+
+def _load_s(cycle: Cycle, step: str) -> float:
+    """Seconds of load that the plan itself asks of a step."""
+    plan = cycle.plan()
+    part = plan.step_named(step)
+    ceiling = part.ceiling_s * (1 if plan.generator.processes == 1 else 2) if step == "verify" else 0.0
+    return part.duration_s * len(plan.subjects(step)) + ceiling
+
+
+def _run(cycle: Cycle, name: str, parameters: dict[str, Any], kernels: WarmKernels, timeout_s: float = SPARE_S) -> Path:
+    """One notebook of the cycle, unless it is complete already."""
+    key = "-".join([name, *(str(v) for k, v in parameters.items() if k in ("step", "lang"))])
+    output = reports_dir(cycle) / f"{key}.ipynb"
+    if _complete(cycle, key) and output.is_file():
+        return output
+    tell(f"  {key} …")
+    given = {"cycle": str(cycle.path), **parameters}
+    run_notebook(name, output, given, kernels=kernels, timeout_s=timeout_s, stdout=sys.stdout, folder=NOTEBOOKS)
+    check_artifacts(name, cycle.path, given)
+    _mark(cycle, key, "complete")
+    return output
+
+
+def _launch(cycle: Cycle, step: str, keep_going: bool, kernels: WarmKernels) -> None:
+    """One step, or the record of why it was not run."""
+    try:
+        check_gate(cycle, step, keep_going)
+    except StepError as closed:
+        tell(f"  20_launch-{step}: not run ({closed})")
+        return
+    timeout_s = _load_s(cycle, step) * 1.2 + SPARE_S
+    _run(cycle, "20_launch", {"step": step, "keep_going": keep_going}, kernels, timeout_s)
+    write_verdict(read_study(cycle), step)
+
+
+def _report(cycle: Cycle, wanted: tuple[str, ...], kernels: WarmKernels, fixed_s: Callable[[], float]) -> CycleOutcome:
+    made = []
+    for lang in wanted:
+        notebook = reports_dir(cycle) / f"60_report-{lang}.ipynb"
+        run_notebook("60_report", notebook, {"cycle": str(cycle.path), "lang": lang}, kernels=kernels,
+                     timeout_s=SPARE_S, stdout=sys.stdout)  # fmt: skip
+        pdf = reports_dir(cycle) / f"report-{lang}.pdf"
+        part = pdf.with_suffix(".part")
+        part.write_bytes(export_notebook(notebook))
+        os.replace(part, pdf)
+        made.append(pdf)
+    check_artifacts("60_report", cycle.path, {})
+    status = cycle.read_result("verdicts")["overall"]["status"]
+    outcome = CycleOutcome(cycle, status, tuple(made), fixed_s())
+    summary = {
+        "status": status,
+        "reports": [str(p) for p in made],
+        "fixed_s": round(outcome.fixed_s, 1),
+        "at": now_text(),
+    }
+    write_text(reports_dir(cycle) / "outcome.json", json.dumps(summary, indent=1) + "\n")
+    tell(f"verdict: {status.upper().replace('_', ' ')}; " + ", ".join(str(p) for p in made))
+    tell(f"  ({outcome.fixed_s:.0f} s besides the load itself)")
+    return outcome
+
+
+__all__ = ["CycleOutcome", "NotebookError", "report_cycle", "run_cycle", "run_one_step", "stop_runs"]

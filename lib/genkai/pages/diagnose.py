@@ -1,0 +1,79 @@
+"""Notebook 50: the answer in one sentence, the findings with their evidence, what was ruled out or not measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from genkai import figures
+from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph
+from genkai.report.messages import Messages
+from genkai.report.sections.explanation import finding_display
+from genkai.report.sections.records import message, use_table
+from genkai.study import RunStudy, Study
+from genkai.study.evidence import evidence_series
+from genkai.study.results import diagnose_run, fit_run
+
+
+class Diagnosis:
+    """One run with its findings: diagnosed once, shown in several ways."""
+
+    def __init__(self, study: Study, step: str = "") -> None:
+        self.study = study
+        self.run: RunStudy = study.main(step)
+        self.record: dict[str, Any] = diagnose_run(study, self.run, fit_run(study, self.run))
+
+    def answer(self, lang: str = "en") -> Paragraph:
+        """One sentence: what stops it."""
+        m = Messages(lang)
+        return Paragraph(message(m, self.record, "answer_key"), m, lead=True)
+
+    def findings(self, lang: str = "en") -> Displayed:
+        """Each finding: claim, strength, evidence, remedy, risk, how to verify."""
+        m = Messages(lang)
+        shown = [finding_display(m, f) for f in self.record["findings"]]
+        return Contents(shown or [Paragraph(m.text("page.no_finding"), m)], m)
+
+    def evidence(self, lang: str = "en") -> Displayed:
+        """The suspect beside the others against the load, one figure a finding."""
+        m = Messages(lang)
+        shown = evidence_figures(self.run, self.record, lang)
+        return Contents(shown or [Paragraph(m.text("page.no_evidence"), m)], m)
+
+    def ruled_out(self, lang: str = "en") -> Displayed:
+        """Utilisation, saturation and errors of what is not the cause."""
+        m, rows = Messages(lang), self.record["ruled_out"]
+        if not rows:
+            return Paragraph(m.text("page.nothing_ruled_out"), m)
+        return use_table(m, rows, m("caption.ruled_out"), "tab-ruled-out")
+
+    def not_measured(self, lang: str = "en") -> Displayed:
+        """What could not be looked at, and how to switch it on."""
+        m, rows = Messages(lang), self.record["not_measured"]
+        if not rows:
+            return Paragraph(m.text("page.all_measured"), m)
+        return Bullets([m.text("diagnosis.not_measured_item", what=m(r["what"]), how=m(r["how_key"])) for r in rows],
+                       messages=m)  # fmt: skip
+
+
+def evidence_figures(run: RunStudy, record: dict[str, Any], lang: str = "en") -> list[Figure]:
+    """A figure for each finding whose evidence has series."""
+    m, shown = Messages(lang), []
+    stall = (record.get("values") or {}).get("knee_load") or {}
+    for finding in record["findings"]:
+        series = evidence_series(run, finding)
+        label = next((e["figure"] for e in finding["evidence"] if e.get("figure")), None)
+        if not len(series) or label is None:
+            continue
+        cause = m(f"cause.{finding['cause']}.name")
+        workload = str(run.whole["workload"].iloc[0])
+        drawn = figures.evidence(series, stall_load=stall.get("value"), workload=workload, t=lang)
+        alt = m("alt.evidence", cause=cause, n=series["metric"].nunique())
+        shown.append(Figure(drawn, label=label, caption=m("caption.evidence", cause=cause), alt=alt, messages=m))
+    return shown
+
+
+def write(study: Study) -> Path:
+    """results/findings.json: {run: findings record} of every run that was measured."""
+    found = {r.run.name: diagnose_run(study, r, fit_run(study, r)) for r in study.runs if len(r.marks)}
+    return study.cycle.write_result("findings", found)

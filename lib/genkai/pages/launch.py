@@ -1,0 +1,97 @@
+"""Notebook 20: what a step will do, what it does while it runs, and what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from genkai import figures
+from genkai.pages.live import Live
+from genkai.pages.verdicts import step_banner
+from genkai.report.display import Contents, Displayed, Figure, Paragraph
+from genkai.report.messages import Messages
+from genkai.report.sections.records import levels_table
+from genkai.steps import write_verdict
+from genkai.study import Study
+
+__all__ = ["Live", "artifact", "ceiling", "levels", "planned", "seconds", "verdict"]
+
+
+def planned(study: Study, step: str, lang: str = "en") -> Displayed:
+    """The load of the step over time, and how long it will take."""
+    m, part = Messages(lang), study.plan.step_named(step)
+    if part is None:
+        return Paragraph(m.text("page.step_not_planned", step=m(f"step.{step}")), m)
+    subjects = study.plan.subjects(step)
+    minutes = f"{part.duration_s * len(subjects) / 60:.1f}"
+    target = study.split.get(subjects[0]) or study.target_rps
+    return Figure(
+        figures.load_curve(part.levels, target, t=lang), label="fig-planned", messages=m,
+        caption=m("caption.planned", step=m(f"step.{step}"), subjects=", ".join(subjects), minutes=minutes),
+        alt=m("alt.load_curve", step=m(f"step.{step}"), n=len(part.levels)),
+    )  # fmt: skip
+
+
+def levels(study: Study, step: str, lang: str = "en") -> Contents:
+    """The levels table of each run of the step."""
+    m = Messages(lang)
+    tables = [
+        levels_table(m, run.whole, m("caption.run_levels", subject=run.subject), f"tab-levels-{number}")
+        for number, run in enumerate(study.of(step), 1)
+        if len(run.marks)
+    ]
+    return Contents(tables or [Paragraph(m.text("page.nothing_ran", step=m(f"step.{step}")), m)], m)
+
+
+def seconds(study: Study, step: str, lang: str = "en") -> Contents:
+    """Throughput of each second with the window of each level that counts."""
+    m, shown = Messages(lang), []
+    for number, run in enumerate(study.of(step), 1):
+        if not len(run.requests):
+            continue
+        whole = run.seconds[run.seconds["api"] == "(all)"]
+        shown.append(Figure(
+            figures.windows(whole, run.whole, t=lang), label=f"fig-windows-{number}", messages=m,
+            caption=m("caption.windows", subject=run.subject), alt=m("alt.windows", n=len(run.whole)),
+        ))  # fmt: skip
+    return Contents(shown or [Paragraph(m.text("page.nothing_ran", step=m(f"step.{step}")), m)], m)
+
+
+def ceiling(study: Study, lang: str = "en") -> Displayed:
+    """The generator's own ceiling against the target, as the verify step measured it."""
+    m, found = Messages(lang), study.ceiling
+    if not found:
+        return Paragraph(m.text("page.no_ceiling"), m)
+    margin = study.plan.steps.verify.margin if study.plan.steps.verify else 1.5
+    records = ceiling_records(found)
+    best = max(r["value"] for r in records.values())
+    return Figure(
+        figures.ceiling(records, study.target_rps, margin, t=lang), label="fig-ceiling", messages=m,
+        caption=m("caption.ceiling"), alt=m("alt.ceiling", factor={"value": best / study.target_rps, "unit": "factor"}),
+    )  # fmt: skip
+
+
+def ceiling_records(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{set-up: number record in requests/s} of a ceiling record."""
+    parts = found.get("measured") or [found]
+    return {
+        f"{p['processes']}": {
+            "value": p["ceiling_rps"],
+            "low": None,
+            "high": None,
+            "n": None,
+            "unit": "rps",
+            "notes": [],
+        }
+        for p in parts
+    }
+
+
+def verdict(study: Study, step: str, lang: str = "en") -> Contents:
+    """The step's verdict, also written to results/step-<step>.json: it opens the gate to the next step."""
+    return step_banner(write_verdict(study, step), lang)
+
+
+def artifact(study: Study, step: str) -> Path:
+    """Where the verdict lies."""
+    return study.cycle.result(f"step-{step}.json")

@@ -1,0 +1,122 @@
+"""What notebook 20 shows while a run goes on."""
+
+from __future__ import annotations
+
+import html
+import io
+import time
+from typing import Any
+
+from genkai import figures
+from genkai.launch import Progress
+from genkai.workspace import Run
+
+REDRAW_S = 5.0  # the live figure costs CPU that the load may need
+
+
+class Live:
+    """What is shown while a run goes on: a bar each second, a figure now and then, a printed line for each level.
+
+    Outside a notebook only the lines are printed.
+    """
+
+    def __init__(self, target_rps: float | None = None) -> None:
+        self.target_rps = target_rps
+        self._rows: list[dict[str, Any]] = []
+        self._run: Run | None = None
+        self._figure: Any = None
+        self._drawn = 0.0
+        self._bar, self._picture = _handles()
+
+    def __call__(self, run: Run, progress: Progress) -> None:
+        """Take one second of a run."""
+        if self._run != run:
+            self._end_level()
+            self._run, self._rows, self._figure = run, [], None
+            print(f"    {run.subject}:", flush=True)
+        elif self._rows and self._rows[-1]["level"] != progress.level:
+            self._end_level()
+        self._rows.append(_row(progress))
+        if self._bar is not None:
+            self._bar.update(_Html(_bar(run, progress)))
+            self._draw()
+
+    def close(self) -> None:
+        """Print the last level's line and draw the last frame."""
+        self._end_level()
+        if self._bar is not None and self._rows:
+            self._drawn = 0.0
+            self._draw()
+
+    def _end_level(self) -> None:
+        if not self._rows:
+            return
+        last = self._rows[-1]
+        rows = [r for r in self._rows if r["level"] == last["level"]]
+        held = rows[len(rows) // 3 :]
+        rps = sum(r["throughput_rps"] for r in held) / len(held)
+        p95 = [r["p95_s"] for r in held if r["p95_s"] is not None]
+        unit = "users" if last["workload"] == "closed" else "rps"
+        response = f", p95 {sorted(p95)[len(p95) // 2] * 1000:.0f} ms" if p95 else ""
+        print(
+            f"      {last['intended']:.0f} {unit} → {rps:.0f} rps{response}, {last['failed']} failed so far", flush=True
+        )
+
+    def _draw(self) -> None:
+        if time.monotonic() - self._drawn < REDRAW_S:
+            return
+        self._drawn = time.monotonic()
+        self._figure = figures.live(self._rows, self._figure, target_rps=self.target_rps)
+        picture = io.BytesIO()
+        self._figure.savefig(picture, format="png", dpi=110)
+        self._picture.update(_Png(picture.getvalue()))
+
+
+def _row(progress: Progress) -> dict[str, Any]:
+    closed = progress.workload == "closed"
+    return {
+        "time": time.time(), "level": progress.level, "workload": progress.workload, "intended": progress.intended,
+        "throughput_rps": progress.throughput_rps, "p95_s": progress.p95_s, "failed": progress.failed,
+        "cpu_ratio": progress.generator_cpu_ratio,
+        ("intended_users" if closed else "intended_rps"): progress.intended,
+    }  # fmt: skip
+
+
+def _bar(run: Run, progress: Progress) -> str:
+    share = min(progress.elapsed_s / progress.total_s, 1.0) if progress.total_s else 0.0
+    unit = "users" if progress.workload == "closed" else "rps"
+    p95 = "–" if progress.p95_s is None else f"{progress.p95_s * 1000:.0f} ms"
+    load = f"level {progress.level + 1}, {progress.intended:.0f} {unit} → {progress.throughput_rps:.0f} rps"
+    elapsed = f"{progress.elapsed_s:.0f} of {progress.total_s:.0f} s"
+    text = html.escape(f"{run.subject}: {load}, p95 {p95}, {progress.failed} failed, {elapsed}")
+    filled = f'<div style="background:#0072b2;height:6px;width:{share:.1%}"></div>'
+    return (
+        f'<div style="font-variant-numeric:tabular-nums">{text}</div>'
+        f'<div style="background:#d8dee4;height:6px;max-width:860px">{filled}</div>'
+    )
+
+
+class _Html:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": self.text, "text/plain": ""}
+
+
+class _Png:
+    def __init__(self, picture: bytes) -> None:
+        self.picture = picture
+
+    def _repr_png_(self) -> bytes:
+        return self.picture
+
+
+def _handles() -> tuple[Any, Any]:
+    """Two display handles in a notebook, else (None, None)."""
+    from IPython import get_ipython
+    from IPython.display import display
+
+    if get_ipython() is None:
+        return None, None
+    return display(_Html(""), display_id=True), display(_Html(""), display_id=True)

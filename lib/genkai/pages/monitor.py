@@ -1,0 +1,151 @@
+"""Notebook 30: collect what the machines did, and show it on the time axis of the load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genkai import figures
+from genkai.analyse.rules.exclusions import examine
+from genkai.collect.cloudwatch import collect_cloudwatch, discovery_of
+from genkai.collect.discovery_view import discovery_table, environment_differences
+from genkai.collect.sampling import collect_hosts, host_warnings
+from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph, Table
+from genkai.report.messages import Messages
+from genkai.report.sections.records import use_table
+from genkai.study import RunStudy, Study, read_study
+from genkai.study.results import case_of
+from genkai.workspace import Cycle
+
+# What a timeline shows, first those that tell most; (metric, statistics in order of preference).
+TIMELINE = (
+    ("SurgeQueueLength", ("Maximum",)), ("SpilloverCount", ("Sum",)), ("RejectedConnectionCount", ("Sum",)),
+    ("HTTPCode_ELB_5XX_Count", ("Sum",)), ("CPUUtilization", ("Maximum", "Average")),
+    ("cpu_busy_ratio", ("sample",)), ("run_queue", ("sample",)), ("tcp_listen_overflows", ("sample",)),
+)  # fmt: skip
+MOST_PANELS = 4
+
+
+def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
+    """Metrics of every run of the cycle: hosts from their logs, CloudWatch for the window; what was odd.
+
+    Raises CollectError when AWS cannot be asked at all (profile, endpoint, load balancer).
+    """
+    study, notes = read_study(cycle), []
+    for run in [] if cycle.manifest().get("recorded") else study.runs:
+        if not run.run.table("metrics", "hosts").exists() and run.run.raw("sampling.jsonl").exists():
+            collect_hosts(run.run, study.plan.hosts)
+        if study.plan.aws and study.plan.aws.load_balancer and len(run.marks):
+            collect_cloudwatch(run.run, study.plan, refresh, announce=None)
+    study = read_study(cycle)
+    for run in study.runs:
+        notes += [f"{run.run.name}: {text}" for texts in host_warnings(run.run).values() for text in texts]
+        notes += [f"{run.run.name}: CloudWatch: {text}" for text in _cloudwatch_notes(run)]
+    return study, list(dict.fromkeys(notes))
+
+
+def said(notes: list[str], lang: str = "en") -> Displayed:
+    """What was odd or missing while collecting."""
+    m = Messages(lang)
+    return Bullets(notes, messages=m) if notes else Paragraph(m.text("page.collected"), m)
+
+
+def environment(study: Study, lang: str = "en") -> Displayed:
+    """What discovery found behind the load balancer, and where it differs from the plan's words."""
+    m, run = Messages(lang), next((r for r in study.runs if r.run.raw("discovery.json").exists()), None)
+    if run is None:
+        return Paragraph(m.text("page.no_discovery"), m)
+    found = discovery_of(run.run, study.plan)
+    table = discovery_table(found)
+    columns = {name: m(f"column.{name}") for name in table.columns}
+    items: list[Displayed] = [
+        Table(table, caption=m("caption.discovery"), label="tab-discovery", columns=columns, messages=m,
+              widths={"name": "1fr", "limits": "1fr"})
+    ]  # fmt: skip
+    rows = environment_differences(found, study.plan.environment)
+    if rows:
+        texts = [m.text("page.environment_difference", item=r["item"], plan=r["plan"], found=r["found"]) for r in rows]
+        items.append(Bullets(texts, messages=m))
+    return Contents(items, m)
+
+
+def timeline(study: Study, step: str = "", lang: str = "en") -> Displayed:
+    """Throughput, response time and the metrics that tell most, with the levels as bands."""
+    m, run = Messages(lang), study.main(step)
+    if not len(run.requests):
+        return Paragraph(m.text("page.no_metrics"), m)
+    limits = study.plan.targets_for(run.subject).response_times_s()
+    thresholds = {"throughput_rps": study.target_of(run)} | ({"p95_s": limits["p95_s"]} if "p95_s" in limits else {})
+    whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
+    drawn = figures.timeline(
+        whole, timeline_metrics(run), list(run.marks), thresholds=thresholds, names=_names(run), t=lang
+    )
+    return Figure(drawn, label="fig-timeline", messages=m, caption=m("caption.timeline", subject=run.subject),
+                  alt=m("alt.timeline"))  # fmt: skip
+
+
+def timeline_metrics(run: RunStudy) -> pd.DataFrame:
+    """The rows of the metrics table that the timeline shows."""
+    start, end = (pd.to_datetime(t, unit="s", utc=True) for t in run.window)
+    inside = run.metrics[(run.metrics["time"] >= start) & (run.metrics["time"] <= end)]
+    parts: list[pd.DataFrame] = []
+    for metric, statistics in TIMELINE:
+        found = inside[inside["metric"] == metric]
+        chosen = next((s for s in statistics if s.lower() in set(found["statistic"].str.lower())), None)
+        if chosen is not None and len(parts) < MOST_PANELS:
+            parts.append(found[found["statistic"].str.lower() == chosen.lower()])
+    return pd.concat(parts, ignore_index=True) if parts else run.metrics.iloc[:0]
+
+
+def generator(study: Study, step: str = "", lang: str = "en") -> Displayed:
+    """CPU and lateness of the load generator's processes over the run."""
+    m, run = Messages(lang), study.main(step)
+    table = run.generator
+    if not len(table):
+        return Paragraph(m.text("page.no_metrics"), m)
+    parts = [
+        pd.DataFrame({
+            "time": table["time"], "source": "generator", "resource": "process:" + table["process"].astype(str),
+            "metric": name, "statistic": "sample", "unit": unit, "period_s": 1.0, "value": table[name].astype(float),
+        }).dropna(subset=["value"])
+        for name, unit in (("cpu_ratio", "ratio"), ("loop_lag_p99_s", "s"), ("schedule_slip_p99_s", "s"))
+    ]  # fmt: skip
+    whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
+    drawn = figures.timeline(whole, pd.concat(parts, ignore_index=True), list(run.marks), t=lang)
+    return Figure(drawn, label="fig-generator", messages=m, caption=m("caption.generator", subject=run.subject),
+                  alt=m("alt.generator"))  # fmt: skip
+
+
+def use_record(study: Study, run: RunStudy, findings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Utilisation, saturation and errors of every resource at the highest load, and what was not measured."""
+    rows = examine(case_of(study, run)) if len(run.whole) else []
+    return {"use": rows, "not_measured": (findings or {}).get("not_measured") or []}
+
+
+def use(study: Study, step: str = "", lang: str = "en") -> Displayed:
+    """The USE table."""
+    m, record = Messages(lang), use_record(study, study.main(step))
+    if not record["use"]:
+        return Paragraph(m.text("page.no_metrics"), m)
+    return use_table(m, record["use"], m("caption.use"), "tab-use")
+
+
+def write(study: Study, notes: list[str]) -> Path:
+    """results/monitor.json: {run: USE rows}, and what was odd while collecting."""
+    rows = {r.run.name: use_record(study, r)["use"] for r in study.runs if len(r.marks)}
+    return study.cycle.write_result("monitor", {"use": rows, "notes": notes})
+
+
+def _cloudwatch_notes(run: RunStudy) -> list[str]:
+    from genkai.workspace import read_json
+
+    path = run.run.raw("cloudwatch.json")
+    return list(read_json(path).get("warnings") or []) if path.exists() else []
+
+
+def _names(run: RunStudy) -> dict[str, str]:
+    """Short names for long resource ids."""
+    ids = sorted({r for r in run.metrics["resource"].unique() if r.startswith("ec2:")})
+    return {name: f"instance {number}" for number, name in enumerate(ids, 1)}

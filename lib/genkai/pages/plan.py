@@ -1,0 +1,126 @@
+"""Notebook 10: what is tested and why, how much load it must carry, and how that load is put on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from genkai import figures
+from genkai.capacity import FACTORS, estimate_capacity, estimate_sensitivity, target_rps
+from genkai.pages.estimate import plan_record
+from genkai.plan import STEPS, Estimate, Plan
+from genkai.report.display import Contents, Figure, Table
+from genkai.report.messages import Messages
+from genkai.study import Study
+from genkai.study.facts import differences
+
+
+def conditions(study: Study, lang: str = "en") -> Table:
+    """Purposes, scope, preconditions and environment of the plan as a table."""
+    m, plan = Messages(lang), study.plan
+    facts = {
+        "purposes": [m(f"purpose.{p}") for p in plan.purposes],
+        "target": f"{plan.base_url} ({plan.title or plan.name})",
+        "scope": plan.scope.included,
+        "out_of_scope": plan.scope.excluded,
+        "data_volume": plan.preconditions.data_volume,
+        "method": plan.preconditions.method,
+        "other": plan.preconditions.other,
+        "environment": [f"{k}: {v}" for k, v in plan.environment.target.items()],
+        "production": [f"{k}: {v}" for k, v in plan.environment.production.items()],
+        "differences": differences(plan),
+        "actions_taken": [a.what for a in plan.actions if a.done],
+    }
+    rows = [
+        {"item": m(f"setup.{k}"), "value": v if isinstance(v, str) else "; ".join(v)} for k, v in facts.items() if v
+    ]
+    return Table(
+        rows, caption=m("caption.setup"), label="tab-conditions", messages=m, widths={"value": "1fr"},
+        columns={"item": m("column.item"), "value": m("column.value")},
+    )  # fmt: skip
+
+
+def capacity(study: Study, lang: str = "en") -> Contents:
+    """Every intermediate value of the estimate, and the figure of how one follows from the other."""
+    m = Messages(lang)
+    estimate = estimate_of(study.plan)
+    found = estimate_capacity(estimate)
+    factors = [(m(f"factor.{name}"), getattr(estimate, name)) for name in FACTORS]
+    rows = [{"item": name, "value": _range_text(f.value, *f.range)} for name, f in factors]
+    rows += [
+        {"item": m("estimate.accesses_per_day"), "value": f"{found.accesses_per_day:,.0f}"},
+        {"item": m("estimate.mean"), "value": m.format({"value": found.mean_rps, "unit": "rps"})},
+        {"item": m("estimate.peak"), "value": m.format({"value": found.peak_rps, "unit": "rps"})},
+        {"item": m("estimate.target"), "value": f"{_range_text(found.target_rps, found.low_rps, found.high_rps)} rps"},
+    ]
+    table = Table(
+        rows, caption=m("caption.estimate"), label="tab-estimate", messages=m, widths={"item": "1fr"},
+        columns={"item": m("column.item"), "value": m("column.value")},
+    )  # fmt: skip
+    figure = Figure(
+        figures.plan_capacity(found, t=lang), caption=m("caption.capacity"), label="fig-capacity", messages=m,
+        alt=m("alt.capacity", target={"value": found.target_rps, "unit": "rps"}),
+    )  # fmt: skip
+    return Contents([table, figure], m)
+
+
+def tornado(study: Study, lang: str = "en") -> Figure:
+    """How far the target moves with each uncertain factor."""
+    m, estimate = Messages(lang), estimate_of(study.plan)
+    rows = estimate_sensitivity(estimate)
+    alt = m("alt.tornado", factor=m(f"factor.{rows[0].factor}")) if rows else m("alt.tornado_none")
+    return Figure(
+        figures.plan_tornado(rows, estimate_capacity(estimate), t=lang), caption=m("caption.tornado"),
+        label="fig-tornado", alt=alt, messages=m,
+    )  # fmt: skip
+
+
+def split(study: Study, lang: str = "en") -> Table:
+    """The target of each API: throughput, response time and errors."""
+    m, plan = Messages(lang), study.plan
+    rows = []
+    for api in plan.apis:
+        targets = plan.targets_for(api.name)
+        limits = [f"{name.removesuffix('_s')} ≤ {s * 1000:g} ms" for name, s in targets.response_times_s().items()]
+        rows.append({
+            "api": api.name, "call": f"{api.method} {api.path}",
+            "throughput": {"value": study.split[api.name] or None, "unit": "rps"},
+            "limits": ", ".join(limits) or "–", "error_ratio": f"≤ {targets.error_ratio:.2%}",
+        })  # fmt: skip
+    columns = {name: m(f"column.{name}") for name in rows[0]}
+    return Table(
+        rows, caption=m("caption.split"), label="tab-split", columns=columns, messages=m, widths={"call": "1fr"}
+    )
+
+
+def load_curves(study: Study, lang: str = "en") -> Contents:
+    """The planned load of each step over time."""
+    m, shown = Messages(lang), []
+    for step in STEPS:
+        part = study.plan.step_named(step)
+        if part is None:
+            continue
+        subject = study.plan.subjects(step)[0]
+        target = study.split.get(subject) or study.target_rps
+        name = m(f"step.{step}")
+        shown.append(Figure(
+            figures.load_curve(part.levels, target, t=lang), label=f"fig-load-{step}", messages=m,
+            caption=m("caption.load_curve", step=name, minutes=f"{part.duration_s / 60:.1f}"),
+            alt=m("alt.load_curve", step=name, n=len(part.levels)),
+        ))  # fmt: skip
+    return Contents(shown, m)
+
+
+def write(study: Study) -> Path:
+    """results/capacity.json: the estimate, the target and its split, in requests/s."""
+    return study.cycle.write_result("capacity", plan_record(study.plan))
+
+
+def estimate_of(plan: Plan) -> Estimate:
+    """The plan's estimate; one that yields a target that is stated outright, so that it can be shown the same way."""
+    if plan.estimate is not None:
+        return plan.estimate
+    return Estimate(users_per_day=target_rps(plan) * 86_400, accesses_per_user=1, peak_factor=1, safety_factor=1)
+
+
+def _range_text(value: float, low: float, high: float) -> str:
+    return f"{value:,.4g}" if low == high else f"{value:,.4g} ({low:,.4g} – {high:,.4g})"

@@ -1,0 +1,157 @@
+"""Notebook 60: the cycle report, section by section, from the study and the cycle before it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genkai import figures
+from genkai.pages import launch, monitor, scale
+from genkai.pages.diagnose import Diagnosis, evidence_figures
+from genkai.report.display import Contents, Displayed, Document, Figure
+from genkai.report.messages import Messages
+from genkai.report.sections import closing, decision, explanation, results
+from genkai.study import RunStudy, Study, facts, read_study
+from genkai.study.results import cycle_comparison, cycle_record
+
+STEP_FIGURES = ("verify", "api", "scenario", "endurance")
+
+
+class Report:
+    """Everything of the report, computed when first asked for; figures in the report's language."""
+
+    def __init__(self, study: Study, lang: str = "en") -> None:
+        self.study, self.lang, self.m = study, lang, Messages(lang)
+
+    @cached_property
+    def before(self) -> Study | None:
+        """The previous finished cycle of the same plan."""
+        earlier = self.study.cycle.previous()
+        return read_study(earlier) if earlier else None
+
+    @cached_property
+    def comparison(self) -> dict[str, Any] | None:
+        """This cycle against the one before, or None in the first."""
+        return cycle_comparison(self.before, self.study) if self.before else None
+
+    @cached_property
+    def verdicts(self) -> dict[str, Any]:
+        """Verdicts per target, purpose and step, and the sentence for all; each target refers to its evidence."""
+        record = cycle_record(self.study, self.comparison)
+        for row in record["targets"]:
+            row["evidence"] = {"verify": "fig-ceiling" if self.study.ceiling else None, "api": "fig-apis"}.get(
+                row["step"], f"tab-levels-{row['step']}"
+            )
+        return record
+
+    @cached_property
+    def scale(self) -> scale.Scale | None:
+        """The run that shows the limit best, with its scale characteristic."""
+        return scale.Scale(self.study) if any(len(r.marks) for r in self.study.runs) else None
+
+    @cached_property
+    def findings(self) -> dict[str, Any] | None:
+        """Why it stopped there."""
+        return Diagnosis(self.study).record if self.scale else None
+
+    def write(self) -> Path:
+        """results/verdicts.json and results/comparison.json."""
+        if self.comparison:
+            self.study.cycle.write_result("comparison", self.comparison)
+        return self.study.cycle.write_result("verdicts", self.verdicts)
+
+    def document(self) -> Document:
+        """The title block."""
+        plan, window = self.study.plan, facts.window_of(self.study)
+        environment = "; ".join(f"{k}: {v}" for k, v in plan.environment.target.items()) or plan.base_url
+        return Document(
+            title=plan.title or plan.name, language=self.lang, plan=plan.name, cycle=self.study.cycle.number,
+            environment=environment, window=window, verdict=self.verdicts["overall"]["status"], plan_hash=plan.digest(),
+        )  # fmt: skip
+
+    def decision(self) -> Contents:
+        """Page 1."""
+        figure = self.scale.figure(self.lang) if self.scale else None
+        return Contents([self.document(), decision.decision(self.m, self.verdicts, self.findings, figure)], self.m)
+
+    def results(self) -> Contents:
+        """What was tested and how, and each step."""
+        shown = {step: self._step_figures(step) for step in STEP_FIGURES}
+        setup = results.conditions(self.m, facts.setup_record(self.study))
+        steps = results.step_results(self.m, self.verdicts, self._levels(), shown)
+        return Contents([setup, steps], self.m)
+
+    def explanation(self) -> Contents:
+        """Scale characteristics, machines, diagnosis."""
+        if self.scale is None or self.findings is None:
+            return Contents([], self.m)
+        shown = [self.scale.hockey_stick(self.lang), self.scale.windows(self.lang)]
+        timeline = monitor.timeline(self.study, "", self.lang)
+        machines = [timeline] if isinstance(timeline, Figure) else []
+        parts: list[Displayed] = [
+            explanation.scale(self.m, scale_record(self.scale), shown),
+            explanation.monitoring(self.m, monitor.use_record(self.study, self.scale.run, self.findings), machines),
+            explanation.diagnosis(self.m, self.findings, evidence_figures(self.scale.run, self.findings, self.lang)),
+        ]
+        return Contents(parts, self.m)
+
+    def closing(self) -> Contents:
+        """Comparison, actions, reservations, appendix."""
+        before = Diagnosis(self.before).record if self.before else None
+        actions = facts.action_rows(self.study, self.findings, before, self.comparison)
+        parts = [
+            closing.comparison(self.m, self.comparison, self._comparison_figures()),
+            closing.actions(self.m, actions),
+            closing.limits(self.m, facts.limit_rows(self.study, self.findings)),
+            closing.appendix(self.m, facts.appendix_record(self.study)),
+        ]
+        return Contents(parts, self.m)
+
+    def _levels(self) -> dict[str, pd.DataFrame]:
+        return {
+            step: pd.concat([r.whole for r in runs], ignore_index=True)
+            for step in STEP_FIGURES
+            if (runs := [r for r in self.study.of(step) if len(r.marks)])
+        }
+
+    def _step_figures(self, step: str) -> list[Figure]:
+        if step == "verify" and self.study.ceiling:
+            return [launch.ceiling(self.study, self.lang)]
+        if step == "api" and self.study.of("api"):
+            return [scale.apis(self.study, self.lang)]
+        return []
+
+    def _comparison_figures(self) -> list[Figure]:
+        if not self.before or not self.comparison or self.comparison.get("refused"):
+            return []
+        now, then = self.scale.run, _same_run(self.before, self.scale.run)
+        if then is None:
+            return []
+        names = [self.m("page.cycle_name", number=s.cycle.number) for s in (self.before, self.study)]
+        drawn = figures.compare(
+            then.whole, now.whole, [], target_rps=self.study.target_of(now), target_p95_s=self.scale.target_p95_s,
+            name_a=names[0], name_b=names[1], t=self.lang,
+        )  # fmt: skip
+        caption = self.m("caption.compare", before=self.before.cycle.number, after=self.study.cycle.number)
+        return [Figure(drawn, label="fig-compare", caption=caption, alt=self.m("alt.compare"), messages=self.m)]
+
+
+def scale_record(shown: scale.Scale) -> dict[str, Any]:
+    """The fit under the names that the report's section reads."""
+    fit = shown.fit
+    warnings = fit.get("warnings") or []
+    left_out = fit.get("left_out") or []
+    return {
+        "model": fit.get("model"), "runner_up": fit.get("runner_up"), "knee": fit.get("knee_load"),
+        "ceiling": fit.get("ceiling_rps"), "peak": fit.get("peak_throughput_rps"),
+        "generator_excluded": {"value": len(left_out), "unit": "count"} if left_out else None,
+        "reason": warnings[0] if warnings and not fit.get("model") else None,
+        "warnings": warnings if fit.get("model") else [],
+    }  # fmt: skip
+
+
+def _same_run(study: Study, run: RunStudy) -> RunStudy | None:
+    return next((r for r in study.runs if r.run.name == run.run.name and len(r.marks)), None)

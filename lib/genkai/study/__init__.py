@@ -1,0 +1,5 @@
+"""A cycle read as a whole: its runs' tables, and the analysis of them as records."""
+
+from genkai.study.reading import RunStudy, Study, StudyError, find_cycle, read_study
+
+__all__ = ["RunStudy", "Study", "StudyError", "find_cycle", "read_study"]

@@ -1,0 +1,152 @@
+"""The plain facts of a cycle for the report: conditions, actions, reservations, appendix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from genkai.allow import is_loopback
+from genkai.analyse.records import number
+from genkai.plan import STEPS, Plan
+from genkai.study.reading import Study
+
+Record = dict[str, Any]
+SHORT_S = 600.0  # a steady window below this says nothing about slow changes
+
+
+def host_of(plan: Plan) -> str:
+    """Host name of what is tested."""
+    return plan.base_url.split("//", 1)[1].rsplit(":", 1)[0].strip("[]")
+
+
+def shares_machine(plan: Plan) -> bool:
+    """Whether generator and target run on one machine, as far as the address tells."""
+    return is_loopback(host_of(plan))
+
+
+def differences(plan: Plan) -> list[str]:
+    """What differs between the tested environment and production: by the plan's words, and by comparing both."""
+    target, production = plan.environment.target, plan.environment.production
+    compared = [f"{k}: {target.get(k, '–')} ≠ {production[k]}" for k in production if target.get(k) != production[k]]
+    return [*plan.environment.differences, *compared]
+
+
+def setup_record(study: Study) -> Record:
+    """Conditions and load of each step, for the section "What was tested, and how"."""
+    plan = study.plan
+    hold = f"{plan.preconditions.hold_h:g} h" if plan.preconditions.hold_h else ""
+    facts: dict[str, Any] = {
+        "target": plan.base_url, "scope": plan.scope.included, "out_of_scope": plan.scope.excluded,
+        "data_volume": plan.preconditions.data_volume, "hold": hold, "method": plan.preconditions.method,
+        "other": plan.preconditions.other, "environment": [f"{k}: {v}" for k, v in plan.environment.target.items()],
+        "differences": differences(plan),
+        "watched": [f"{h.name} ({h.role})" for h in plan.hosts] + ([plan.aws.load_balancer] if _balancer(plan) else []),
+        "actions_taken": [a.what for a in plan.actions if a.done],
+    }  # fmt: skip
+    steps = [_step_load(study, step) for step in STEPS if plan.step_named(step)]
+    return {"rows": [{"key": k, "value": v} for k, v in facts.items() if v], "steps": steps}
+
+
+def _balancer(plan: Plan) -> bool:
+    return bool(plan.aws and plan.aws.load_balancer)
+
+
+def _step_load(study: Study, step: str) -> Record:
+    part = study.plan.step_named(step)
+    subjects = study.plan.subjects(step)
+    targets = [study.split.get(s) or study.target_rps for s in subjects]
+    levels = [
+        lv.users or lv.arrival_rate_rps or (lv.target_ratio or 0) * (targets[0] if len(targets) == 1 else max(targets))
+        for lv in part.levels
+    ]
+    return {
+        "step": step, "subjects": subjects, "workload": part.levels[0].workload, "levels": [float(v) for v in levels],
+        "duration_s": part.duration_s * len(subjects),
+    }  # fmt: skip
+
+
+def action_rows(study: Study, findings: Mapping[str, Any] | None, before: Mapping[str, Any] | None,
+                comparison: Mapping[str, Any] | None) -> list[Record]:  # fmt: skip
+    """Actions that were taken, with what became of them; then what this cycle's findings ask for.
+
+    findings, before: findings records of this cycle's and the previous cycle's main run.
+    """
+    now, then = _causes(findings), _causes(before)
+    rows = [
+        {"action": a.what, "owner": a.owner, "due": a.due, "evidence": "tab-comparison" if comparison else None,
+         "outcome": _outcome(a.cause, a.done, now, then, comparison)}
+        for a in study.plan.actions
+    ]  # fmt: skip
+    proposed = [f for f in (findings or {}).get("findings", []) if f["strength"] != "weak"]
+    rows += [
+        {"action": {"key": f["remedy_key"], "values": f["values"]}, "outcome": "open",
+         "evidence": next((e["figure"] for e in f["evidence"] if e.get("figure")), None)}
+        for f in proposed
+    ]  # fmt: skip
+    return rows
+
+
+def _causes(findings: Mapping[str, Any] | None) -> set[str]:
+    return {f["cause"] for f in (findings or {}).get("findings", [])}
+
+
+def _outcome(cause: str | None, done: bool, now: set[str], then: set[str], comparison: Mapping[str, Any] | None) -> str:
+    """worked: its cause was found before and no longer, and something became better; otherwise what is known."""
+    if not done:
+        return "open"
+    better = any(row["verdict"] == "better" for row in (comparison or {}).get("rows") or [])
+    if cause and cause in now:
+        return "did_not_work"
+    if cause and cause in then and better:
+        return "worked"
+    return "cannot_tell"
+
+
+def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]:
+    """What this report cannot say."""
+    rows: list[Record] = [{"text_key": "limits.single_run", "values": {}}]
+    found = differences(study.plan)
+    if found:
+        rows.append({"text_key": "limits.environment_differs", "values": {"differences": "; ".join(found)}})
+    if shares_machine(study.plan):
+        rows.append({"text_key": "limits.same_machine", "values": {}})
+    if study.ceiling and study.ceiling.get("ceiling_rps"):
+        ceiling = number(float(study.ceiling["ceiling_rps"]), unit="rps")
+        rows.append({"text_key": "limits.generator_margin", "values": {"ceiling": ceiling}})
+    missing = [s for s in STEPS if not study.of(s)]
+    rows += [{"text_key": "limits.step_missing", "values": {"step": {"key": f"step.{step}"}}} for step in missing]
+    longest = max((_longest_window_s(r.whole) for r in study.runs), default=0.0)
+    if 0 < longest < SHORT_S:
+        rows.append({"text_key": "limits.short_run", "values": {"duration": longest}})
+    return rows
+
+
+def _longest_window_s(levels: pd.DataFrame) -> float:
+    spans = (levels["window_end"] - levels["window_start"]).dropna()
+    return float(spans.max().total_seconds()) if len(spans) else 0.0
+
+
+def appendix_record(study: Study) -> Record:
+    """Settings, versions and runs."""
+    plan, records = study.plan, [r.record for r in study.runs]
+    versions = next((r["versions"] for r in records if r.get("versions")), {})
+    settings = {
+        "base_url": plan.base_url, "generator.processes": plan.generator.processes,
+        "stop": f"error ratio > {plan.stop.error_ratio:g} for {plan.stop.for_s:g} s",
+        "allow": ", ".join(e.host for e in plan.allow) or "loopback only",
+        **{f"environment.{k}": v for k, v in plan.environment.target.items()},
+    }  # fmt: skip
+    runs = [
+        {"run_id": r.run.name, "step": r.step, "start": r.record.get("start"), "end": r.record.get("end"),
+         "stop_reason": r.record.get("stop_reason") or r.record.get("state")}
+        for r in study.runs
+    ]  # fmt: skip
+    return {"settings": settings, "versions": versions, "plan_hash": plan.digest(), "runs": runs}
+
+
+def window_of(study: Study) -> Sequence[float]:
+    """(first, last) epoch second of all runs; () before any."""
+    spans = [r.window for r in study.runs if len(r.marks)]
+    return (min(s[0] for s in spans), max(s[1] for s in spans)) if spans else ()

@@ -1,0 +1,157 @@
+"""Read a cycle: the plan, what it aims at, and the tables of each run, with the level table made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genkai import journals
+from genkai.analyse.levels import level_table
+from genkai.analyse.resample import level_intervals
+from genkai.analyse.seconds import seconds_table
+from genkai.capacity import target_rps, target_split
+from genkai.plan import STEPS, Plan
+from genkai.workspace import Cycle, Run, cycles, open_cycle, read_json, read_tables
+
+CYCLES = Path("data/cycles")
+SAMPLE = Path("data/sample")
+
+
+class StudyError(ValueError):
+    """A cycle that does not hold what was asked of it; the message says what to run first."""
+
+
+@dataclass(frozen=True)
+class RunStudy:
+    """One run with its tables."""
+
+    run: Run
+    requests: pd.DataFrame
+    failures: pd.DataFrame
+    generator: pd.DataFrame
+    marks: Sequence[Mapping[str, Any]]
+    metrics: pd.DataFrame
+
+    @property
+    def step(self) -> str:
+        """verify, api, scenario or endurance."""
+        return self.run.step
+
+    @property
+    def subject(self) -> str:
+        """The API or scenario that was tested."""
+        return self.run.subject
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """run.json."""
+        return self.run.record()
+
+    @cached_property
+    def levels(self) -> pd.DataFrame:
+        """The levels table: the subject's row of each level, then one per API where there are several."""
+        return level_table(self.requests, self.marks, self.generator, subject=self.subject)
+
+    @cached_property
+    def whole(self) -> pd.DataFrame:
+        """The subject's rows of the levels table."""
+        return self.levels[self.levels["api"] == self.subject].reset_index(drop=True)
+
+    @cached_property
+    def intervals(self) -> dict[str, dict[str, Any]]:
+        """{interval_key(level, api): records with 95 % intervals} of every row that has a window."""
+        return level_intervals(self.requests, self.levels) if len(self.requests) else {}
+
+    @cached_property
+    def seconds(self) -> pd.DataFrame:
+        """Throughput, errors and response time of each second, of all APIs together and of each."""
+        return seconds_table(self.requests)
+
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """First and last epoch second of the levels."""
+        return float(self.marks[0]["start"]), float(self.marks[-1]["end"])
+
+    @cached_property
+    def ceiling(self) -> dict[str, Any] | None:
+        """The generator's own ceiling, where this run measured it."""
+        path = self.run.path / "ceiling.json"
+        return read_json(path) if path.exists() else None
+
+
+def read_run(run: Run) -> RunStudy:
+    """The tables of a run, finished or not."""
+    return RunStudy(
+        run, journals.read_requests(run), journals.read_failures(run), journals.read_generator(run),
+        journals.read_marks(run), read_tables(run.tables("metrics"), "metrics"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """One cycle: plan, targets and runs."""
+
+    cycle: Cycle
+    plan: Plan
+    runs: tuple[RunStudy, ...]
+
+    @property
+    def target_rps(self) -> float:
+        """What the whole must carry."""
+        return target_rps(self.plan)
+
+    @cached_property
+    def split(self) -> dict[str, float]:
+        """What each API must carry, requests/s."""
+        return target_split(self.plan)
+
+    def target_of(self, run: RunStudy) -> float:
+        """The throughput that the run's subject must reach, requests/s; an API without a share: the whole."""
+        return self.split.get(run.subject) or self.target_rps
+
+    def of(self, step: str) -> list[RunStudy]:
+        """The runs of a step."""
+        return [r for r in self.runs if r.step == step]
+
+    def main(self, step: str = "") -> RunStudy:
+        """The run that shows the limit best: of the given step, else scenario, api, endurance, verify.
+
+        Raises StudyError when there is none.
+        """
+        for name in [step] if step else ["scenario", "api", "endurance", "verify"]:
+            found = [r for r in self.of(name) if len(r.marks)]
+            if found:
+                return max(found, key=lambda r: r.whole["throughput_rps"].max())
+        wanted = f"a run of step {step}" if step else "a run"
+        raise StudyError(f"{self.cycle.path}: expected {wanted}, got none; run notebook 20_launch first")
+
+    @cached_property
+    def ceiling(self) -> dict[str, Any] | None:
+        """The generator's own ceiling as verify measured it."""
+        return next((r.ceiling for r in self.runs if r.ceiling), None)
+
+
+def find_cycle(path: str | Path = "") -> Cycle:
+    """The cycle in that folder; "" is the newest one, or the recorded sample while there is none.
+
+    Raises WorkspaceError for a folder that is no cycle, StudyError when there is nothing at all.
+    """
+    if str(path):
+        return open_cycle(path)
+    found = [c for plan in sorted(CYCLES.glob("*")) for c in cycles(plan)]
+    if found:
+        return max(found, key=lambda c: str(c.manifest().get("created", "")))
+    if (SAMPLE / "cycle.json").is_file():
+        return Cycle(SAMPLE)
+    raise StudyError(f"{CYCLES}: expected a cycle, got none; start one with: genkai cycle PLAN (or: genkai demo)")
+
+
+def read_study(cycle: Cycle) -> Study:
+    """Everything of a cycle that has been measured so far."""
+    runs = sorted(cycle.runs(), key=lambda r: (STEPS.index(r.step), r.name))
+    return Study(cycle, cycle.plan(), tuple(read_run(r) for r in runs))

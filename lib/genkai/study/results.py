@@ -1,0 +1,89 @@
+"""What the analysis says of a study, as records: scale characteristics, diagnosis, monitoring, verdicts, comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genkai.analyse.diagnose import Tables, diagnose, facts_of
+from genkai.analyse.resample import interval_key
+from genkai.analyse.rules.case import Case
+from genkai.analyse.scale_levels import fit_levels
+from genkai.analyse.verdict import cycle_verdicts
+from genkai.analyse.whatif import predict_candidate, predict_throughput
+from genkai.study.evidence import evidence_series
+from genkai.study.reading import RunStudy, Study
+
+CURVE_POINTS = 120
+
+
+def think_time_s(study: Study, run: RunStudy) -> float | None:
+    """Mean think time of the run's closed users, seconds; None for arrival rates and own locustfiles."""
+    part = study.plan.step_named(run.step)
+    if part is None or part.levels[0].workload == "open":
+        return None
+    if run.step in ("verify", "api"):
+        return part.think_time_s
+    calls = study.plan.scenario_named(run.subject).calls
+    weights = sum(c.weight for c in calls)
+    return sum(c.weight * c.think_time_s for c in calls) / weights if weights else None
+
+
+def fit_run(study: Study, run: RunStudy) -> dict[str, Any]:
+    """The scalability record of a run; says so where there are too few levels."""
+    return fit_levels(run.levels, run.subject, think_time_s=think_time_s(study, run), intervals=run.intervals)
+
+
+def scale_levels(run: RunStudy) -> pd.DataFrame:
+    """The subject's levels with the interval of their throughput, for the scale figure."""
+    records = [run.intervals.get(interval_key(int(level), run.subject), {}) for level in run.whole["level"]]
+    throughput = [r.get("throughput_rps") or {} for r in records]
+    return run.whole.assign(
+        throughput_low_rps=[t.get("low", np.nan) for t in throughput],
+        throughput_high_rps=[t.get("high", np.nan) for t in throughput],
+    )
+
+
+def curve_of(fit: Mapping[str, Any], levels: pd.DataFrame) -> pd.DataFrame | None:
+    """The chosen model with its band, the runner-up, and the line of a system that scales perfectly."""
+    if not fit.get("model"):
+        return None
+    loads = np.linspace(0, float(levels["intended"].max()) * 1.05, CURVE_POINTS)[1:]
+    curve = predict_throughput(fit, loads).rename(columns={"low": "low_rps", "high": "high_rps"})
+    second = next((c for c in fit["candidates"] if c["model"] == fit.get("runner_up")), None)
+    if second:
+        curve["runner_up_rps"] = predict_candidate(second, loads)
+    first = fit["points"][0]
+    return curve.assign(ideal_rps=loads * first["throughput_rps"] / first["load"])
+
+
+def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None) -> Tables:
+    """What the rules of the diagnosis read."""
+    return Tables(
+        levels=run.whole, requests=run.requests, failures=run.failures, generator=run.generator, metrics=run.metrics,
+        fit=fit, target_rps=study.target_of(run), facts=facts_of(study.plan, run.step, run.subject),
+    )  # fmt: skip
+
+
+def case_of(study: Study, run: RunStudy) -> Case:
+    """A run as the rules see it."""
+    return Case(tables_of(study, run))
+
+
+def diagnose_run(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The findings record of a run."""
+    record = diagnose(tables_of(study, run, fit))
+    for number, finding in enumerate(record["findings"], 1):
+        shown = len(evidence_series(run, finding)) > 0
+        for item in finding["evidence"]:  # one figure a finding, with a panel for each of its series
+            item["figure"] = f"fig-evidence-{number}" if shown and item.get("metric") else None
+    return record
+
+
+def cycle_record(study: Study, comparison: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Verdicts of the whole cycle: overall, per target, purpose and step."""
+    fits = {f"{r.step}/{r.subject}": fit_run(study, r) for r in study.runs if r.step != "verify" and len(r.marks)}
+    return cycle_verdicts(study.plan, study.split, study.runs, fits=fits, comparison=comparison)
