@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import string
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from genkai import histogram, schema
+from genkai.analyse import rules
 from genkai.analyse.diagnose import Facts, Tables, diagnose
 
 START = pd.Timestamp("2026-05-09T07:00:00Z")
@@ -141,7 +147,45 @@ class World:
 
     def diagnosis(self, facts: Facts | None = None, **fields: Any) -> dict[str, Any]:
         """The diagnosis of the run."""
-        return diagnose(self.tables(facts, **fields))
+        record = diagnose(self.tables(facts, **fields))
+        check_texts(record)
+        return record
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, str]:
+    """The texts of a catalogue by dotted key."""
+    if isinstance(node, str):
+        return {prefix: node}
+    found: dict[str, str] = {}
+    for key, child in node.items():
+        found |= flat(child, f"{prefix}.{key}" if prefix else key)
+    return found
+
+
+@cache
+def texts(lang: str) -> dict[str, str]:
+    """The diagnosis' texts of a language by dotted key."""
+    return flat(yaml.safe_load((Path(rules.__file__).parent / f"texts_{lang}.yaml").read_text(encoding="utf-8")))
+
+
+def placeholders(text: str) -> set[str]:
+    """The names in a template."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def check_texts(record: dict[str, Any]) -> None:
+    """Every key of the record has a text, and the values that the text asks for are there."""
+    asked = [(record["answer_key"], record["values"])]
+    for finding in record["findings"]:
+        assert finding["evidence"], f"{finding['cause']}: a claim without evidence"
+        asked += [(finding[f"{kind}_key"], finding["values"]) for kind in ("claim", "remedy", "risk", "verify")]
+        asked += [(item["text_key"], item["values"]) for item in finding["evidence"]]
+    asked += [(row["why_key"], row["values"]) for row in record["ruled_out"]]
+    asked += [(key, {}) for row in record["not_measured"] for key in (row["what"], row["how_key"])]
+    for key, values in asked:
+        missing = placeholders(texts("en")[key]) - values.keys()
+        assert not missing, f"{key}: values for {missing}"
+    json.dumps(record, allow_nan=False)
 
 
 def _checked(rows: list[dict[str, Any]], table: str) -> pd.DataFrame:

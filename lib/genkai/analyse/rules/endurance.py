@@ -33,8 +33,8 @@ class Drift:
     duration_s: float
 
     def slope_record(self, unit: str) -> dict:
-        """The slope per hour as a number record."""
-        return number(self.slope * 3600, self.low * 3600, self.high * 3600, self.n, f"{unit}/h", [])
+        """The slope per hour as a number record in the unit of the series."""
+        return number(self.slope * 3600, self.low * 3600, self.high * 3600, self.n, unit, [])
 
 
 def measure_drift(times: np.ndarray, values: np.ndarray, shortest_s: float = SHORTEST_S) -> Drift | None:

@@ -30,7 +30,7 @@ def out_of_cpu(case: Case) -> Finding | None:
     if lag is not None and seconds >= 0.01:
         evidence.append(observed("evidence.generator.lag", case, lag))
     strong = case.generator_limited()[case.limit].any() or busy >= 0.95 or host_busy >= MACHINE_FULL
-    return Finding("generator_cpu", "strong" if strong else "moderate", tuple(evidence), fit=min(busy, 0.9))
+    return Finding("generator_cpu", "strong" if strong else "moderate", tuple(evidence), fit=0.9)
 
 
 def loop_lag(case: Case) -> Finding | None:
