@@ -23,7 +23,11 @@ from scripted_server import ScriptedServer, answer, hold, ok
 CHILD = "GENKAI_TEST_LOCUST_CHILD"
 if CHILD in os.environ:
     import locust  # noqa: F401  (patches threads and sockets, before any of them is made)
-in_child = pytest.mark.skipif(CHILD not in os.environ, reason="runs in the child process, see the module's docstring")
+
+
+def in_child(test: object) -> object:
+    """Keep a test out of the parent process, where locust must not be imported."""
+    return test if CHILD in os.environ else None
 
 
 @pytest.mark.skipif(CHILD in os.environ, reason="this is the child process")

@@ -137,23 +137,28 @@ class LeanClient:
         limits = _limits(self.timeouts, timeout) if timeout is not None else None
         kind = CaughtResponse if catch_response else LeanResponse
         response = self._perform(call, kind, allow_redirects, limits)
-        raw = response.raw
-        meta = {
-            "request_type": method,
-            "name": name or self.request_name or url,
-            "response_time": (response.done - response.sent) * 1000,
-            "response_length": len(raw.body) if raw is not None else 0,
-            "response": response,
-            "context": self._context(context),
-            "exception": response.error,
-            "start_time": response.sent,
-            "url": call.url,
-        }
+        meta = self._meta(method, name or self.request_name or url, call.url, response, context)
         if catch_response:
             response.report_to(self.request_event, meta)
         elif self.request_event is not None:
             self.request_event.fire(**meta)
         return response
+
+    def _meta(
+        self, method: str, name: str, url: str, response: LeanResponse, context: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        own = self._user.context() if self._user is not None else {}
+        return {
+            "request_type": method,
+            "name": name,
+            "response_time": (response.done - response.sent) * 1000,
+            "response_length": len(response.raw.body) if response.raw is not None else 0,
+            "response": response,
+            "context": {**own, **(context or {})},
+            "exception": response.error,
+            "start_time": response.sent,
+            "url": url,
+        }
 
     def get(self, url: str, **kwargs: Any) -> LeanResponse:
         """GET"""
@@ -188,9 +193,6 @@ class LeanClient:
         for site in self._sites.values():
             while site.idle:
                 site.idle.pop().close()
-
-    def _context(self, context: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {**(self._user.context() if self._user is not None else {}), **(context or {})}
 
     def _absolute(self, url: str) -> str:
         return url if url[:7].lower() == "http://" or url[:8].lower() == "https://" else self.base_url + url

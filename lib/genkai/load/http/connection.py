@@ -68,10 +68,10 @@ class Connection(Waiting):
     def exchange(self, request: bytes, *, head: bool = False) -> Response:
         """Send one whole request and return its response, connecting first when needed.
 
-        ``head``: the request's method is HEAD. ``sent`` of the result is the moment this call began, so that
-        response times include connecting. Raises Failure, with ``sent`` and ``done`` set. The request is sent a
-        second time, on a new connection, only when a *reused* connection was closed before any byte of the
-        response and the method is idempotent (RFC 9110 §9.2.2) or no byte of the request had been sent.
+        ``head``: its method is HEAD. ``sent`` of the result is when this call began: response times include
+        connecting. Raises Failure, with ``sent`` and ``done`` set. The request is sent a second time, on a new
+        connection, only when a *reused* connection was closed before any byte of the response and the method is
+        idempotent (RFC 9110 §9.2.2) or no byte of the request had been sent.
         """
         if self._busy:
             raise RuntimeError("Connection.exchange: expected one greenlet at a time, got a second; use one each")
@@ -94,21 +94,29 @@ class Connection(Waiting):
                 self._hub_switch()
                 self.deadline = inf
                 data = self._recv(SMALL_READ)
-                end = data.find(b"\r\n\r\n")
-                if end > 0 and not head:
-                    raw = data[:end]
-                    found = _known_head(raw) or HEADS.add(raw)
-                    if found.framing == LENGTH and found.length == len(data) - end - 4 and found.keep_alive:
-                        self._watcher.callback = self._on_idle
-                        reused = self._used
-                        self._used = True
-                        self._busy = False
-                        return Response(found, data[end + 4 :], len(data), reused, sent, perf_counter() + EPOCH_OFFSET)
+                response = None if head else self._take_whole(data, sent)
+                if response is not None:
+                    return response
         except BlockingIOError:
             pass  # woken by the time-out or for nothing, or the send buffer is full: the long way sorts it out
         except BaseException as error:
             return self._recover(error, request, head, sent, count, len(data or b""))
         return self._exchange_on(request, head, sent, count, data)
+
+    def _take_whole(self, data: bytes, sent: float) -> Response | None:
+        """The response when ``data`` is exactly one with Content-Length, as most are; else None."""
+        end = data.find(b"\r\n\r\n")
+        if end <= 0:
+            return None
+        raw = data[:end]
+        found = _known_head(raw) or HEADS.add(raw)
+        if found.framing != LENGTH or found.length != len(data) - end - 4 or not found.keep_alive:
+            return None
+        self._watcher.callback = self._on_idle
+        reused = self._used
+        self._used = True
+        self._busy = False
+        return Response(found, data[end + 4 :], len(data), reused, sent, perf_counter() + EPOCH_OFFSET)
 
     def _exchange_on(self, request: bytes, head: bool, sent: float, count: int, data: bytes | None) -> Response:
         parser = ResponseParser(head, self._keep_body)
