@@ -3,12 +3,11 @@
 import math
 
 import nbformat
-from matplotlib.figure import Figure as MplFigure
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from genkai.figures.style import DASHES, figure_style, new_figure
 from genkai.report.display import Document, Figure
 from genkai.report.messages import Messages
-from genkai.report.style import LINESTYLES, figure_size, figure_style
 
 
 def number(value, unit, spread=None, n=60):
@@ -55,7 +54,7 @@ VERDICTS = {
         {"purpose": "improvement", **why("cannot_tell", "no_previous_cycle")},
         {"purpose": "scalability", **why("fail", "stops_scaling", knee=KNEE, ceiling=CEILING)},
         {"purpose": "scale_characteristics", **why("pass", "scale_known", n=8, knee=KNEE,
-                                                   model={"key": "model.hard_ceiling"})},
+                                                   model={"key": "model.ceiling"})},
     ],
     "steps": [
         {"step": "verify", "run_id": "verify-01", **why("pass", "generator_ceiling", ceiling=number(2210, "rps", 40),
@@ -119,7 +118,7 @@ def records(lang):
             ],
         },
         "levels": {"scenario": LEVELS, "api": LEVELS[:3]},
-        "scale": {"model": "hard_ceiling", "runner_up": "usl", "knee": KNEE, "ceiling": CEILING, "delta_aicc": number(31.2, "count"),
+        "scale": {"model": "ceiling", "runner_up": "usl", "knee": KNEE, "ceiling": CEILING, "delta_aicc": number(31.2, "count"),
                   "response_time": number(0.021, "s", 0.001), "warnings": [{"key": "limits.single_run"}]},
         "monitoring": {
             "use": [
@@ -172,7 +171,7 @@ def document(lang):
 def scale_figure(lang, height_mm=58):
     ja = lang == "ja"
     with figure_style(lang) as colours:
-        figure = MplFigure(figsize=figure_size(height_mm))
+        figure = new_figure(height_mm)
         left, right = figure.subplots(1, 2)
         users = [row["intended"] for row in LEVELS]
         left.plot(
@@ -183,7 +182,7 @@ def scale_figure(lang, height_mm=58):
             label="実測値" if ja else "measured",
         )
         left.plot([0, 500, 1050], [0, 497, 497], color=colours["model"], label="モデル" if ja else "model")
-        left.axhline(1000, color=colours["target"], linestyle=LINESTYLES["target"], label="目標値" if ja else "target")
+        left.axhline(1000, color=colours["target"], linestyle=DASHES["target"], label="目標値" if ja else "target")
         left.set(
             xlabel="ユーザ数" if ja else "Users",
             ylabel="スループット (rps)" if ja else "Throughput (rps)",
@@ -197,7 +196,7 @@ def scale_figure(lang, height_mm=58):
 
 def timeline_figure(lang):
     with figure_style(lang) as colours:
-        figure = MplFigure(figsize=figure_size(60))
+        figure = new_figure(60)
         axes = figure.subplots()
         seconds = range(600)
         axes.plot(seconds, [min(t, 497 + 9 * math.sin(t / 7)) for t in seconds], color=colours["measured"], label="rps")

@@ -76,15 +76,16 @@ def test_the_text_of_the_pdf_says_what_the_records_say(report):
         assert squeezed(m(row["why_key"], **row["values"])) in text
     for part in ("claim", "remedy", "risk"):
         assert squeezed(m(f"cause.load_balancer_capacity.{part}")) in text
-    for key in ("decision_targets", "steps", "scale", "monitoring", "diagnosis", "comparison", "actions", "limits"):
+    for key in ("conditions", "steps", "scale", "monitoring", "diagnosis", "comparison", "actions", "limits"):
         assert squeezed(m(f"section.{key}")) in text
 
 
 def test_page_one_is_the_decision(report):
     lang, _, pdf = report
     m, first = Messages(lang), squeezed(PdfReader(BytesIO(pdf)).pages[0].extract_text())
-    for text in ("cause.load_balancer_capacity.claim", "cause.load_balancer_capacity.remedy", "status.fail"):
-        assert squeezed(m(text)) in first
+    remedy = str(m.text("cause.load_balancer_capacity.remedy").first_sentence())
+    for text in (m("cause.load_balancer_capacity.claim"), remedy, m("status.fail")):
+        assert squeezed(text) in first
     assert squeezed({"en": "Figure 1", "ja": "図 1"}[lang]) in first
     assert squeezed({"en": "Table 2", "ja": "表 2"}[lang]) in first
 
@@ -131,7 +132,7 @@ def test_no_page_but_the_last_is_half_empty(report, tmp_path):
         with Image.open(picture).convert("L") as image:
             body = image.crop((0, 0, image.width, int(image.height * 0.93)))
             inked = [y for y in range(body.height) if body.crop((0, y, body.width, y + 1)).getextrema()[0] < 200]
-            assert max(inked) > 0.7 * image.height, picture.name
+            assert max(inked) > 0.6 * image.height, picture.name
 
 
 def test_hostile_strings_are_printed_as_they_are():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as MplFigure
 
+from genkai.figures.style import figure_style
 from genkai.report.display import Figure
 from genkai.report.errors import ReportError
 from genkai.report.figure import RASTERISE_ABOVE
-from genkai.report.style import figure_style
 from report_records import scale_figure
 
 

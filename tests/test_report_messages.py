@@ -90,3 +90,41 @@ def test_every_cause_has_all_its_texts():
 
 def test_placeholders_ignore_escaped_braces():
     assert placeholders("{{x}} {a:rps}") == (("a", "rps"),)
+
+
+def test_what_the_analysis_says_is_in_the_catalogue_word_for_word():
+    from genkai.analyse.texts import FIT
+    from genkai.analyse.verdict_texts import VERDICT
+
+    texts = catalogue("en")
+    for key, text in (VERDICT | FIT).items():
+        assert texts[key].rstrip(".") == text.replace("₀", "0").rstrip("."), key  # the fonts have no ₀
+
+
+def test_names_of_the_vocabulary_are_printed_in_the_reader_s_language():
+    ja = Messages("ja")
+    assert ja("verdict.why.step_not_run", step="endurance") == "「耐久試験」を実施していない。"
+    text = ja(
+        "verdict.why.limits_broken", api="(all)", what="p95, error_ratio", target=number(1, "rps"), measured=CEILING
+    )
+    assert text.startswith("全体: ")
+    assert "応答時間 p95, エラー率の目標値" in text
+
+
+def test_the_diagnosis_brings_its_texts_in_every_language(tmp_path, monkeypatch):
+    from genkai.report import messages
+
+    (tmp_path / "messages").mkdir()
+    (tmp_path / "rules").mkdir()
+    for lang in LANGUAGES:
+        (tmp_path / "messages" / f"{lang}.yaml").write_text("a: own\nb: seed\n")
+        (tmp_path / "messages" / f"more_{lang}.yaml").write_text("c: more\n")
+    monkeypatch.setattr(messages.resources, "files", lambda package: tmp_path)
+    (tmp_path / "rules" / "texts_en.yaml").write_text("b: rule\n")
+    read = messages.catalogue.__wrapped__
+    assert dict(read("en")) == {"a": "own", "b": "seed", "c": "more"}
+    (tmp_path / "rules" / "texts_ja.yaml").write_text("b: 規則\n")
+    assert (read("en")["b"], read("ja")["b"]) == ("rule", "規則")
+    (tmp_path / "messages" / "more_ja.yaml").write_text("a: again\n")
+    with pytest.raises(ReportError, match=r"more_ja\.yaml: expected keys that no other file has, got a"):
+        read("ja")

@@ -12,7 +12,6 @@ from genkai.report.displayed import Displayed
 from genkai.report.errors import ReportError
 from genkai.report.inline import Text, as_text
 from genkai.report.messages import Messages, check_label
-from genkai.report.style import figure_style
 from genkai.report.table import label_html
 from genkai.report.typst_text import call, literal
 
@@ -87,6 +86,8 @@ def _rasterise_large(figure: Any) -> None:
 
 def _saved(figure: Any, kind: str, lang: str) -> bytes:
     """Return the figure's bytes; no date and a fixed hash salt, so that the same figure gives the same bytes."""
+    from genkai.figures.style import figure_style
+
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with figure_style(lang):

@@ -11,6 +11,7 @@ MONOSPACE = "DejaVu Sans Mono"  # comes with the Typst compiler
 
 def font_files() -> tuple[Path, Path]:
     """Return the paths of the regular and the bold font file."""
+    # Not by genkai.figures.style, which has the same: it would make every export import matplotlib.
     import noto_cjk_sans_jp_bold
     import noto_cjk_sans_jp_regular
 

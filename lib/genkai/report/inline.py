@@ -11,6 +11,8 @@ from genkai.report.typst_text import literal
 LABEL = re.compile(r"(?:fig|tab)-[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]|(?:fig|tab)-[A-Za-z0-9]")
 _MARKUP = re.compile(rf"\*\*(?P<bold>[^*]+)\*\*|`(?P<code>[^`]+)`|(?<![A-Za-z0-9_.@])@(?P<ref>{LABEL.pattern})")
 
+_SENTENCE_END = re.compile(r"。|\.(?=\s+[A-Z])")
+
 
 @dataclass(frozen=True)
 class Span:
@@ -50,6 +52,20 @@ class Text:
     def labels(self) -> tuple[str, ...]:
         """The labels referred to."""
         return tuple(span.content for span in self.spans if span.kind == "ref")
+
+    def first_sentence(self) -> Text:
+        """Return the text up to the end of its first sentence.
+
+        >>> str(Text.parse("Set `a. B` first. Then repeat.").first_sentence())
+        'Set a. B first.'
+        """
+        kept: list[Span] = []
+        for span in self.spans:
+            end = _SENTENCE_END.search(span.content) if span.kind == "plain" else None
+            if end:
+                return Text((*kept, Span("plain", span.content[: end.end()])))
+            kept.append(span)
+        return self
 
     def __add__(self, other: Text) -> Text:
         return Text(self.spans + other.spans)

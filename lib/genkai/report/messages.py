@@ -6,6 +6,7 @@ import string
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import Any
 
@@ -16,18 +17,45 @@ from genkai.report.inline import LABEL, Text
 from genkai.report.quantities import SPECS, formatted
 
 LANGUAGES = ("en", "ja")
+# Values that are names of the project's vocabulary are printed by their names in the catalogue: placeholder -> group.
+_VOCABULARY = {"step": "step", "model": "model", "runner_up": "model", "what": "quantity", "api": "word"}
 _PRIVATE = 0xE000  # private-use characters stand for values while markup is read, so that no value is markup
 
 
 @lru_cache(maxsize=len(LANGUAGES))
 def catalogue(lang: str) -> Mapping[str, str]:
-    """Return the messages of `lang`, "section.key" -> template. Raises ReportError for an unknown language."""
+    """Return the messages of `lang`, "section.key" -> template.
+
+    They come from `<lang>.yaml` and `*_<lang>.yaml` of the report, and from the texts of the diagnosis's rules.
+    Raises ReportError for an unknown language, or for a key that two files of the report define.
+    """
     if lang not in LANGUAGES:
         raise ReportError(
             "language", f"one of {', '.join(LANGUAGES)}", f'"{lang}"', "correct --lang or the parameter lang"
         )
-    path = resources.files("genkai.report") / "messages" / f"{lang}.yaml"
-    return MappingProxyType(dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8")), "", str(path.name))))
+    found: dict[str, str] = {}
+    for path in _files(lang):
+        texts = dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8")), "", str(path.name)))
+        twice = sorted(texts.keys() & found.keys())
+        if twice:
+            raise ReportError(path.name, "keys that no other file has", ", ".join(twice[:5]), "remove one of each")
+        found |= texts
+    return MappingProxyType(found | _diagnosis_texts(lang))
+
+
+def _files(lang: str) -> list[Traversable]:
+    folder = resources.files("genkai.report") / "messages"
+    own = [path for path in folder.iterdir() if path.name == f"{lang}.yaml" or path.name.endswith(f"_{lang}.yaml")]
+    return sorted(own, key=lambda path: path.name)
+
+
+def _diagnosis_texts(lang: str) -> dict[str, str]:
+    """Return the texts that the rules of the diagnosis bring along; none until they speak every language."""
+    rules = resources.files("genkai.analyse") / "rules"
+    files = {each: rules / f"texts_{each}.yaml" for each in LANGUAGES}
+    if not all(path.is_file() for path in files.values()):
+        return {}
+    return dict(_flat(yaml.safe_load(files[lang].read_text(encoding="utf-8")), "", f"rules/texts_{lang}.yaml"))
 
 
 def _flat(node: Any, prefix: str, where: str) -> Iterator[tuple[str, str]]:
@@ -98,8 +126,14 @@ class Messages:
                 parts.append("@" + check_label(str(values[name]), where=f"message {key}"))
             else:
                 parts.append(chr(_PRIVATE + len(kept)))
-                kept.append(self.format(values[name], spec or ""))
+                kept.append(self.format(self._named(name, values[name]), spec or ""))
         return _restored(Text.parse("".join(parts)), kept)
+
+    def _named(self, placeholder: str, value: Any) -> Any:
+        group = _VOCABULARY.get(placeholder)
+        if not group or not isinstance(value, str):
+            return value
+        return ", ".join(self._catalogue.get(f"{group}.{part}", part) for part in value.split(", "))
 
     def format(self, value: Any, spec: str = "") -> str:
         """Return a number, record, time or text by `spec` (see genkai.report.quantities.SPECS) in this language.

@@ -35,7 +35,7 @@ def comparison(m: Messages, record: Record | None, figures: Sequence[Figure] = (
 def _comparison_table(m: Messages, record: Record) -> Table:
     rows = [
         {
-            "api": row.get("api") or m("word.all_apis"),
+            "api": named(m, "word", row.get("api") or "all_apis"),
             "quantity": named(m, "quantity", row["what"]),
             "before": row["before"],
             "after": row["after"],

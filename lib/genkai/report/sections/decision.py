@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from genkai.report.displayed import Badge, Contents, Displayed, Heading, Terms, Verdict
+from genkai.report.displayed import Badge, Contents, Displayed, Terms, Verdict
 from genkai.report.figure import Figure
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
@@ -21,20 +21,20 @@ def decision(m: Messages, verdicts: Record, findings: Record | None = None, figu
     if figure is not None:
         items.append(figure)
     if verdicts.get("targets"):
-        items += [Heading(m("section.decision_targets"), 2, m), targets_table(m, verdicts["targets"])]
+        items.append(targets_table(m, verdicts["targets"]))
     if verdicts.get("purposes"):
-        items += [Heading(m("section.decision_purposes"), 2, m), purposes_table(m, verdicts["purposes"])]
+        items.append(purposes_table(m, verdicts["purposes"]))
     return Contents(items, m)
 
 
 def _answers(m: Messages, overall: Record, findings: Record) -> list[tuple[str, Text]]:
-    found: Sequence[Record] = findings.get("findings") or []
+    found = [finding for finding in findings.get("findings") or [] if not finding.get("contributes")]
     met = overall["status"] == "pass"
     cause = m.text("decision.no_cause_needed" if met else "decision.no_cause")
     following = m.text("decision.no_next" if met else "decision.next_unknown")
     if found:
         cause = cause_text(m, found[0], "claim")
-        following = cause_text(m, found[0], "remedy")
+        following = cause_text(m, found[0], "remedy").first_sentence()  # the diagnosis has the whole
     rows = [(m("decision.limit"), message(m, findings, "answer_key"))] if findings.get("answer_key") else []
     return [*rows, (m("decision.cause"), cause), (m("decision.next"), following)]
 
@@ -57,9 +57,10 @@ def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
 
 
 def _target_row(m: Messages, target: Record) -> dict[str, Any]:
-    subject = [named(m, "step_short", target["step"]), target.get("api") or ""]
+    api = target.get("api")
+    subject = [named(m, "step_short", target["step"]), *([named(m, "word", api)] if api else [])]
     return {
-        "subject": " · ".join(part for part in subject if part),
+        "subject": " · ".join(subject),
         "quantity": named(m, "quantity", target["what"]),
         "target": target_value(m, target["what"], require(target, "target", "target")),
         "measured": require(target, "measured", "target"),

@@ -10,7 +10,7 @@ from genkai.report.finding import Finding
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
 from genkai.report.sections.decision import cause_text
-from genkai.report.sections.records import Record, message, named, use_table
+from genkai.report.sections.records import Record, message, named, said, use_table
 from genkai.report.table import Table
 
 _SCALE_ROWS = ("knee", "ceiling", "peak", "response_time", "delta_aicc", "generator_excluded")
@@ -61,7 +61,7 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
     else:
         items.append(Paragraph(m.text("monitoring.none"), m))
     missing = [
-        m.text("monitoring.not_measured", what=row["what"], how=m(row["how_key"]))
+        m.text("monitoring.not_measured", what=said(m, row["what"]), how=m(row["how_key"]))
         for row in record.get("not_measured") or []
     ]
     return Contents([*items, *figures] + ([Bullets(missing, messages=m)] if missing else []), m)
@@ -77,7 +77,9 @@ def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> 
         items.append(use_table(m, findings["ruled_out"], m("caption.ruled_out"), "tab-ruled-out"))
     missing = findings.get("not_measured") or []
     if missing:
-        rows = [m.text("diagnosis.not_measured_item", what=row["what"], how=m(row["how_key"])) for row in missing]
+        rows = [
+            m.text("diagnosis.not_measured_item", what=said(m, row["what"]), how=m(row["how_key"])) for row in missing
+        ]
         items += [Heading(m("diagnosis.not_measured"), 2, m), Bullets(rows, messages=m)]
     return Contents(items, m)
 

@@ -84,7 +84,7 @@ def use_table(m: Messages, rows: Sequence[Record], caption: str, label: str) -> 
     """Return the table of utilisation, saturation and errors per resource."""
     cells = [
         {
-            "resource": row["resource"],
+            "resource": _resource(m, row),
             "used": row.get("used"),
             "saturated": row.get("saturated"),
             "errors": row.get("errors"),
@@ -97,6 +97,16 @@ def use_table(m: Messages, rows: Sequence[Record], caption: str, label: str) -> 
     return Table(
         cells, caption=caption, label=label, columns=columns, formats=formats, widths={"resource": "1fr"}, messages=m
     )
+
+
+def _resource(m: Messages, row: Record) -> str:
+    group = f"ruled_out.group.{row.get('group')}"
+    return f"{row['resource']} · {m(group)}" if group in m else str(row["resource"])
+
+
+def said(m: Messages, text: str) -> str:
+    """Return the message where `text` is a key of the catalogue, else `text` itself."""
+    return m(text) if text in m else text
 
 
 def in_order(figures: Sequence[Figure | None]) -> list[Displayed]:

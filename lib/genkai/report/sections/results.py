@@ -95,7 +95,7 @@ def _steps_table(m: Messages, steps: Sequence[Record]) -> Table:
             "step": named(m, "step", step["step"]),
             "verdict": Badge(step["status"], m),
             "reason": message(m, step, "why_key"),
-            "run": str(step.get("run_id") or m("number.missing")),
+            "run": str(step.get("run_id") or step.get("run") or m("number.missing")),
         }
         for step in steps
     ]
