@@ -3,7 +3,7 @@
 Candidates are compared by AICc (Hurvich and Tsai 1989; the variance, common to all, is not counted). The simplest
 model within ENOUGH of the best is taken. Intervals come from a residual bootstrap with refits; the residual scale is
 itself drawn (√(ν/χ²ν)), which makes them Student's for few levels, and residuals are taken in proportion to the
-throughput where that is the likelier.
+throughput unless the levels say otherwise.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ REACH = 2.0  # × the highest load: what lies beyond is extrapolated, and said s
 NOWHERE = 10.0  # × the highest: what lies beyond is not stated at all
 BEND = 0.9  # throughput at the highest load below this share of the initial line
 PRECISION = 0.002  # relative error of a throughput below which a better fit means nothing
+CLEARLY = 3.0  # difference of log likelihoods
 RESAMPLES, KEPT = 1000, 200
 
 Array = np.ndarray
@@ -132,10 +133,14 @@ def bootstrap_draws(name: str, point: Array, n: Array, x: Array, resamples: int,
 
 
 def _proportional(residual: Array, fitted: Array) -> bool:
-    """Whether residuals in proportion to the throughput are likelier than equal ones (Gaussian likelihoods)."""
+    """Whether residuals are taken in proportion to the throughput: unless equal ones are clearly likelier (Gaussian).
+
+    Throughput scatters in proportion as a rule; a wrong guess of equal ones makes intervals too narrow.
+    """
     safe = np.maximum(fitted, 1e-3 * fitted.max())
     equal = np.log(np.mean(residual**2) + 1e-300) / 2
-    return bool(np.log(np.mean((residual / safe) ** 2) + 1e-300) / 2 + np.mean(np.log(safe)) < equal)
+    relative = np.log(np.mean((residual / safe) ** 2) + 1e-300) / 2 + np.mean(np.log(safe))
+    return bool(len(residual) * (relative - equal) < CLEARLY)
 
 
 def _parameters(name: str, point: Array, draws: Array, n: int, load_unit: str) -> dict[str, Record | None]:

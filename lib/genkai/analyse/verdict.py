@@ -66,7 +66,7 @@ def step_targets(plan: Plan, runs: Sequence[MeasuredRun], split: Mapping[str, fl
             found += _verify(plan, run, judge)
         else:
             rows = judge.rows()
-            too_small = rows[0]["why_key"].endswith("load_too_small")
+            too_small = rows[0]["why_key"].endswith(("load_too_small", "broken_before"))
             # endurance may hold less than the target on purpose: then only errors and response times count
             found += _below_target(rows[1:]) if run.step == "endurance" and too_small else rows
     return found
