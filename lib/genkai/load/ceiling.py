@@ -23,6 +23,7 @@ from genkai.workspace import Run, write_json
 USERS_PER_PROCESS = 32
 WARM_UP_S = 1.0
 BUSY = 0.9  # share of a core from which a process counts as CPU-bound
+BUSY_MACHINE = 0.85  # share of all cores from which the machine itself counts as the limit
 STARTUP_S = 40.0
 PERIOD_S = 0.2
 
@@ -30,9 +31,10 @@ PERIOD_S = 0.2
 def measure_ceiling(run: Run, job: Job, seconds: float, port: int) -> dict[str, Any]:
     """Measure with one process, and with the plan's number; writes and returns ceiling.json.
 
-    {"processes", "throughput_rps", "cpu_ratio" (of each process), "sink_cpu_ratio", "machine_cpu_cores" (busy cores in all),
-    "ceiling_rps", "measured", "limited_by", "seconds", "notes", "measurements": [the same for each number of processes]}. ceiling_rps is
-    throughput ÷ cpu_ratio: what the processes would do with a core each. Raises LaunchError.
+    ceiling.json: processes, throughput_rps, cpu_ratio (mean of each process), sink_cpu_ratio, machine_cpu_cores
+    (busy cores in all), ceiling_rps (throughput ÷ cpu_ratio: what the processes would do with a core each),
+    measured (whether that was reached), limited_by (generator cpu, sink, machine cpu, not known), seconds, notes,
+    and measurements (the same for each number of processes). Raises LaunchError.
     """
     found = [_measure(run, job, seconds, count, port) for count in sorted({1, job.processes})]
     return write_json(run.path / "ceiling.json", {**found[-1], "measurements": found})
@@ -132,4 +134,4 @@ def _limit(cpu: float, sink_cpu: float | None, machine_cpu: float | None) -> str
         return "generator cpu"
     if sink_cpu is not None and sink_cpu >= BUSY:
         return "sink"
-    return "machine cpu" if (machine_cpu or 0.0) >= BUSY * (os.cpu_count() or 1) else "not known"
+    return "machine cpu" if (machine_cpu or 0.0) >= BUSY_MACHINE * (os.cpu_count() or 1) else "not known"

@@ -5,32 +5,12 @@ from __future__ import annotations
 import gevent
 from locust.runners import Runner
 
-from genkai.journals import News, Tail
+from genkai.journals import Tail
 from genkai.load.http.clock import now
 from genkai.load.job import Job
 from genkai.load.levels import TimedLevel, level_at
+from genkai.load.stop import StopWatch
 from genkai.workspace import Journal, Run
-
-
-class StopWatch:
-    """The stop rule: an error ratio above its limit for so many seconds in a row; idle seconds do not count."""
-
-    def __init__(self, error_ratio: float, for_s: float) -> None:
-        self._limit, self._for_s = error_ratio, for_s
-        self._since: float | None = None
-
-    def see(self, news: News, moment: float) -> str | None:
-        """The reason to stop, or None."""
-        ratio = news.error_ratio
-        if ratio is None:
-            return None
-        if ratio <= self._limit:
-            self._since = None
-            return None
-        self._since = moment - 1.0 if self._since is None else self._since
-        if moment - self._since < self._for_s:
-            return None
-        return f"error ratio {ratio:.2f} > {self._limit:g} for {self._for_s:g} s (plan: stop)"
 
 
 class Conductor:
@@ -72,7 +52,7 @@ class Conductor:
             reason = watch.see(tail.look(), now())
             if reason is not None and not self._ended:
                 self._journal.write({"event": "stop", "time": now(), "reason": reason})
-                self._runner.quit()
+                self._runner.stop()
                 return
 
     def finish(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from itertools import count
 from typing import Any
 
@@ -60,6 +61,8 @@ class Engine:
         else:
             self._conductor = Conductor(self.run, self.job, runner)
             watch_lease()
+            # locust listens for SIGTERM only after a headless run with levels has ended
+            gevent.signal_handler(signal.SIGTERM, runner.stop)
             events.test_stopping.add_listener(lambda **_: self._conductor.finish())
         if not isinstance(runner, MasterRunner):
             events.test_start.add_listener(lambda **_: self._record(runner))

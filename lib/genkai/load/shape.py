@@ -29,6 +29,7 @@ class LevelShape(LoadTestShape):
             self._wait_for_boundary()
         moment = now()
         if moment >= engine.timed[-1].end:
+            self.runner.stop()  # waits for every process's users, where locust's own quit gives workers 3 s
             return None
         if engine.job.workload == "open":
             self._wait_for_end()

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import select
 import socket
 import sys
 from http import HTTPStatus
 from pathlib import Path
-
-from genkai.workspace import read_json
 
 READ_SIZE = 65_536
 BODILESS = b"GHDO"  # first letters of GET HEAD DELETE OPTIONS
@@ -94,7 +93,7 @@ class Sink:
 
 def main() -> int:
     """Serve the answer kept in the probe.json that the command line names."""
-    sink = Sink(*canned_response(read_json(Path(sys.argv[1]))))
+    sink = Sink(*canned_response(json.loads(Path(sys.argv[1]).read_text())))
     print(sink.port, flush=True)
     sink.serve(sys.stdin.fileno())
     return 0

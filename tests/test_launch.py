@@ -1,0 +1,353 @@
+"""Real runs on loopback: every test starts locust, a target that keeps its own log, and looks at what is left."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from genkai import histogram, journals, launch
+from genkai.launch import LaunchError, Progress
+from genkai.workspace import Run
+from load_target import make_plan, running_target
+
+pytestmark = pytest.mark.load
+
+
+def group_members(leader: int) -> list[int]:
+    found = []
+    for process in psutil.process_iter(["pid", "status"]):
+        try:
+            if os.getpgid(process.pid) == leader and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except ProcessLookupError:
+            continue
+    return found
+
+
+def wait_until(condition, limit_s: float = 20.0) -> None:
+    until = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < until, "the condition did not come true"
+        time.sleep(0.05)
+
+
+def test_a_closed_run_from_plan_to_tables(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    levels = [{"users": 4, "ramp_s": 1, "hold_s": 1}, {"users": 8, "ramp_s": 1, "hold_s": 2}]
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, levels, {"ok": "/ok"}, step={"think_time_s": 0.05})
+        run = Run(tmp_path / "2-api-ok")
+        outcome = launch.run_load(run, plan, "api", "ok", seen.append)
+        answered = target.answered()
+    assert outcome == launch.RunOutcome("finished", 0, None)
+    requests = journals.read_requests(run)
+    assert requests["completed"].sum() == len(answered) - 1, "all but the probe"
+    assert requests["failed"].sum() == 0
+    assert requests["sent"].sum() == requests["completed"].sum()
+    merged = histogram.merge(requests["hist"])
+    assert merged.total_count == requests["completed"].sum()
+    marks = journals.read_marks(run)
+    assert [(m["level"], m["intended"], m["end"] - m["hold_start"]) for m in marks] == [(0, 4, 1), (1, 8, 2)]
+    assert marks[0]["end"] == marks[1]["start"]
+    assert set(requests["level"]) == {0, 1}
+    generator = journals.read_generator(run)
+    assert generator["users"].max() == 8
+    assert generator["fds"].min() > 3
+    record = run.record()
+    assert record["state"] == "finished"
+    assert record["plan_digest"] == plan.digest()
+    assert {"python", "locust", "genkai"} <= set(record["versions"])
+    assert seen[-1].total_s == 5
+    assert max(p.throughput_rps for p in seen) > 0
+    assert {p.level for p in seen} == {0, 1}
+
+
+def test_an_open_run_keeps_its_schedule_through_a_stalling_target(tmp_path: Path) -> None:
+    """Freezes of 0.5 s in 2.5 s, 100 rps: P(R > x) = 0.2 · (1 − x ÷ 0.5), so p95 = 0.375 s and p99 = 0.475 s."""
+    with running_target(tmp_path, every_s=2.5, for_s=0.5) as target:
+        plan = make_plan(target.url, [{"arrival_rate_rps": 100, "ramp_s": 0, "hold_s": 10}])
+        run = Run(tmp_path / "2-api-ok")
+        outcome = launch.run_load(run, plan, "api", "ok")
+    assert outcome.state == "finished"
+    requests = journals.read_requests(run)
+    assert list(requests["sent"]) == [100] * 10, "whatever the target does"
+    assert requests["dropped"].sum() == 0
+    response, service = histogram.merge(requests["hist"]), histogram.merge(requests["hist_service"])
+    assert response.total_count == service.total_count == 1000
+    assert histogram.quantile_s(response, 0.95) == pytest.approx(0.375, abs=0.05)
+    assert histogram.quantile_s(response, 0.99) == pytest.approx(0.475, abs=0.05)
+    assert histogram.quantile_s(response, 0.50) < 0.1
+
+
+def test_arrivals_beyond_the_limit_are_dropped_and_counted(tmp_path: Path) -> None:
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"arrival_rate_rps": 50, "ramp_s": 0, "hold_s": 3}], {"slow": "/slow/0.5"},
+                         step={"max_in_flight": 5})  # fmt: skip
+        run = Run(tmp_path / "2-api-slow")
+        launch.run_load(run, plan, "api", "slow", stop={"error_ratio": 1.0, "for_s": 60})
+        answered = len(target.answered()) - 1
+    requests = journals.read_requests(run)
+    assert requests["sent"].sum() + requests["dropped"].sum() == 150
+    assert requests["completed"].sum() == answered
+    assert answered == pytest.approx(5 / 0.5 * 3, abs=5), "five at a time, half a second each"
+
+
+def test_failures_by_kind(tmp_path: Path) -> None:
+    paths = {"ok": "/ok", "gone": "/status/404", "down": "/status/503", "reset": "/reset", "never": "/never",
+             "wrong": {"path": "/check", "check": {"contains": "status"}}}  # fmt: skip
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"users": 12, "ramp_s": 0, "hold_s": 3}], paths,
+                         stop={"error_ratio": 1.0, "for_s": 60})  # fmt: skip
+        run = Run(tmp_path / "3-scenario-mix")
+        launch.run_load(run, plan, "scenario", "mix", timeouts={"connect_s": 1, "read_s": 0.4, "total_s": 0.8})
+    failures = journals.read_failures(run)
+    kinds = failures.groupby("api")["kind"].agg(set).to_dict()
+    assert kinds == {"gone": {"http_4xx"}, "down": {"http_5xx"}, "reset": {"reset"}, "never": {"timeout"},
+                     "wrong": {"check"}}  # fmt: skip
+    assert set(failures[failures["api"] == "down"]["status"]) == {503}
+    assert failures[failures["api"] == "reset"]["errno"].dropna().isin([104]).all()
+    requests = journals.read_requests(run)
+    assert failures["count"].sum() == requests["failed"].sum()
+    assert (requests["sent"] == requests["completed"] + requests["failed"]).all()
+
+
+def test_refused_connections_and_the_stop_rule(tmp_path: Path) -> None:
+    """The target goes away under load: refused, and the run ends itself."""
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"users": 5, "ramp_s": 0, "hold_s": 30}], step={"think_time_s": 0.05},
+                         stop={"error_ratio": 0.5, "for_s": 2})  # fmt: skip
+        run = Run(tmp_path / "2-api-ok")
+        running = launch.start_run(run, plan, "api", "ok")
+        killer = threading.Thread(
+            target=lambda: (wait_until(lambda: len(target.answered()) > 50), target.process.kill())
+        )
+        killer.start()
+        outcome = running.wait()
+        killer.join()
+    assert outcome.state == "stopped"
+    assert "error ratio" in outcome.stop_reason
+    assert run.record()["stop_reason"] == outcome.stop_reason
+    assert journals.read_stop(run)["reason"] == outcome.stop_reason
+    failures = journals.read_failures(run)
+    refused = failures[failures["kind"] == "refused"]
+    assert len(refused)
+    assert set(refused["errno"]) == {111}
+    mark = journals.read_marks(run)[0]
+    assert mark["end"] - mark["start"] < 25
+
+
+def test_two_processes_add_up(tmp_path: Path) -> None:
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"arrival_rate_rps": 200, "ramp_s": 2, "hold_s": 2}],
+                         generator={"processes": 2})  # fmt: skip
+        run = Run(tmp_path / "2-api-ok")
+        outcome = launch.run_load(run, plan, "api", "ok")
+        answered = len(target.answered()) - 1
+    assert outcome == launch.RunOutcome("finished", 0, None)
+    assert {p.name for p in run.journals("requests")} == {"requests.worker-0.jsonl", "requests.worker-1.jsonl"}
+    requests = journals.read_requests(run)
+    assert list(requests["sent"]) == [50, 150, 200, 200]
+    assert requests["completed"].sum() == answered == 600
+    assert set(journals.read_generator(run)["process"]) == {"worker-0", "worker-1"}
+
+
+def test_kill_9_leaves_everything_up_to_the_last_second(tmp_path: Path) -> None:
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"arrival_rate_rps": 100, "ramp_s": 0, "hold_s": 30}],
+                         generator={"processes": 2})  # fmt: skip
+        run = Run(tmp_path / "2-api-ok")
+        running = launch.start_run(run, plan, "api", "ok")
+        wait_until(lambda: len(journals.read_requests(run)) >= 4)
+        killed = time.time()
+        os.killpg(running.pid, signal.SIGKILL)
+        wait_until(lambda: not group_members(running.pid))
+        before = journals.read_requests(run)
+        seconds = before["time"].astype("int64") // 1_000_000
+        whole = before[seconds < int(killed) - 1]
+        assert len(whole) >= 2
+        assert list(whole["completed"]) == [100] * len(whole)
+        assert int(seconds.max()) >= int(killed) - 2, "at most the last second is lost"
+        outcome = running.wait()
+        assert outcome.state == "failed"
+        assert outcome.exit_code == -signal.SIGKILL
+        assert journals.read_requests(run).equals(before), "the finished table is what the journals said"
+        again = launch.run_load(run, make_plan(target.url, [{"users": 2, "ramp_s": 0, "hold_s": 1}]), "api", "ok")
+    assert again.state == "finished"
+    assert journals.read_marks(run)[0]["workload"] == "closed"
+    assert journals.read_requests(run)["time"].min() > before["time"].max(), "nothing of the killed run"
+    assert (run.path / "previous-1" / "journal" / "levels.jsonl").exists()
+
+
+def test_one_worker_lost_is_said(tmp_path: Path) -> None:
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"arrival_rate_rps": 50, "ramp_s": 0, "hold_s": 9}],
+                         generator={"processes": 2})  # fmt: skip
+        run = Run(tmp_path / "2-api-ok")
+        running = launch.start_run(run, plan, "api", "ok")
+        wait_until(lambda: len(journals.read_requests(run)) >= 2)
+        workers = psutil.Process(running.pid).children()
+        workers[-1].kill()
+        outcome = running.wait()
+    assert len(outcome.lost_processes) == 1
+    assert run.record()["lost_processes"] == list(outcome.lost_processes)
+    assert set(journals.read_requests(run)["sent"].tail(3)) == {25}, "the other one keeps its own share"
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from load_target import make_plan
+from genkai import launch
+from genkai.workspace import Run
+plan = make_plan({url!r}, [{{"users": 4, "ramp_s": 0, "hold_s": 60}}], generator={{"processes": 2}},
+                 step={{"think_time_s": 0.05}})
+launch.run_load(Run(Path({folder!r})), plan, "api", "ok", lambda p: print(p.level, flush=True))
+"""
+
+
+@pytest.mark.parametrize(("sent", "state"), [(signal.SIGINT, "stopped"), (signal.SIGKILL, "running")])
+def test_no_process_is_left_when_the_launcher_ends(tmp_path: Path, sent: int, state: str) -> None:
+    """Ctrl-C ends the run with its tables; a launcher killed with -9 takes its load with it."""
+    run = Run(tmp_path / "2-api-ok")
+    with running_target(tmp_path) as target:
+        script = SCRIPT.format(tests=str(Path(__file__).parent), url=target.url, folder=str(run.path))
+        launcher = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_until(lambda: len(journals.read_requests(run)) >= 2)
+        pid = run.record()["pid"]
+        assert len(group_members(pid)) == 3
+        launcher.send_signal(sent)
+        _, errors = launcher.communicate(timeout=30)
+        wait_until(lambda: not group_members(pid))
+    assert run.record()["state"] == state
+    assert len(journals.read_requests(run))
+    if sent == signal.SIGINT:
+        assert b"KeyboardInterrupt" in errors
+        assert run.record()["stop_reason"] == "interrupted"
+        assert run.table("requests").exists()
+    assert not launch.is_running(run)
+
+
+def test_stop_from_elsewhere(tmp_path: Path) -> None:
+    with running_target(tmp_path) as target:
+        run = Run(tmp_path / "2-api-ok")
+        plan = make_plan(target.url, [{"users": 2, "ramp_s": 0, "hold_s": 60}])
+        running = launch.start_run(run, plan, "api", "ok")
+        wait_until(lambda: bool(journals.read_marks(run)))
+        with pytest.raises(LaunchError, match="no run under way"):
+            launch.start_run(run, plan, "api", "ok")
+        assert launch.stop_run(run)
+        outcome = running.wait()
+    assert (outcome.state, outcome.stop_reason) == ("stopped", "genkai stop")
+    assert not launch.stop_run(run)
+
+
+OWN = """
+from locust import HttpUser, constant, task
+class Visitor(HttpUser):
+    wait_time = constant(0.05)
+    @task(3)
+    def fine(self): self.client.get("/ok?x=1", name="fine")
+    @task
+    def broken(self): self.client.get("/status/503", name="broken")
+    @task
+    def judged(self):
+        with self.client.get("/check", name="judged", catch_response=True) as response:
+            response.failure("not what I want")
+    @task
+    def elsewhere(self): self.client.get("http://{address}:{port}/", name="elsewhere")
+"""
+
+
+def outside_address() -> str | None:
+    """An address of this machine that is not loopback, so that a broken guard would still harm nobody."""
+    for addresses in psutil.net_if_addrs().values():
+        for a in addresses:
+            if a.family == socket.AF_INET and not a.address.startswith("127."):
+                return a.address
+    return None
+
+
+def test_an_own_locustfile_runs_unchanged_and_reaches_only_what_is_allowed(tmp_path: Path) -> None:
+    address = outside_address() or "192.0.2.1"
+    listener = socket.create_server(("", 0))
+    listener.setblocking(False)
+    own = tmp_path / "visitors.py"
+    own.write_text(OWN.format(address=address, port=listener.getsockname()[1]))
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"users": 4, "ramp_s": 0, "hold_s": 4}], base_dir=tmp_path,
+                         scenarios=[{"name": "visit", "locustfile": "visitors.py"}],
+                         stop={"error_ratio": 1.0, "for_s": 60})  # fmt: skip
+        run = Run(tmp_path / "3-scenario-visit")
+        outcome = launch.run_load(run, plan, "scenario", "visit")
+        answered = [path for _, _, path in target.answered()]
+    assert outcome.state == "finished"
+    requests = journals.read_requests(run)
+    counts = requests.groupby("api")[["sent", "completed", "failed"]].sum()
+    assert counts.loc["fine", "completed"] == sum(path.startswith("/ok") for path in answered)
+    assert counts.loc["broken", "failed"] == sum(path == "/status/503" for path in answered)
+    failures = journals.read_failures(run)
+    assert failures.groupby("api")["kind"].agg(set).to_dict() == {
+        "broken": {"http_5xx"}, "judged": {"check"}, "elsewhere": {"other"}}  # fmt: skip
+    assert failures[failures["api"] == "elsewhere"]["message"].str.contains("nothing was sent").all()
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    listener.close()
+
+
+def test_what_is_wrong_is_said_before_any_load(tmp_path: Path) -> None:
+    run = Run(tmp_path / "2-api-ok")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    levels = [{"users": 1, "ramp_s": 0, "hold_s": 1}]
+    with pytest.raises(LaunchError, match=r"GET /ok: expected an answer .*refused.*no load was started"):
+        launch.start_run(run, make_plan(f"http://127.0.0.1:{free}", levels), "api", "ok")
+    with running_target(tmp_path) as target:
+        with pytest.raises(LaunchError, match="HTTP 503"):
+            launch.start_run(run, make_plan(target.url, levels, {"down": "/status/503"}), "api", "down")
+        with pytest.raises(LaunchError, match=r"placeholders with a source .*got \{nothing\}"):
+            launch.start_run(run, make_plan(target.url, levels, {"x": "/ok/{nothing}"}), "api", "x")
+        with pytest.raises(LaunchError, match="subject other"):
+            launch.start_run(run, make_plan(target.url, levels), "api", "other")
+        plan = make_plan(target.url, levels)
+        elsewhere = plan.model_copy(update={"base_url": "http://192.0.2.1:9"})
+        with pytest.raises(LaunchError, match="allow list"):
+            launch.start_run(run, elsewhere, "api", "ok")
+    assert run.record() == {}
+    assert not (run.path / "journal").exists()
+
+
+def test_a_locustfile_that_cannot_be_loaded_is_told_with_its_error(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"users": 1, "ramp_s": 0, "hold_s": 1}], base_dir=tmp_path,
+                         scenarios=[{"name": "s", "locustfile": "broken.py"}])  # fmt: skip
+        run = Run(tmp_path / "3-scenario-s")
+        with pytest.raises(LaunchError, match="nothing_of_that_name"):
+            launch.run_load(run, plan, "scenario", "s")
+    assert run.record()["state"] == "failed"
+
+
+def test_verify_measures_the_generators_ceiling(tmp_path: Path) -> None:
+    with running_target(tmp_path) as target:
+        plan = make_plan(target.url, [{"users": 2, "ramp_s": 0, "hold_s": 1}],
+                         {"ok": {"path": "/ok", "check": {"contains": "status"}}})  # fmt: skip
+        verify = plan.steps.verify.model_copy(update={"ceiling_s": 2})
+        plan = plan.model_copy(update={"steps": plan.steps.model_copy(update={"verify": verify})})
+        run = Run(tmp_path / "1-verify-ok")
+        launch.run_load(run, plan, "verify", "ok")
+    record = json.loads((run.path / "ceiling.json").read_text())
+    assert record["processes"] == 1
+    assert record["throughput_rps"] > 100
+    assert record["ceiling_rps"] == pytest.approx(record["throughput_rps"] / record["cpu_ratio"])
+    assert record["limited_by"] in ("generator cpu", "sink", "machine cpu", "not known")
+    assert record["measured"] == (record["limited_by"] == "generator cpu")
+    assert not any("failed" in note for note in record["notes"]), "the sink answers what the check expects"
