@@ -3,10 +3,11 @@
 from genkai.figures.compare import compare, history
 from genkai.figures.curves import efficiency, hockey_stick, windows
 from genkai.figures.evidence import evidence, evidence_rows
+from genkai.figures.fits import drawn_curve
 from genkai.figures.legible import legibility_problems
 from genkai.figures.load import api_steps, ceiling, live
 from genkai.figures.plan import load_curve, plan_capacity, plan_tornado
-from genkai.figures.scale import drawn_curve, scale
+from genkai.figures.scale import scale
 from genkai.figures.style import PALETTE, FigureError, figure_style
 from genkai.figures.texts import figure_texts
 from genkai.figures.timeline import timeline

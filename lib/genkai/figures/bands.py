@@ -18,7 +18,7 @@ Mark = Mapping[str, Any]
 
 
 def shade_levels(axes: Sequence[Axes], marks: Sequence[Mark], origin: float) -> None:
-    """Shade the hold of every second level on all panels and draw a hairline where each level begins.
+    """Shade every second level on all panels and draw a hairline where each level begins.
 
     marks: one mapping a level with start, hold_start, end in epoch seconds; origin: epoch second of x = 0.
     """

@@ -190,12 +190,15 @@ def _draw_window(axes: Axes, row: Mapping[str, Any], x: np.ndarray, y: np.ndarra
 
 
 def _name_windows(axes: Axes, spans: list[tuple[float, float] | None], levels: pd.DataFrame, t: Texts) -> None:
-    """A key of three words under the axes' right edge, and a warning on levels that never became steady."""
-    key = [("curves.steady", "measured"), ("curves.mean", "model"), ("curves.cut", "muted")]
-    if any(not pd.isna(v) and not bool(v) for v in levels["steady"]):
-        key.insert(1, ("curves.not_steady", "limit"))
+    """What the colours mean, beside the axes; only those that occur."""
+    drawn = [row for row, span in zip(levels.to_dict("records"), spans, strict=True) if span]
+    restless = [not pd.isna(row["steady"]) and not bool(row["steady"]) for row in drawn]
+    key = [("curves.steady", "measured")] if not all(restless) else []
+    key += [("curves.not_steady", "limit")] if any(restless) else []
+    key += [("curves.mean", "model")] if drawn else []
+    key.append(("curves.cut", "muted"))
     box = axes.get_ylim()[1]
     label_right(axes, [SideLabel(box * (0.9 - 0.22 * i), t(name), PALETTE[role]) for i, (name, role) in enumerate(key)])
     if not any(spans):
-        axes.text(0.5, 0.5, t("curves.no_window"), transform=axes.transAxes, ha="center", color=PALETTE["limit"], zorder=9,
-                  bbox={"boxstyle": "square,pad=0.3", "facecolor": "white", "edgecolor": "none"})  # fmt: skip
+        axes.text(0.5, 0.5, t("curves.no_window"), transform=axes.transAxes, ha="center", color=PALETTE["limit"],
+                  zorder=9, bbox={"boxstyle": "square,pad=0.3", "facecolor": "white", "edgecolor": "none"})  # fmt: skip

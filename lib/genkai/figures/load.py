@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of, usual_period, with_gaps
-from genkai.figures.place import name_line
+from genkai.figures.place import name_line, trim
 from genkai.figures.scale import load_axis
 from genkai.figures.style import (
     DASHES,
@@ -52,7 +52,7 @@ def live(progress: pd.DataFrame | Iterable[Mapping[str, Any]], figure: Figure | 
     if frame.empty or "time" not in frame:
         figure.text(0.5, 0.5, t("load.waiting"), ha="center", va="center", color=PALETTE["muted"], fontsize=TITLE_PT)
         return figure
-    frame = frame.sort_values("time").iloc[:: max(1, math.ceil(len(frame) / LIVE_POINTS))]
+    frame = frame.sort_values("time").iloc[:: -max(1, math.ceil(len(frame) / LIVE_POINTS))].iloc[::-1]
     axes = [dress(panel) for panel in figure.subplots(2, 2, sharex=True, squeeze=False).ravel()]
     figure.subplots_adjust(left=0.075, right=0.975, bottom=0.13, top=0.9, hspace=0.42, wspace=0.2)
     x = q.seconds_of(frame["time"])
@@ -123,48 +123,53 @@ def api_steps(levels: pd.DataFrame, targets: Mapping[str, Mapping[str, float | N
     blocks = math.ceil(len(names) / columns)
     figure = new_figure(14 + 62 * blocks)
     grid = figure.subplots(2 * blocks, columns, squeeze=False, height_ratios=[1.5, 1] * blocks)
+    limits = [(targets.get(name) or {}).get("p95_s") or 0.0 for name in names]
+    time = q.time_unit(top_of(levels["p95_s"], limits, headroom=1.0))
+    waiting, titles = [], []
     for index in range(blocks * columns):
-        top, below = (grid[2 * (index // columns) + row][index % columns] for row in (0, 1))
+        pair = [dress(grid[2 * (index // columns) + row][index % columns]) for row in (0, 1)]
         if index >= len(names):
-            top.set_visible(False)
-            below.set_visible(False)
+            pair[0].set_visible(False)
+            pair[1].set_visible(False)
             continue
-        dress(top), dress(below)
-        _api_pair(
-            top, below, names[index], levels[levels["api"] == names[index]], targets.get(names[index], {}), load, t
-        )
+        rows, target = levels[levels["api"] == names[index]], targets.get(names[index]) or {}
+        waiting += _api_pair(pair, rows, target, load, time, t)
+        titles.append(pair[0].set_title(names[index], loc="left", fontsize=TEXT_PT + 0.5, fontweight="bold", pad=4))
+        if index % columns == 0:
+            pair[0].set_ylabel(t("scale.throughput_axis"))
+            pair[1].set_ylabel(t("load.p95_axis", unit=time[1]))
+    figure.draw_without_rendering()
+    for title in titles:
+        trim(title.axes, title)
+    for axes, height, text in waiting:
+        ends = [(edge, height) for edge in axes.get_xlim()]
+        name_line(axes, ends, text, PALETTE["target"], bold=True, laid_out=True)
     return figure
 
 
-def _api_pair(top: Axes, below: Axes, name: str, rows: pd.DataFrame, target: Mapping[str, float | None], load: str,
-              t: Texts) -> None:  # fmt: skip
+def _api_pair(pair: list[Axes], rows: pd.DataFrame, target: Mapping[str, float | None], load: str,
+              time: tuple[float, str], t: Texts) -> list[tuple[Axes, float, str]]:  # fmt: skip
+    """Draw one API; returns (axes, height, text) of its targets, to be named when the layout is known."""
+    top, below = pair
     shown = rows[rows["throughput_rps"].notna()].sort_values(load)
-    top.set_title(
-        name if len(name) <= 28 else name[:27] + "…", loc="left", fontsize=TEXT_PT + 0.5, fontweight="bold", pad=4
-    )
     top.tick_params(axis="x", labelbottom=False)
-    right = top_of(rows[load], headroom=1.07)
-    for axes in (top, below):
-        axes.set_xlim(0, right)
-        q.plain_ticks(axes.xaxis, 4)
-    top.set_ylabel(t("scale.throughput_axis"))
     below.set_xlabel(load_axis(rows, load, t))
-    factor, unit = q.time_unit(top_of(shown["p95_s"], target.get("p95_s") or 0))
-    below.set_ylabel(t("load.p95_axis", unit=unit))
-    for axes, column, scale, suffix in ((top, "throughput_rps", 1.0, "rps"), (below, "p95_s", factor, unit)):
-        limit = target.get(column)
-        axes.set_ylim(0, top_of(shown[column] * scale, (limit or 0) * scale, headroom=1.3))
+    named = []
+    for axes, column, scale, unit in ((top, "throughput_rps", 1.0, "rps"), (below, "p95_s", *time)):
+        limit = (target.get(column) or 0.0) * scale
+        axes.set_xlim(0, top_of(rows[load], headroom=1.07))
+        axes.set_ylim(0, top_of(shown[column] * scale, limit, headroom=1.3))
+        q.plain_ticks(axes.xaxis, 4)
         q.plain_ticks(axes.yaxis, 4)
         axes.plot(shown[load], shown[column] * scale, "o-", color=PALETTE["measured"], markeredgecolor="white",
                   linewidth=1.4, markersize=5, zorder=4, label=column)  # fmt: skip
         if limit:
-            draw_threshold(axes, limit * scale)
-            text = t("load.target", value=q.number(limit * scale), unit=suffix)
-            name_line(axes, [(0, limit * scale), (right, limit * scale)], text, PALETTE["target"], bold=True)
+            draw_threshold(axes, limit)
+            named.append((axes, limit, t("load.target", value=q.number(limit), unit=unit)))
     if shown.empty:
-        top.text(
-            0.5, 0.4, t("load.nothing"), transform=top.transAxes, ha="center", color=PALETTE["limit"], fontsize=SMALL_PT
-        )
+        top.text(0.5, 0.4, t("load.nothing"), transform=top.transAxes, ha="center", color=PALETTE["limit"],
+                 fontsize=SMALL_PT)  # fmt: skip
+    return named
 
 
 @styled

@@ -15,6 +15,8 @@ from matplotlib.transforms import Bbox
 
 from genkai.figures.style import PALETTE, SMALL_PT
 
+HIDES_A_LINE = 12.0  # cost of each piece of a line under a text, in points of distance from what it names
+
 
 @dataclass(frozen=True)
 class SideLabel:
@@ -123,21 +125,23 @@ def callout(axes: Axes, x: float, y: float, text: str, color: str, size: float =
 
 
 def name_line(axes: Axes, points: Sequence[tuple[float, float]], text: str, color: str, size: float = SMALL_PT,
-              bold: bool = False) -> Annotation:  # fmt: skip
+              bold: bool = False, laid_out: bool = False) -> Annotation:  # fmt: skip
     """Write a line's name beside the point of it that leaves the text freest; the first points are preferred."""
     note = axes.annotate(text, points[0], (0, 0), textcoords="offset points", color=color, fontsize=size, ha="center",
                          va="center", fontweight="bold" if bold else "normal", zorder=7)  # fmt: skip
     _settle(axes, note, points, lambda width, height: [
-        (dx * (width / 2 + 4), dy * (height / 2 + 2)) for dy in (1, -1) for dx in (1, -1, 0)])  # fmt: skip
+        (dx * (width / 2 + 4), dy * (height / 2 + 2)) for dy in (1, -1) for dx in (1, -1, 0)],
+        laid_out)  # fmt: skip
     return note
 
 
 def _settle(axes: Axes, note: Annotation, points: Sequence[tuple[float, float]],
-            offsets: Callable[[float, float], list[tuple[float, float]]]) -> None:  # fmt: skip
+            offsets: Callable[[float, float], list[tuple[float, float]]], laid_out: bool = False) -> None:  # fmt: skip
     """Move the note to the cheapest pair of a point (data units) and an offset (points)."""
     figure = axes.figure
     note.set_in_layout(False)
-    figure.draw_without_rendering()
+    if not laid_out:
+        figure.draw_without_rendering()
     px, own = figure.dpi / 72, Text.get_window_extent(note)
     others = [Text.get_window_extent(t) for t in axes.texts if t is not note and t.get_text() and t.get_visible()]
     busy, room = obstacles(axes), axes.get_window_extent()
@@ -147,8 +151,10 @@ def _settle(axes: Axes, note: Annotation, points: Sequence[tuple[float, float]],
         for offset in offsets(own.width / px, own.height / px):
             cost = _cost(offset, at, px, (own.width, own.height), busy, others, room)
             choices.append((cost + 2 * rank, point, offset))
-    _, note.xy, best = min(choices)
+    cost, note.xy, best = min(choices)
     note.set_position(best)
+    if cost >= HIDES_A_LINE:  # nowhere is free: better to hide a piece of a line than to print over it
+        note.set_bbox({"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"})
 
 
 def _candidates(width: float, height: float, reach: Sequence[float]) -> list[tuple[float, float]]:
@@ -167,12 +173,20 @@ def _cost(offset: tuple[float, float], at: np.ndarray, px: float, size: tuple[fl
     arrow = at + np.linspace(0, 1, 12)[:, None] * np.array([x - at[0], y - at[1]])
     crossed = sum(_count_inside(arrow, box) > 0 for box in others)
     outside = max(0, room.x0 - x0) + max(0, x1 - room.x1) + max(0, room.y0 - y0) + max(0, y1 - room.y1)
-    return 1000 * covered + 300 * crossed + 100 * outside / px + 12 * hidden + 0.15 * math.hypot(*offset)
+    return 1000 * covered + 300 * crossed + 100 * outside / px + HIDES_A_LINE * hidden + 0.15 * math.hypot(*offset)
 
 
 def _count_inside(points: np.ndarray, box: Bbox) -> int:
     x, y = points[:, 0], points[:, 1]
     return int(np.sum((x > box.x0) & (x < box.x1) & (y > box.y0) & (y < box.y1)))
+
+
+def trim(axes: Axes, note: Text) -> None:
+    """Shorten a text, with an ellipsis, until it is no wider than the axes."""
+    room, text = axes.get_window_extent().width, note.get_text()
+    while len(text) > 1 and note.get_window_extent().width > room:
+        text = text[:-1]
+        note.set_text(text.rstrip() + "…")
 
 
 def fit_text(axes: Axes, left: float, right: float, text: str, color: str, size: float = SMALL_PT) -> Text | None:
@@ -190,7 +204,7 @@ def fit_text(axes: Axes, left: float, right: float, text: str, color: str, size:
 
 
 def broken(text: str, lines: int) -> str:
-    """The text in so many lines of about equal length, broken at spaces, or anywhere where there are none.
+    r"""The text in so many lines of about equal length, broken at spaces, or anywhere where there are none.
 
     >>> broken("more load, no more throughput", 2)
     'more load, no\nmore throughput'

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genkai.analyse.whatif import predict_candidate, predict_throughput
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
+from genkai.figures.fits import bend_of, drawn_curve, intervals_of, limit_of, model_name, stall_start
 from genkai.figures.place import SideLabel, callout, fit_text, label_right, name_line
 from genkai.figures.style import DASHES, PALETTE, blank, headline, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
@@ -57,39 +57,10 @@ def scale(levels: pd.DataFrame, fit: Mapping[str, Any] | None = None, curve: pd.
     return figure
 
 
-def drawn_curve(fit: Mapping[str, Any], points: int = 240) -> pd.DataFrame | None:
-    """The fit's curve with its band, the runner-up and the ideal line, up to the highest load; None without a model."""
-    if not fit.get("model") or not fit.get("highest_load") or not fit.get("draws"):
-        return None
-    loads = np.linspace(fit["highest_load"] / points, fit["highest_load"], points)
-    curve = predict_throughput(fit, loads)
-    curve["ideal_rps"] = q.value_of(fit["parameters"].get("unit_throughput_rps")) * loads
-    other = next((c for c in fit["candidates"] if c["model"] == fit["runner_up"]), None)
-    if other:
-        curve["runner_up_rps"] = predict_candidate(other, loads)
-    return curve
-
-
 def _values(curve: pd.DataFrame | None, column: str) -> list[float]:
     if curve is None or column not in curve.columns:
         return []
     return [float(v) for v in curve[column] if math.isfinite(v)]
-
-
-def limit_of(fit: Mapping[str, Any]) -> Any:
-    """The record of the highest throughput: the peak, else the ceiling; None where the levels show no bend."""
-    if fit.get("bend") is False:
-        return None
-    peak = fit.get("peak_throughput_rps")
-    return peak if math.isfinite(q.value_of(peak)) else fit.get("ceiling_rps")
-
-
-def bend_of(fit: Mapping[str, Any], curve: pd.DataFrame | None) -> float:
-    """Load of a knee that a reader can see: of a model with a kink, whose curve leaves the ideal line by a tenth."""
-    if fit.get("model") not in ("ceiling", "broken") or curve is None or "ideal_rps" not in curve:
-        return math.nan
-    last = curve.iloc[-1]
-    return q.value_of(fit.get("knee_load")) if last["throughput_rps"] < 0.9 * last["ideal_rps"] else math.nan
 
 
 def _answer(shown: pd.DataFrame, fit: Mapping[str, Any], curve: pd.DataFrame | None, target_rps: float | None,
@@ -104,7 +75,7 @@ def _answer(shown: pd.DataFrame, fit: Mapping[str, Any], curve: pd.DataFrame | N
     if math.isfinite(knee):
         bend = amount(knee, shown, load, t)
         return t("scale.answer_bend", knee=bend, best=q.number(best)) + goal
-    return t("scale.answer_none", best=q.number(best)) + goal
+    return t("scale.answer_none" if fit.get("model") else "scale.answer_unknown", best=q.number(best)) + goal
 
 
 def _draw_lines(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame | None, target_rps: float | None,
@@ -144,7 +115,7 @@ def _draw_model(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame, height:
     if "runner_up_rps" in curve.columns:
         axes.plot(x, curve["runner_up_rps"], color=PALETTE["runner_up"], linewidth=0.9, linestyle=DASHES["runner_up"],
                   zorder=2.2, label="runner_up")  # fmt: skip
-        name = model_name(_runner_up(fit), t)
+        name = model_name(fit.get("runner_up"), t)
         last = curve["runner_up_rps"].dropna()
         if len(last) and name:
             labels.append(SideLabel(float(last.iloc[-1]), t("scale.runner_up", model=name), PALETTE["runner_up"]))
@@ -159,20 +130,11 @@ def _name_ideal(axes: Axes, curve: pd.DataFrame, t: Texts) -> None:
     """Name the ideal line where it has left the model, at the place that is freest."""
     x, ideal = curve["load"].to_numpy(float), curve["ideal_rps"].to_numpy(float)
     ideal = np.where((ideal <= axes.get_ylim()[1] * 0.985) & (x <= axes.get_xlim()[1]), ideal, np.nan)
-    known = np.flatnonzero(np.isfinite(ideal))
+    apart = ideal > 1.1 * curve["throughput_rps"].to_numpy(float)
+    known = np.flatnonzero(np.isfinite(ideal) & apart)
     if len(known) > 1:
         places = [known[int(len(known) * share) - 1] for share in (0.9, 0.97, 0.82, 0.75, 0.65)]
         name_line(axes, [(x[i], ideal[i]) for i in places], t("scale.ideal"), PALETTE["muted"])
-
-
-def _runner_up(fit: Mapping[str, Any]) -> str | None:
-    other = fit.get("runner_up")
-    return other.get("model") if isinstance(other, Mapping) else other
-
-
-def model_name(model: str | None, t: Texts) -> str:
-    """The model's name for readers; "" where there is none."""
-    return t(f"model.{model}") if model else ""
 
 
 def _shade_stall(axes: tuple[Axes, ...], fit: Mapping[str, Any], far: float) -> None:
@@ -183,31 +145,19 @@ def _shade_stall(axes: tuple[Axes, ...], fit: Mapping[str, Any], far: float) -> 
             panel.axvspan(start, far, color=PALETTE["stalled"], linewidth=0, zorder=0.2)
 
 
-def stall_start(fit: Mapping[str, Any]) -> float:
-    """Load from which on throughput no longer grows: a ceiling's knee or the peak; NaN where there is none."""
-    if fit.get("bend") is False:
-        return math.nan
-    return q.value_of(fit.get("knee_load" if fit.get("model") == "ceiling" else "peak_load"))
-
-
 def _draw_measured(axes: Axes, shown: pd.DataFrame, load: str, fit: Mapping[str, Any]) -> None:
     left_out = shown["generator_limited"].fillna(False).astype(bool) if "generator_limited" in shown else None
     kept = shown if left_out is None else shown[~left_out]
     for level in intervals_of(fit):
         axes.plot([level["load"]] * 2, [level["low"], level["high"]], "_-", color=PALETTE["measured"], linewidth=1.4,
-                  markersize=9, markeredgewidth=1.3, zorder=5.5, label="interval")  # fmt: skip
+                  markersize=7, markeredgewidth=1.3, zorder=5.5, label="interval")  # fmt: skip
+    size = 5 if intervals_of(fit) else 6.5
     axes.plot(kept[load], kept["throughput_rps"], "o", color=PALETTE["measured"], markeredgecolor="white",
-              markeredgewidth=0.8, markersize=6.5, zorder=5, label="measured")  # fmt: skip
+              markeredgewidth=0.8, markersize=size, zorder=5.6, label="measured")  # fmt: skip
     if left_out is not None and left_out.any():
         out = shown[left_out]
         axes.plot(out[load], out["throughput_rps"], "o", markerfacecolor="white", markeredgecolor=PALETTE["generator"],
                   markeredgewidth=1.2, markersize=6, zorder=5, label="generator_limited")  # fmt: skip
-
-
-def intervals_of(fit: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The fit's points whose throughput has an interval."""
-    points = [*(fit.get("points") or []), *(fit.get("left_out") or [])]
-    return [p for p in points if p.get("low") is not None and p.get("high") is not None]
 
 
 def _draw_response(axes: Axes, shown: pd.DataFrame, load: str, target_p95_s: float | None, t: Texts) -> None:

@@ -1,0 +1,61 @@
+"""What a fit record says to a figure: its curve, its limit, its bend, its intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genkai.analyse.whatif import predict_candidate, predict_throughput
+from genkai.figures import quantities as q
+from genkai.figures.texts import Texts
+
+
+def drawn_curve(fit: Mapping[str, Any], points: int = 240) -> pd.DataFrame | None:
+    """The fit's curve with its band, the runner-up and the ideal line, up to the highest load; None without a model."""
+    if not fit.get("model") or not fit.get("highest_load") or not fit.get("draws"):
+        return None
+    loads = np.linspace(fit["highest_load"] / points, fit["highest_load"], points)
+    curve = predict_throughput(fit, loads)
+    curve["ideal_rps"] = q.value_of(fit["parameters"].get("unit_throughput_rps")) * loads
+    other = next((c for c in fit["candidates"] if c["model"] == fit["runner_up"]), None)
+    if other:
+        curve["runner_up_rps"] = predict_candidate(other, loads)
+    return curve
+
+
+def limit_of(fit: Mapping[str, Any]) -> Any:
+    """The record of the highest throughput: the peak, else the ceiling; None where the levels show no bend."""
+    if fit.get("bend") is False:
+        return None
+    peak = fit.get("peak_throughput_rps")
+    return peak if math.isfinite(q.value_of(peak)) else fit.get("ceiling_rps")
+
+
+def bend_of(fit: Mapping[str, Any], curve: pd.DataFrame | None) -> float:
+    """Load of a knee that a reader can see: of a model with a kink, whose curve leaves the ideal line by a tenth."""
+    if fit.get("model") not in ("ceiling", "broken") or curve is None or "ideal_rps" not in curve:
+        return math.nan
+    last = curve.iloc[-1]
+    return q.value_of(fit.get("knee_load")) if last["throughput_rps"] < 0.9 * last["ideal_rps"] else math.nan
+
+
+def stall_start(fit: Mapping[str, Any]) -> float:
+    """Load from which on throughput no longer grows: a ceiling's knee or the peak; NaN where there is none."""
+    if fit.get("bend") is False:
+        return math.nan
+    return q.value_of(fit.get("knee_load" if fit.get("model") == "ceiling" else "peak_load"))
+
+
+def intervals_of(fit: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The fit's points whose throughput has an interval."""
+    points = [*(fit.get("points") or []), *(fit.get("left_out") or [])]
+    return [p for p in points if p.get("low") is not None and p.get("high") is not None]
+
+
+def model_name(model: str | None, t: Texts) -> str:
+    """The model's name for readers; "" where there is none."""
+    return t(f"model.{model}") if model else ""

@@ -1,0 +1,274 @@
+"""What each figure shows, read back as data: lines, limits, labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+import test_figures_inputs as story
+from genkai import figures
+from genkai.capacity import Capacity
+from genkai.plan import Level
+
+
+def line(axes, label):
+    found = [drawn for drawn in axes.lines if drawn.get_label() == label]
+    assert len(found) == 1, (label, [drawn.get_label() for drawn in axes.lines])
+    return found[0]
+
+
+def texts(figure):
+    found = [t.get_text() for axes in figure.axes for t in axes.texts if t.get_visible()]
+    return found + [axes.get_title(loc="left") for axes in figure.axes]
+
+
+def levels_drawn_at(axes, color_role):
+    """Heights of the horizontal lines of a role's colour."""
+    color = figures.PALETTE[color_role].lower()
+    return [d.get_ydata()[0] for d in axes.lines if to_hex(d.get_color()) == color and list(d.get_xdata()) == [0, 1]]
+
+
+def scale(**changed):
+    named = {"levels": story.levels(), "fit": story.fit(), "target_rps": 729.0, "target_p95_s": 0.1,
+             "generator_ceiling": story.record(2380, 2300, 2450)} | changed  # fmt: skip
+    return figures.scale(**named)
+
+
+def test_scale_draws_the_measured_points_the_model_and_the_lines():
+    fit = story.fit()
+    top, below = scale(fit=fit).axes
+    measured = line(top, "measured")
+    assert list(measured.get_xdata()) == story.USERS
+    assert list(measured.get_ydata()) == story.FIRST["throughput"]
+    model = line(top, "model")
+    assert model.get_ydata()[-1] == pytest.approx(fit["ceiling_rps"]["value"])
+    assert levels_drawn_at(top, "target") == [729.0]
+    assert levels_drawn_at(top, "limit") == [pytest.approx(fit["ceiling_rps"]["value"])]
+    assert line(top, "knee_load").get_xdata() == pytest.approx([fit["knee_load"]["value"]])
+    assert len([d for d in top.lines if d.get_label() == "interval"]) == 6
+    assert list(line(below, "p95").get_ydata()) == pytest.approx([1e3 * v for v in story.FIRST["p95"]])
+    assert levels_drawn_at(below, "target") == [100.0]
+
+
+def test_scale_says_the_limit_in_its_headline_and_beside_its_line():
+    figure, limit = scale(), story.fit()["ceiling_rps"]["value"]
+    assert figure.axes[0].get_title(loc="left").startswith(f"Limit: {limit:.0f} rps (")
+    assert figure.axes[0].get_title(loc="left").endswith("target: 729 rps")
+    found = " ".join(texts(figure)).replace("\n", " ")
+    for words in (f"limit {limit:.0f} rps", "target 729 rps", "knee: ", "18 % errors", "model: hard ceiling", "p95"):
+        assert words in found, words
+
+
+def test_scale_axes_start_at_zero_and_carry_units():
+    top, below = scale().axes
+    assert [axes.get_ylim()[0] for axes in (top, below)] == [0, 0]
+    assert top.get_xlim()[0] == 0
+    assert (top.get_ylabel(), below.get_xlabel()) == ("Throughput (rps)", "Users")
+    assert below.get_title(loc="left") == "Response time (ms)"
+
+
+def test_a_far_generator_limit_is_named_at_the_top_and_a_near_one_is_drawn():
+    far, near = scale().axes[0], scale(generator_ceiling=900).axes[0]
+    assert levels_drawn_at(far, "generator") == []
+    assert far.get_ylim()[1] < 1000
+    assert any(t.get_text().startswith("▲ generator's limit\n2,380 rps") for t in far.texts)
+    assert levels_drawn_at(near, "generator") == [900]
+
+
+def test_scale_without_a_bend_claims_no_limit():
+    figure = scale(levels=story.levels(story.SECOND), fit=story.fit(story.SECOND))
+    assert figure.axes[0].get_title(loc="left").startswith("No limit found up to 960 rps")
+    assert levels_drawn_at(figure.axes[0], "limit") == []
+    assert not any("more load" in text or "knee" in text for text in texts(figure))
+
+
+def test_scale_without_a_fit_says_only_what_was_measured():
+    figure = scale(levels=story.levels().iloc[:2], fit={"status": "cannot_tell", "model": None})
+    assert figure.axes[0].get_title(loc="left").startswith("Highest throughput measured: 247 rps")
+
+
+def test_the_stalled_region_begins_at_the_knee_of_a_ceiling_and_at_the_peak_of_a_curve():
+    def stalled(figure):
+        color = figures.PALETTE["stalled"].lower()
+        return [p.get_x() for p in figure.axes[0].patches if to_hex(p.get_facecolor()) == color]
+
+    assert stalled(scale()) == [pytest.approx(story.fit()["knee_load"]["value"])]
+    assert stalled(scale(fit=story.usl_fit(), curve=story.usl_curve())) == [780]
+
+
+def test_levels_that_the_generator_limited_are_hollow_and_named():
+    levels = story.levels().assign(generator_limited=[False] * 4 + [True, True])
+    figure = scale(levels=levels)
+    assert list(line(figure.axes[0], "generator_limited").get_xdata()) == [750, 1000]
+    assert list(line(figure.axes[0], "measured").get_xdata()) == [100, 250, 400, 500]
+    assert "generator was the limit" in texts(figure)
+
+
+def test_scale_takes_the_subjects_rows_of_a_table_of_several_apis():
+    both = pd.concat([story.levels(), story.levels(api="search").assign(throughput_rps=1.0)], ignore_index=True)
+    assert line(scale(levels=both).axes[0], "measured").get_ydata()[-1] == 499
+    assert line(scale(levels=both, subject="search", fit=None).axes[0], "measured").get_ydata()[-1] == 1
+
+
+def test_drawn_curve_follows_the_fit_and_its_runner_up():
+    fit = story.fit()
+    curve = figures.drawn_curve(fit)
+    unit = fit["parameters"]["unit_throughput_rps"]["value"]
+    assert curve["ideal_rps"].to_numpy() == pytest.approx(unit * curve["load"].to_numpy())
+    assert curve["throughput_rps"].to_numpy() == pytest.approx(
+        np.minimum(unit * curve["load"], fit["ceiling_rps"]["value"])
+    )
+    assert curve["runner_up_rps"].notna().all()
+    assert figures.drawn_curve({"model": None}) is None
+
+
+def test_timeline_shows_gaps_as_gaps_and_buckets_as_steps():
+    axes = figures.timeline(story.seconds(), story.metrics(), story.marks()).axes
+    throughput = line(axes[0], "throughput_rps")
+    assert np.isnan(throughput.get_ydata()).sum() == 1
+    gap = int(np.flatnonzero(np.isnan(throughput.get_ydata()))[0])
+    assert (throughput.get_xdata()[gap - 1], throughput.get_xdata()[gap + 1]) == (67, 75)
+    queue = line(next(a for a in axes if a.get_title(loc="left").startswith("SurgeQueueLength")), "elb:shop")
+    assert list(queue.get_xdata()[:4]) == [0, 10, 10, 20]
+    assert list(queue.get_ydata()[-2:]) == [800, 800]
+    rejected = line(next(a for a in axes if a.get_title(loc="left").startswith("SpilloverCount")), "elb:shop")
+    assert np.isnan(rejected.get_ydata()[(rejected.get_xdata() >= 50) & (rejected.get_xdata() < 60)]).any()
+
+
+def test_timeline_draws_thresholds_in_the_panels_unit_and_names_levels():
+    figure = figures.timeline(story.seconds(), None, story.marks(), thresholds={"p95_s": 0.1, "throughput_rps": 729})
+    assert levels_drawn_at(figure.axes[1], "target") == [100.0]
+    assert levels_drawn_at(figure.axes[0], "target") == [729]
+    assert [text for text in texts(figure) if text in ("100 users", "250", "1,000")] == ["100 users", "250", "1,000"]
+    assert figure.axes[-1].get_xlabel() == "Time since 2026-05-09 09:41:05 UTC (min:s)"
+
+
+def test_timeline_shows_all_apis_together_where_the_table_has_each_too():
+    whole = story.seconds(gap=False).assign(api="(all)")
+    both = pd.concat([whole, whole.assign(api="search", throughput_rps=1.0)], ignore_index=True)
+    assert len(line(figures.timeline(both).axes[0], "throughput_rps").get_xdata()) == len(whole)
+
+
+def test_hockey_stick_joins_the_levels_in_order_of_load():
+    axes = figures.hockey_stick(story.levels().iloc[::-1], 729, 0.1).axes[0]
+    assert list(line(axes, "p95").get_xdata()) == story.FIRST["throughput"]
+    assert axes.get_xlabel() == "Throughput (rps)"
+    assert "1,000 users" in [t.get_text() for t in axes.texts]
+
+
+def test_efficiency_is_relative_to_the_ideal():
+    levels = story.levels()
+    assert line(figures.efficiency(levels).axes[0], "efficiency").get_ydata()[-1] == pytest.approx(100 * 0.499 / 0.99)
+    assert line(figures.efficiency(levels, 1.0).axes[0], "efficiency").get_ydata()[-1] == pytest.approx(49.9)
+
+
+def test_windows_draw_only_the_seconds_of_a_window_in_full_colour():
+    figure = figures.windows(story.seconds(gap=False), story.levels())
+    inside = [d for d in figure.axes[0].lines if d.get_label() == "window"]
+    assert [(d.get_xdata()[0], d.get_xdata()[-1]) for d in inside[:2]] == [(7, 19), (27, 39)]
+    assert "never steady" not in texts(figure)
+    restless = figures.windows(story.seconds(), story.levels().assign(steady=False))
+    assert "never steady" in texts(restless)
+    assert not any(text.startswith("steady window") for text in texts(restless))
+
+
+def test_plan_figures_show_every_intermediate_value():
+    capacity, sensitivity = story.capacity_and_sensitivity()
+    shown = " ".join(texts(figures.plan_capacity(capacity)))
+    for words in ("7,000,000 accesses a day ÷ 86,400 s = 81 rps", "× 3 = 243 rps", "× 3 = 729 rps", "range 289–1,389"):
+        assert words in shown, words
+    tornado = figures.plan_tornado(sensitivity, capacity)
+    assert [t.get_text() for t in tornado.axes[0].get_yticklabels()] == ["Users a day", "Peak factor", "Safety factor"]
+    assert "500,000 → 1,042 rps" in texts(tornado)
+    exact = figures.plan_capacity(Capacity(1e6, 11.574, 34.72, 104.17, 104.17, 104.17))
+    assert not any("range" in text for text in texts(exact))
+
+
+def test_load_curve_is_ramps_and_holds_in_the_plans_unit():
+    users = figures.load_curve(story.plan_levels()).axes[0]
+    assert list(line(users, "planned").get_xdata()[:4]) == [0, 4, 20, 24]
+    assert list(line(users, "planned").get_ydata()[:4]) == [0, 100, 100, 250]
+    ratio = [Level(target_ratio=1.5, ramp_s=0, hold_s=60)]
+    assert line(figures.load_curve(ratio, 200).axes[0], "planned").get_ydata()[-1] == 300
+    assert figures.load_curve(ratio).axes[0].get_title(loc="left") == "Planned load (multiple of the target)"
+
+
+def test_live_shows_the_latest_values_and_reuses_its_figure():
+    figure = figures.live(story.progress(30), target_rps=729)
+    again = figures.live(story.progress(75), figure, target_rps=729)
+    assert again is figure
+    assert len(figure.axes) == 4
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[0] == f"Throughput: {story.progress(75)[-1]['throughput_rps']:.0f} rps (intended 500)"
+    assert titles[3] == "Generator's CPU: 34 %"
+
+
+def test_live_thins_a_long_run_and_keeps_its_end():
+    rows = [{"time": float(i), "throughput_rps": float(i)} for i in range(5000)]
+    drawn = line(figures.live(rows).axes[0], "throughput_rps")
+    assert len(drawn.get_xdata()) <= 601
+    assert np.isfinite(drawn.get_ydata()).all()
+    assert drawn.get_ydata()[-1] == 4999
+
+
+def test_api_steps_give_each_api_its_panels_and_its_targets():
+    figure = figures.api_steps(story.api_levels(), story.API_TARGETS)
+    assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == ["search", "cart", "checkout"]
+    assert levels_drawn_at(figure.axes[2], "target") == [40]
+    assert levels_drawn_at(figure.axes[5], "target") == [300]
+    assert figure.axes[3].get_xlabel() == "Arrival rate (rps)"
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 7, 13])
+def test_api_steps_stay_readable_for_any_number_of_apis(count):
+    parts = [story.levels(api=f"api-with-a-rather-long-name-{i}") for i in range(count)]
+    figure = figures.api_steps(pd.concat(parts, ignore_index=True), {"api-with-a-rather-long-name-0": {"p95_s": 0.2}})
+    assert len([axes for axes in figure.axes if axes.get_visible()]) == 2 * min(count, 12)
+    assert figures.legibility_problems(figure) == []
+
+
+def test_evidence_sets_the_bottleneck_apart():
+    figure = figures.evidence(story.finding_series(), stall_load=506)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["surge queue (requests)", "CPU (%)"]
+    assert to_hex(line(figure.axes[0], "elb:shop").get_color()) == figures.PALETTE["limit"].lower()
+    assert to_hex(line(figure.axes[1], "host:app-1").get_color()) == figures.PALETTE["idle"].lower()
+    assert line(figure.axes[1], "host:app-1").get_ydata()[-1] == pytest.approx(34)
+    assert figure.axes[1].get_ylim()[1] >= 100
+
+
+def test_evidence_rows_pick_what_a_finding_names_and_what_stayed_idle():
+    named = [{"source": "cloudwatch", "resource": "elb:shop", "metric": "SurgeQueueLength"},
+             {"source": "levels", "resource": "", "metric": "throughput_rps"}]  # fmt: skip
+    average = story.metrics().query("metric == 'SurgeQueueLength'").assign(statistic="average", value=1.0)
+    rows = figures.evidence_rows(named, pd.concat([story.metrics(), average]), also=["cpu"])
+    assert set(zip(rows["metric"], rows["role"], strict=True)) == {("SurgeQueueLength", "bottleneck"), ("cpu", "other")}
+    assert set(rows.loc[rows["metric"] == "SurgeQueueLength", "statistic"]) == {"maximum"}
+    assert figures.legibility_problems(figures.evidence(rows, marks=story.marks())) == []
+
+
+def test_compare_colours_changes_by_whether_they_are_better():
+    worse = {"metric": "p95_s", "load": 400, "ratio": story.record(1.5, 1.4, 1.6)}
+    figure = figures.compare(story.levels(), story.levels(story.SECOND), [*story.ratios(), worse], target_rps=729)
+    marks = [d for d in figure.axes[2].lines if d.get_marker() == "o"]
+    roles = {v.lower(): k for k, v in figures.PALETTE.items() if k in ("target", "limit", "muted")}
+    assert [roles[to_hex(d.get_color())] for d in marks] == ["muted", *["target"] * 5, "limit"]
+    assert figure.axes[2].get_xscale() == "log"
+    assert list(line(figure.axes[0], "this cycle").get_ydata()) == pytest.approx(story.SECOND["throughput"])
+
+
+def test_history_shows_each_cycles_limit_and_action():
+    figure = figures.history(story.cycles())
+    shown = texts(figure)
+    assert "498 rps (494–503)" in shown
+    assert "960 rps (941–978)" in shown
+    assert any(text.startswith("Load balancer capacity raised") for text in shown)
+    colors = [to_hex(p.get_facecolor()) for p in figure.axes[0].patches]
+    assert colors == [figures.PALETTE["limit"].lower(), figures.PALETTE["measured"].lower()]
+
+
+def test_ceiling_shows_the_margin_and_warns_when_it_is_too_small():
+    shown = figures.ceiling(story.record(2380, 2300, 2450), 729)
+    assert "2,380 rps (2,300–2,450)\n3.26 × target" in texts(shown)
+    assert "needed: 1.5 × target = 1,094 rps" in texts(shown)
+    short = figures.ceiling(story.record(980), 729).axes[0].texts
+    assert next(t for t in short if t.get_text().startswith("980 rps")).get_color() == figures.PALETTE["limit"]
