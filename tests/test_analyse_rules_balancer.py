@@ -32,19 +32,19 @@ def test_a_queue_at_the_balancer_before_idle_instances_is_its_capacity() -> None
 def test_spillover_alone_with_idle_instances_names_the_balancer() -> None:
     levels = [*STALL[:2], (1000, 505, 0.02, 0.45)]
     world = World(levels).instances(IDLE).balancer([100, 495, 510], [0.019, 0.02, 0.02], [0, 0, 1024])
-    world.cloudwatch("elb:shop", "SpilloverCount", [None, None, 4100], "sum").fail(2, "http_5xx", 12000, 503)
+    world.cloudwatch("elb:shop", "SpilloverCount", [0, 0, 4100], "sum").fail(2, "http_5xx", 12000, 503)
     record = world.diagnosis()
     assert causes(record, contributing=False)[0] == "load_balancer_capacity"
     spill = next(e for e in record["findings"][0]["evidence"] if e["text_key"] == "evidence.lb.spillover")
     assert spill["values"]["limit"]["value"] == pytest.approx(410)
-    assert spill["values"]["below"]["value"] == 0  # RequestCount was there, so absence means none
+    assert spill["values"]["below"]["value"] == 0
 
 
 def test_an_alb_that_rejects_connections_is_full() -> None:
     world = World(STALL).instances(IDLE)
     world.cloudwatch("elb:app/shop/1", "RequestCount", [1000, 4950, 5100], "sum")
     world.cloudwatch("elb:app/shop/1", "TargetResponseTime", [0.019, 0.02, 0.02], "average")
-    world.cloudwatch("elb:app/shop/1", "RejectedConnectionCount", [None, None, 90], "sum")
+    world.cloudwatch("elb:app/shop/1", "RejectedConnectionCount", [0, 0, 90], "sum")
     assert causes(world.diagnosis())[0] == "load_balancer_capacity"
 
 

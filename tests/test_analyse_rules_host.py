@@ -79,14 +79,11 @@ def test_pages_swapped_while_memory_is_plenty_are_no_finding() -> None:
 
 
 def test_allowances_that_aws_enforces() -> None:
-    name = "ethtool_bw_out_allowance_exceeded"
-    world = World(STALL)
-    for level, growth in enumerate((0, 0, 90)):
-        for n in range(3):
-            world.sample(world.hold(level)[0] + n * (world.hold(0)[1] - world.hold(0)[0]) / 3, "cloudwatch", "ec2:i-1",
-                         name, 1000 + growth * n, "maximum", 10.0)  # fmt: skip
-    assert causes(world.diagnosis(FACTS)) == ["network_allowance"]
-    assert causes(World(STALL).cloudwatch("ec2:i-1", name, [7, 7, 7], "maximum").diagnosis(FACTS)) == []
+    name = "ethtool_bw_out_allowance_exceeded{interface=eth0}"
+    shaped = World(STALL).cloudwatch("ec2:i-1", name, [0, 0, 90], "increase")
+    assert causes(shaped.diagnosis(FACTS)) == ["network_allowance"]
+    assert shaped.diagnosis(FACTS)["findings"][0]["evidence"][1]["values"]["limit"]["value"] == 270
+    assert causes(World(STALL).cloudwatch("ec2:i-1", name, [7, 7, 7], "increase").diagnosis(FACTS)) == []
 
 
 def test_a_known_bandwidth() -> None:

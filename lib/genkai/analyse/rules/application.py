@@ -174,7 +174,7 @@ def fast_errors(case: Case) -> Finding | None:
     made_by_target = _made_by_target(case, 0.5 * share)
     if count < 5 or not share > 0.5 * np.nanmax(errors) or made_by_target is False or _response_rises(case):
         return None
-    if target_cpu(case)[1] >= BUSY or worker_use(case)[1] >= WORKERS_FULL or machine_full(case)[1]:
+    if target_cpu(case)[1] >= BUSY or worker_use(case)[1] >= WORKERS_FULL or machine_full(case)[1] or rate_limit(case):
         return None
     if made_by_target is None and case.facts.load_balancer is not None:
         return None
@@ -182,7 +182,8 @@ def fast_errors(case: Case) -> Finding | None:
     commonest = rows.groupby("message")["count"].sum().idxmax()
     values = {"count": amount(count, "count"), "share": amount(share, "ratio"), "message": str(commonest),
               "response": amount(case.peak(case.response()), "s")}  # fmt: skip
-    evidence = [Evidence("evidence.failures.application", values, "failures", "", "http_5xx")]
+    evidence = [throughput_evidence(case)]
+    evidence.append(Evidence("evidence.failures.application", values, "failures", "", "http_5xx"))
     evidence += [observed("evidence.lb.target_errors", case, s) for s in case.series("lb.target_errors")]
     return Finding("application_errors", "strong" if made_by_target else "moderate", tuple(evidence), fit=0.6)
 

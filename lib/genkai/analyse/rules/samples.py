@@ -55,7 +55,7 @@ class Samples:
         for carrier in signal.carriers:
             best: dict[str, Series] = {}
             for metric, resource, arrays in self._carried(carrier):
-                series = self._over(signal, carrier, metric, resource, arrays, spans)
+                series = _over(signal, carrier, metric, resource, arrays, spans)
                 if resource not in best or _highest(series) > _highest(best[resource]):
                     best[resource] = series
             found = best | found
@@ -80,7 +80,6 @@ class Samples:
                     start, period, value = arrays
                     value = value * carrier.scale / limit
                     yield metric, resource, (start, period, 1 - value if carrier.inverse else value)
-        yield from self._silent(carrier)
 
     def _named(self, carrier: Carrier) -> list[str]:
         known = self._found.get(carrier.source, {})
@@ -98,35 +97,16 @@ class Samples:
         arrays = _choose(self._found[carrier.source].get(name, {}).get(resource, {}), ())
         return float(np.median(arrays[2])) if arrays is not None and np.median(arrays[2]) > 0 else None
 
-    def _silent(self, carrier: Carrier) -> Iterator[tuple[str, str, Arrays]]:
-        """No samples at all, for each resource that always reports something, but never this metric."""
-        if carrier.zero_if:
-            known = self._found.get(carrier.source, {})
-            for resource in known.get(carrier.zero_if, {}).keys() - known.get(carrier.metric, {}).keys():
-                if resource.partition(":")[0] == carrier.kind:
-                    yield carrier.metric, resource, (np.empty(0), np.empty(0), np.empty(0))
 
-    def _over(
-        self, signal: Signal, carrier: Carrier, metric: str, resource: str, arrays: Arrays, spans: Spans
-    ) -> Series:
-        start, period, value = arrays
-        results, counts = np.full(len(spans), np.nan), np.zeros(len(spans), int)
-        for index, span in enumerate(spans):
-            inside = _inside(start, period, span)
-            zeros = max(self._reported(carrier, resource, span) - len(inside), 0)
-            counts[index] = len(inside) + zeros
-            if counts[index]:
-                length = period[inside[0]] if len(inside) else 1.0
-                values = np.concatenate([value[inside], np.zeros(zeros)])
-                periods = np.concatenate([period[inside], np.full(zeros, length)])
-                results[index] = _taken(signal.over, values, periods)
-        return Series(signal.name, signal.unit, carrier.source, resource, metric, results, counts)
-
-    def _reported(self, carrier: Carrier, resource: str, span: tuple[float, float]) -> int:
-        """Samples in the span of the metric that is always reported; 0 where none is named."""
-        known = self._found.get(carrier.source, {}).get(carrier.zero_if, {})
-        arrays = _choose(known.get(resource, {}), ())
-        return 0 if arrays is None else len(_inside(arrays[0], arrays[1], span))
+def _over(signal: Signal, carrier: Carrier, metric: str, resource: str, arrays: Arrays, spans: Spans) -> Series:
+    start, period, value = arrays
+    results, counts = np.full(len(spans), np.nan), np.zeros(len(spans), int)
+    for index, span in enumerate(spans):
+        inside = _inside(start, period, span)
+        counts[index] = len(inside)
+        if len(inside):
+            results[index] = _taken(signal.over, value[inside], period[inside])
+    return Series(signal.name, signal.unit, carrier.source, resource, metric, results, counts)
 
 
 def _choose(by_statistic: dict[str, Arrays], wanted: tuple[str, ...]) -> Arrays | None:
@@ -154,7 +134,5 @@ def _inside(start: np.ndarray, period: np.ndarray, span: tuple[float, float]) ->
 def _taken(over: str, value: np.ndarray, period: np.ndarray) -> float:
     if over == "rate":
         return float(value.sum() / period.sum()) if period.sum() > 0 else float("nan")
-    if over == "growth":
-        return float(value[-1] - value[0])
     reduce = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "total": np.sum}[over]
     return float(reduce(value))

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import yaml
 
-OVER = ("mean", "maximum", "minimum", "rate", "total", "growth")
-OPTIONS = ("statistic", "scale", "inverse", "zero_if", "divide")
+OVER = ("mean", "maximum", "minimum", "rate", "total")
+OPTIONS = ("statistic", "scale", "inverse", "divide")
 
 
 @dataclass(frozen=True)
 class Carrier:
     """One metric that carries a signal: source, kind of resource (the part before the colon), metric, statistics.
 
-    scale: factor to the signal's unit. inverse: the signal is 1 − scaled value (idle → busy). zero_if: a metric of the
-    same resource that is always reported; where it has samples and this one has none, this one was 0. divide: the
-    metric of the same resource that holds its limit. A * in a metric stands for a device, port or process.
+    scale: factor to the signal's unit. inverse: the signal is 1 − scaled value (idle → busy). divide: the metric of the
+    same resource that holds its limit. A * in a metric stands for a device, port or process.
     """
 
     source: str
@@ -26,7 +25,6 @@ class Carrier:
     statistics: tuple[str, ...] = ()
     scale: float = 1.0
     inverse: bool = False
-    zero_if: str = ""
     divide: str = ""
 
 
