@@ -66,19 +66,25 @@ VERDICTS = {
     ],
 }  # fmt: skip
 
+
+def observed(text, limit, below, metric, resource, figure):
+    values = {"limit": limit, "below": below, "metric": metric, "resource": resource}
+    return {"text_key": f"evidence.{text}", "values": values, "figure": figure}
+
+
 FINDINGS = {
-    "answer_key": "diagnosis.answer.limited_by",
-    "values": {"ceiling": CEILING, "cause": {"key": "cause.load_balancer_capacity.name"}},
+    "answer_key": "answer.limit_found",
+    "values": {"load": number(1000, "users"), "ceiling": CEILING},
     "findings": [
         {
             "cause": "load_balancer_capacity",
             "strength": "strong",
-            "values": {"ceiling": 497.3},
+            "values": {"ceiling": CEILING, "load": number(1000, "users")},
             "evidence": [
-                {"text_key": "evidence.throughput_flat", "figure": "fig-limit",
-                 "values": {"load": number(1000, "users"), "ceiling": CEILING}},
-                {"text_key": "evidence.lb_errors", "values": {"count": 4182}, "figure": "fig-timeline"},
-                {"text_key": "evidence.instances_idle", "values": {"cpu": number(0.18, "ratio", 0.02)}, "figure": None},
+                observed("lb.queue", number(812, "requests"), number(2, "requests"), "SurgeQueueLength", "shop-lb", "fig-limit"),
+                observed("lb.errors_503", number(4182, "requests"), number(0, "requests"), "HTTPCode_ELB_5XX", "shop-lb",
+                         "fig-timeline"),
+                observed("target.idle", number(0.18, "ratio", 0.02), number(0.17, "ratio"), "CPUUtilization", "web-1", None),
             ],
         }
     ],
@@ -90,7 +96,7 @@ FINDINGS = {
         {"resource": "generator CPU", "used": number(0.61, "ratio", 0.03), "saturated": number(None, "count"),
          "errors": number(0, "count"), "verdict": "busy"},
     ],
-    "not_measured": [{"what": "RDS", "how_key": "how.cloudwatch"}],
+    "not_measured": [{"what": "not_measured.workers.name", "how_key": "not_measured.workers.how"}],
 }  # fmt: skip
 
 
@@ -126,7 +132,7 @@ def records(lang):
                  "errors": number(4182, "requests"), "verdict": "saturated"},
                 *FINDINGS["ruled_out"],
             ],
-            "not_measured": [{"what": "RDS", "how_key": "how.cloudwatch"}],
+            "not_measured": [{"what": "not_measured.workers.name", "how_key": "not_measured.workers.how"}],
         },
         "comparison": {
             "before": 1, "after": 2, "minimum_effect": 0.05,
@@ -143,7 +149,7 @@ def records(lang):
         "actions": [
             {"action": {"key": "cause.load_balancer_capacity.remedy"}, "owner": "佐藤" if ja else "Sato", "due": "2026-06-01",
              "outcome": "worked", "evidence": "tab-comparison"},
-            {"action": {"key": "how.cloudwatch"}, "owner": "", "due": "", "outcome": "open", "evidence": None},
+            {"action": {"key": "not_measured.workers.how"}, "owner": "", "due": "", "outcome": "open", "evidence": None},
         ],
         "limits": [
             {"text_key": "single_run"}, {"text_key": "same_machine"},

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_names_of_the_vocabulary_are_printed_in_the_reader_s_language():
     assert "応答時間 p95, エラー率の目標値" in text
 
 
-def test_the_diagnosis_brings_its_texts_in_every_language(tmp_path, monkeypatch):
+def test_the_catalogue_is_made_of_several_files_without_a_key_twice(tmp_path, monkeypatch):
     from genkai.report import messages
 
     (tmp_path / "messages").mkdir()
@@ -120,11 +121,21 @@ def test_the_diagnosis_brings_its_texts_in_every_language(tmp_path, monkeypatch)
         (tmp_path / "messages" / f"{lang}.yaml").write_text("a: own\nb: seed\n")
         (tmp_path / "messages" / f"more_{lang}.yaml").write_text("c: more\n")
     monkeypatch.setattr(messages.resources, "files", lambda package: tmp_path)
-    (tmp_path / "rules" / "texts_en.yaml").write_text("b: rule\n")
+    for lang in LANGUAGES:
+        (tmp_path / "rules" / f"texts_{lang}.yaml").write_text("d: rule\n")
     read = messages.catalogue.__wrapped__
-    assert dict(read("en")) == {"a": "own", "b": "seed", "c": "more"}
-    (tmp_path / "rules" / "texts_ja.yaml").write_text("b: 規則\n")
-    assert (read("en")["b"], read("ja")["b"]) == ("rule", "規則")
+    assert dict(read("en")) == {"a": "own", "b": "seed", "c": "more", "d": "rule"}
     (tmp_path / "messages" / "more_ja.yaml").write_text("a: again\n")
     with pytest.raises(ReportError, match=r"more_ja\.yaml: expected keys that no other file has, got a"):
         read("ja")
+
+
+def test_every_key_that_code_names_is_in_the_catalogue():
+    import genkai
+
+    used = {}
+    for path in Path(genkai.__file__).parent.rglob("*.py"):
+        for key in re.findall(r'\bm(?:\.text)?\(\s*"([a-z_]+\.[a-z_.]+)"', path.read_text(encoding="utf-8")):
+            used.setdefault(key, path.name)
+    assert len(used) > 50
+    assert {key: name for key, name in used.items() if key not in catalogue("en")} == {}

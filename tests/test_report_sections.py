@@ -54,7 +54,7 @@ def test_decision_says_verdict_limit_cause_and_next_action(m):
     assert m("cause.load_balancer_capacity.claim") in plain
     assert str(m.text("cause.load_balancer_capacity.remedy").first_sentence()) in plain
     assert plain.startswith(f"[{m('status.fail')}]")
-    assert m("diagnosis.answer.limited_by", **FINDINGS["values"]) in plain
+    assert m("answer.limit_found", **FINDINGS["values"]) in plain
 
 
 @LANGS
@@ -93,9 +93,9 @@ def test_verdicts_without_overall_are_refused():
 
 
 def test_a_finding_may_name_its_own_texts():
-    finding = changed(FINDINGS["findings"][0], remedy_key="how.agent")
+    finding = changed(FINDINGS["findings"][0], remedy_key="not_measured.memory.how")
     plain = diagnosis(EN, changed(FINDINGS, findings=[finding])).to_plain()
-    assert EN("how.agent") in plain
+    assert EN("not_measured.memory.how") in plain
     assert EN("cause.load_balancer_capacity.remedy") not in plain
 
 
@@ -111,7 +111,10 @@ def test_a_cause_without_texts_and_a_claim_without_evidence_are_refused():
 def test_diagnosis_says_what_was_ruled_out_and_not_measured(m):
     plain = diagnosis(m, FINDINGS).to_plain()
     assert f"web-1 CPU | 18% (16–20) | 0.4 | 0 | [{m('status.idle')}]" in plain
-    assert m("diagnosis.not_measured_item", what="RDS", how=m("how.cloudwatch")) in plain
+    assert (
+        m("diagnosis.not_measured_item", what=m("not_measured.workers.name"), how=m("not_measured.workers.how"))
+        in plain
+    )
 
 
 def test_levels_come_as_rows_or_as_a_dataframe():

@@ -11,7 +11,7 @@ from genkai.report.typst_text import literal
 LABEL = re.compile(r"(?:fig|tab)-[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]|(?:fig|tab)-[A-Za-z0-9]")
 _MARKUP = re.compile(rf"\*\*(?P<bold>[^*]+)\*\*|`(?P<code>[^`]+)`|(?<![A-Za-z0-9_.@])@(?P<ref>{LABEL.pattern})")
 
-_SENTENCE_END = re.compile(r"。|\.(?=\s+[A-Z])")
+_BRACKET_OR_END = re.compile(r"[(（「“)）」”]|。|\.(?=\s+[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,15 @@ class Text:
 
         >>> str(Text.parse("Set `a. B` first. Then repeat.").first_sentence())
         'Set a. B first.'
+        >>> str(Text.plain("予約（A。Bに当たる）する。次に、繰り返す。").first_sentence())
+        '予約（A。Bに当たる）する。'
         """
-        kept: list[Span] = []
+        depth, kept = 0, []
         for span in self.spans:
-            end = _SENTENCE_END.search(span.content) if span.kind == "plain" else None
-            if end:
-                return Text((*kept, Span("plain", span.content[: end.end()])))
+            for match in _BRACKET_OR_END.finditer(span.content) if span.kind == "plain" else ():
+                depth += (match[0] in "(（「“") - (match[0] in ")）」”")
+                if match[0] in ".。" and depth <= 0:
+                    return Text((*kept, Span("plain", span.content[: match.end()])))
             kept.append(span)
         return self
 

@@ -26,7 +26,7 @@ _PRIVATE = 0xE000  # private-use characters stand for values while markup is rea
 def catalogue(lang: str) -> Mapping[str, str]:
     """Return the messages of `lang`, "section.key" -> template.
 
-    They come from `<lang>.yaml` and `*_<lang>.yaml` of the report, and from the texts of the diagnosis's rules.
+    They come from `<lang>.yaml` and `*_<lang>.yaml` of the report, and from the texts that the diagnosis brings along.
     Raises ReportError for an unknown language, or for a key that two files of the report define.
     """
     if lang not in LANGUAGES:
@@ -40,22 +40,16 @@ def catalogue(lang: str) -> Mapping[str, str]:
         if twice:
             raise ReportError(path.name, "keys that no other file has", ", ".join(twice[:5]), "remove one of each")
         found |= texts
-    return MappingProxyType(found | _diagnosis_texts(lang))
+    return MappingProxyType(found)
 
 
 def _files(lang: str) -> list[Traversable]:
     folder = resources.files("genkai.report") / "messages"
     own = [path for path in folder.iterdir() if path.name == f"{lang}.yaml" or path.name.endswith(f"_{lang}.yaml")]
-    return sorted(own, key=lambda path: path.name)
-
-
-def _diagnosis_texts(lang: str) -> dict[str, str]:
-    """Return the texts that the rules of the diagnosis bring along; none until they speak every language."""
-    rules = resources.files("genkai.analyse") / "rules"
-    files = {each: rules / f"texts_{each}.yaml" for each in LANGUAGES}
-    if not all(path.is_file() for path in files.values()):
-        return {}
-    return dict(_flat(yaml.safe_load(files[lang].read_text(encoding="utf-8")), "", f"rules/texts_{lang}.yaml"))
+    return [
+        *sorted(own, key=lambda path: path.name),
+        resources.files("genkai.analyse") / "rules" / f"texts_{lang}.yaml",
+    ]
 
 
 def _flat(node: Any, prefix: str, where: str) -> Iterator[tuple[str, str]]:
