@@ -6,6 +6,7 @@ import json
 import pickle
 import socket
 import ssl
+import time
 import zlib
 
 import pytest
@@ -164,7 +165,13 @@ def test_cookie_values_and_end() -> None:
     cookies = stored("a=1; Path=/")
     cookies.set("b", "2", expires=now() + 3600)
     assert (cookies.get("a"), cookies.get("c", "none"), "b" in cookies, len(cookies)) == ("1", "none", True, 2)
+    end = now() + 0.05
+    cookies.set("b", "2", expires=end)
+    while now() <= end:
+        time.sleep(0.01)
+    assert cookies.header("/") == "a=1"
     cookies.set("b", "2", expires=now() - 1)
+    assert len(cookies) == 1
     assert cookies.header("/") == "a=1"
     cookies.clear()
     assert (cookies.header("/"), len(cookies)) == ("", 0)

@@ -143,6 +143,41 @@ def test_reused_connection_closed_before_any_byte(script: object) -> None:
         assert connection.exchange(POST).body == b"again"
 
 
+def test_nothing_is_repeated_once_a_byte_of_the_answer_came() -> None:
+    script = answer(ok(), b"HTTP/1.1 200 OK\r\nConte", close=True)
+    with ScriptedServer(script, answer(ok(b"again"))) as server, connect(server) as connection:
+        connection.exchange(GET)
+        assert failure_of(connection).kind == "closed"
+        assert (connection.retries, len(server.requests)) == (0, 2)
+
+
+def test_repeated_request_counts_from_its_first_sending() -> None:
+    def close_late(sock: socket.socket, server: ScriptedServer) -> None:
+        close_on_second_request(sock, server)
+        server.stop.wait(0.2)
+
+    with ScriptedServer(close_late, answer(ok(b"again"))) as server, connect(server) as connection:
+        connection.exchange(GET)
+        response = connection.exchange(GET)
+        assert (response.reused, connection.retries) == (False, 1)
+        assert response.done - response.sent >= 0.2
+
+
+def test_one_timer_follows_the_shortest_limit_and_ends_with_the_last_connection() -> None:
+    with ScriptedServer(answer(ok())) as server:
+        slow, quick = connect(server, Timeouts(60, 60)), connect(server, Timeouts(10, 2))
+        slow.exchange(GET)
+        deadlines = slow._deadlines
+        others = set(deadlines._connections) - {slow}
+        assert others or deadlines._tick == 0.25
+        quick.exchange(GET)
+        assert quick._deadlines is deadlines
+        assert deadlines._tick <= 0.1
+        slow.close()
+        quick.close()
+        assert others or deadlines._timer is None
+
+
 def test_new_connection_closed_before_any_byte_is_not_repeated() -> None:
     with ScriptedServer(lambda sock, server: server.read_request(sock)) as server, connect(server) as connection:
         assert failure_of(connection).kind == "closed"
