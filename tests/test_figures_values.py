@@ -224,6 +224,8 @@ def test_api_steps_stay_readable_for_any_number_of_apis(count):
     parts = [story.levels(api=f"api-with-a-rather-long-name-{i}") for i in range(count)]
     figure = figures.api_steps(pd.concat(parts, ignore_index=True), {"api-with-a-rather-long-name-0": {"p95_s": 0.2}})
     assert len([axes for axes in figure.axes if axes.get_visible()]) == 2 * min(count, 12)
+    names = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+    assert len(set(names)) == min(count, 12)
     assert figures.legibility_problems(figure) == []
 
 

@@ -30,7 +30,6 @@ from genkai.figures.style import (
 )  # fmt: skip
 from genkai.figures.texts import Texts, texts_of
 
-LIVE_COLUMNS = ("throughput_rps", "intended_rps", "p95_s", "error_ratio", "cpu_ratio")
 LIVE_POINTS = 600  # more than pixels: older seconds are thinned so that a redraw costs the same after an hour
 MAX_PANELS = 12
 

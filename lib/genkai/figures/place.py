@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from genkai.figures.style import PALETTE, SMALL_PT
+from genkai.figures.style import SMALL_PT
 
 HIDES_A_LINE = 12.0  # cost of each piece of a line under a text, in points of distance from what it names
 
@@ -182,11 +182,12 @@ def _count_inside(points: np.ndarray, box: Bbox) -> int:
 
 
 def trim(axes: Axes, note: Text) -> None:
-    """Shorten a text, with an ellipsis, until it is no wider than the axes."""
+    """Shorten a text in its middle until it is no wider than the axes: names that differ at their end stay apart."""
     room, text = axes.get_window_extent().width, note.get_text()
-    while len(text) > 1 and note.get_window_extent().width > room:
-        text = text[:-1]
-        note.set_text(text.rstrip() + "…")
+    kept = len(text)
+    while kept > 2 and note.get_window_extent().width > room:
+        kept -= 1
+        note.set_text(text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :])
 
 
 def fit_text(axes: Axes, left: float, right: float, text: str, color: str, size: float = SMALL_PT) -> Text | None:
@@ -218,8 +219,3 @@ def broken(text: str, lines: int) -> str:
 
 def _wrapped(text: str, width: int) -> str:
     return textwrap.fill(text, width, break_long_words=False)
-
-
-def muted(axes: Axes, x: float, y: float, text: str, **options: object) -> Text:
-    """A quiet remark within the axes."""
-    return axes.text(x, y, text, **{"color": PALETTE["muted"], "fontsize": SMALL_PT, **options})

@@ -115,6 +115,7 @@ class _Every(MaxNLocator):
         self.step = step
 
     def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        """The multiples of the step within the limits."""
         return np.arange(math.ceil(vmin / self.step), math.floor(vmax / self.step) + 1) * self.step
 
 
