@@ -137,7 +137,8 @@ def _records(case: Case, found: list[Finding]) -> list[dict[str, Any]]:
         evidence = []
         for item in finding.evidence:
             series = (item.source, item.resource, item.metric)
-            evidence.append(item.record(figures.setdefault(series, f"fig-evidence-{len(figures) + 1}")))
+            drawn = figures.setdefault(series, f"fig-evidence-{len(figures) + 1}") if item.metric else None
+            evidence.append(item.record(drawn))
         records.append(
             {
                 "cause": finding.cause,

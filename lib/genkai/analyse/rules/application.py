@@ -92,7 +92,7 @@ def lock(case: Case) -> Finding | None:
     evidence.append(observed("evidence.target.idle", case, target_cpu(case)[0]))
     contention = _parameter(case, "contention")
     if contention:
-        evidence.append(Evidence("evidence.fit.contention", {"contention": contention}, "fit", "", "contention"))
+        evidence.append(Evidence("evidence.fit.contention", {"contention": contention}, "fit"))
     return Finding("lock", "moderate", tuple(evidence), fit=0.8 if contention else 0.6)
 
 
@@ -136,7 +136,7 @@ def rate_limit(case: Case) -> Finding | None:
     if count >= 5 and share >= 0.005:
         values = {"count": amount(count, "count"), "share": amount(share, "ratio"),
                   "ceiling": amount(case.stall.ceiling_rps, "rps")}  # fmt: skip
-        evidence = (throughput_evidence(case), Evidence("evidence.failures.429", values, "failures", "", "429"))
+        evidence = (throughput_evidence(case), Evidence("evidence.failures.429", values, "failures"))
         return Finding("rate_limit", "strong", evidence, fit=0.95)
     count, share = _refusals(case, (503,))
     if share < 0.02 or count < 20 or not _made_by_target(case, 0.8 * share) or _response_rises(case):
@@ -148,7 +148,7 @@ def rate_limit(case: Case) -> Finding | None:
         return None
     values = {"count": amount(count, "count"), "share": amount(share, "ratio"),
               "ceiling": amount(case.stall.ceiling_rps, "rps")}  # fmt: skip
-    evidence = (throughput_evidence(case), Evidence("evidence.failures.503", values, "failures", "", "503"))
+    evidence = (throughput_evidence(case), Evidence("evidence.failures.503", values, "failures"))
     return Finding("rate_limit", "moderate", evidence, fit=0.6)
 
 
@@ -183,7 +183,7 @@ def fast_errors(case: Case) -> Finding | None:
     values = {"count": amount(count, "count"), "share": amount(share, "ratio"), "message": str(commonest),
               "response": amount(case.peak(case.response()), "s")}  # fmt: skip
     evidence = [throughput_evidence(case)]
-    evidence.append(Evidence("evidence.failures.application", values, "failures", "", "http_5xx"))
+    evidence.append(Evidence("evidence.failures.application", values, "failures"))
     evidence += [observed("evidence.lb.target_errors", case, s) for s in case.series("lb.target_errors")]
     return Finding("application_errors", "strong" if made_by_target else "moderate", tuple(evidence), fit=0.6)
 
@@ -195,7 +195,7 @@ def pauses(case: Case) -> Finding | None:
         return None
     values = {"count": amount(found.count, "count"), "interval": amount(found.interval_s, "s"),
               "length": amount(found.length_s, "s"), "usual": amount(found.usual_s, "s")}  # fmt: skip
-    evidence = (throughput_evidence(case), Evidence("evidence.pauses", values, "requests", "", "hist"))
+    evidence = (throughput_evidence(case), Evidence("evidence.pauses", values, "requests"))
     return Finding("periodic_pauses", "strong" if found.regular else "moderate", evidence, fit=0.75)
 
 
@@ -213,7 +213,7 @@ def retrograde(case: Case) -> Finding | None:
     evidence = [Evidence("evidence.levels.retrograde", values, "levels", "", "throughput_rps")]
     coherency = _parameter(case, "coherency")
     if coherency:
-        evidence.append(Evidence("evidence.fit.coherency", {"coherency": coherency}, "fit", "", "coherency"))
+        evidence.append(Evidence("evidence.fit.coherency", {"coherency": coherency}, "fit"))
     return Finding("retrograde_scaling", "weak", tuple(evidence), fit=0.3, contributes=True)
 
 

@@ -153,7 +153,7 @@ def response_drift(case: Case) -> Finding | None:
         return None
     values = {"first": amount(drift.first, "s"), "last": amount(drift.last, "s"), "slope": drift.slope_record("s"),
               "duration": amount(drift.duration_s, "duration")}  # fmt: skip
-    evidence = Evidence("evidence.drift.response", values, "requests", "", "hist")
+    evidence = Evidence("evidence.drift.response", values, "requests")
     return Finding("response_time_drift", "moderate", (evidence,), fit=0.5)
 
 

@@ -16,7 +16,10 @@ STRENGTHS = {"strong": 3.0, "moderate": 2.0, "weak": 1.0}
 
 @dataclass(frozen=True)
 class Evidence:
-    """One observation that speaks for a cause: the text's key and values, and the series that a figure can draw."""
+    """One observation that speaks for a cause: the text's key and values, and the series that a figure can draw.
+
+    metric: empty where there is no series to draw (counts of failures, a fitted parameter).
+    """
 
     text_key: str
     values: dict[str, Any]
@@ -24,8 +27,8 @@ class Evidence:
     resource: str = ""
     metric: str = ""
 
-    def record(self, figure: str) -> dict[str, Any]:
-        """As JSON, with the label of the figure that shows it."""
+    def record(self, figure: str | None) -> dict[str, Any]:
+        """As JSON, with the label of the figure that shows it, if any."""
         return {
             "text_key": self.text_key, "values": self.values, "source": self.source, "resource": self.resource,
             "metric": self.metric, "figure": figure,

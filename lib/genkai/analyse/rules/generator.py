@@ -57,7 +57,7 @@ def _failures(case: Case, kind: str, cause: str) -> Finding | None:
     if count < FEWEST_FAILURES or (math.isfinite(share) and share < FEWEST_SHARE):
         return None
     values = {"count": amount(count, "count"), "share": amount(share, "ratio")}
-    evidence = [Evidence(f"evidence.generator.{kind}", values, "failures", "", kind)]
+    evidence = [Evidence(f"evidence.generator.{kind}", values, "failures")]
     column = {"no_port": "sockets_time_wait", "no_fd": "fds"}[kind]
     series, _ = case.highest_process(column)
     if series is not None:
@@ -86,7 +86,7 @@ def marked(case: Case) -> Finding | None:
         "sent": amount(row["sent_rps"], "rps"),
         "note": "" if row["generator_note"] is None else str(row["generator_note"]),
     }
-    evidence = Evidence("evidence.generator.marked", values, "levels", "", "generator_limited")
+    evidence = Evidence("evidence.generator.marked", values, "levels")
     return Finding("generator_limited", "strong", (evidence,), fit=0.3)
 
 

@@ -166,7 +166,7 @@ def accept_queue(case: Case) -> Finding | None:
     timeouts, _ = case.failure_share(lambda rows: rows["kind"] == "timeout")
     if timeouts:
         values = {"count": amount(timeouts, "count")}
-        evidence.append(Evidence("evidence.failures.timeout", values, "failures", "", "timeout"))
+        evidence.append(Evidence("evidence.failures.timeout", values, "failures"))
     cpu_full = target_cpu(case)[1] >= BUSY
     return Finding("accept_queue", "moderate" if cpu_full else "strong", tuple(evidence), fit=0.45)
 
