@@ -93,6 +93,7 @@ def start_run(
 
 def start_job(run: Run, job: Job, **record: Any) -> RunningLoad:
     """Start the run that a job describes; `record` goes into run.json. Raises LaunchError."""
+    run = Run(run.path.resolve())  # the load processes work in the plan's folder
     if is_running(run):
         raise LaunchError(f"{run.path}: expected no run under way, got one; genkai stop ends it")
     check_allowed(job)

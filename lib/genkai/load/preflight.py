@@ -10,7 +10,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,8 +18,6 @@ import genkai
 from genkai.allow import TargetRefused, check_target
 from genkai.load.job import RUN_VARIABLE, Job
 from genkai.workspace import Run
-
-PROBE_ATTEMPTS = 3
 
 
 class LaunchError(RuntimeError):
@@ -31,7 +28,7 @@ def load_environment(folder: Path) -> dict[str, str]:
     """The environment of a load process: which run it is for, where genkai is; none of locust's own options."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     path = os.pathsep.join([str(Path(genkai.__file__).parent.parent), *filter(None, [kept.get("PYTHONPATH")])])
-    return {**kept, RUN_VARIABLE: str(folder), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    return {**kept, RUN_VARIABLE: str(folder.resolve()), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def check_allowed(job: Job) -> None:
@@ -48,7 +45,7 @@ def check_allowed(job: Job) -> None:
 
 
 def check_answers(run: Run, job: Job) -> None:
-    """One request of the plan's own before any load; a few attempts, since a first one may find a cold target.
+    """One request of the plan's own before any load.
 
     Raises LaunchError.
     """
@@ -63,11 +60,7 @@ def check_answers(run: Run, job: Job) -> None:
                 f"{job.base_url}: expected a target that answers, got: {error}; start it or mend base_url"
             ) from error
         return
-    for attempt in range(PROBE_ATTEMPTS):
-        time.sleep(attempt)
-        found = _probe(run, job)
-        if found["ok"] or found["kind"] in ("plan", "dns", "blocked", "tls"):
-            break
+    found = _probe(run, job)
     if not found["ok"]:
         api = job.calls[0].api
         where = "" if found["kind"] == "plan" else f"{job.base_url}, {api.method} {api.path}: "

@@ -87,3 +87,10 @@ def cycle_record(study: Study, comparison: Mapping[str, Any] | None = None) -> d
     """Verdicts of the whole cycle: overall, per target, purpose and step."""
     fits = {f"{r.step}/{r.subject}": fit_run(study, r) for r in study.runs if r.step != "verify" and len(r.marks)}
     return cycle_verdicts(study.plan, study.split, study.runs, fits=fits, comparison=comparison)
+
+
+def cycle_comparison(before: Study, after: Study) -> dict[str, Any] | None:
+    """The two cycles at equal load, row by row, and what else changed between them."""
+    from genkai.analyse.compare import compare_cycles
+
+    return compare_cycles(before, after)
