@@ -26,7 +26,8 @@ COLUMNS = NAMES.split()
 def row(seed: int = 1, boot: bool = False, **given: int) -> dict[str, int]:
     values = dict.fromkeys(COLUMNS, 0) | {
         "r": seed % 5, "free": 1_000_000 + seed * 7919 % 9999, "buff": 10 + seed, "cache": 5000 + seed,
-        "bi": seed * 13 % 97, "bo": seed * 17 % 89, "in": 300 + seed * 31 % 777, "cs": 500 + seed * 37 % 999, "us": seed * 11 % 60, "sy": 20,
+        "bi": seed * 13 % 97, "bo": seed * 17 % 89,
+        "in": 300 + seed * 31 % 777, "cs": 500 + seed * 37 % 999, "us": seed * 11 % 60, "sy": 20,
     }  # fmt: skip
     values["id"] = 80 - values["us"]
     if boot:
@@ -420,8 +421,8 @@ def test_whatever_the_headings_rows_come_back_as_they_went_in(seeds, height, sta
 
 
 FUZZ = int(os.environ.get("GENKAI_FUZZ_EXAMPLES", "200"))  # 100 000 in the nightly run
-WORDS = [*COLUMNS, "0", "1", "99", "100", "-1", "1e5", "nan", "²", "2024-05-01", "12:00:01", "UTC", "procs", "---memory---",
-         "---swap--", "--io--", "--cpu--", "", "\0", "9" * 30, "May", "1714564801"]  # fmt: skip
+WORDS = [*COLUMNS, "0", "1", "99", "100", "-1", "1e5", "nan", "²", "2024-05-01", "12:00:01", "UTC", "procs",
+         "---memory---", "---swap--", "--io--", "--cpu--", "", "\0", "9" * 30, "May", "1714564801"]  # fmt: skip
 any_line = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=22).map(" ".join),
     st.sampled_from([GROUP, NAMES, OLD, NAMES_2_4]),

@@ -20,7 +20,7 @@ from genkai.collect.aws import call, client
 from genkai.collect.catalogue import STATISTICS, Metric, Resource, metrics_of
 from genkai.collect.errors import CollectError
 from genkai.collect.metric_data import Points, Query, fetch_points
-from genkai.collect.rows import metric_rows
+from genkai.collect.rows import metric_rows, utc_times
 from genkai.plan import Aws
 
 RETENTION = ((3 * 3600, 1), (15 * 86400, 60), (63 * 86400, 300), (455 * 86400, 3600))  # age in s, finest period in s
@@ -250,10 +250,9 @@ def _rows(series: Series, entry: dict[str, Any], start: datetime, end: datetime)
         if not inside.any():
             inside = (times < end.timestamp()) & (times + period > start.timestamp())
         times, values = times[inside], values[inside]
-    stamps = pd.Series(pd.to_datetime(times, unit="s", utc=True)).astype("datetime64[us, UTC]")
-    label = series.label
-    return metric_rows(stamps, {label: values}, {label: series.metric.unit}, "cloudwatch", series.resource.label,
-                       period, statistic)  # fmt: skip
+    label, resource = series.label, series.resource.label
+    units = {label: series.metric.unit}
+    return metric_rows(utc_times(times), {label: values}, units, "cloudwatch", resource, period, statistic)
 
 
 def _zeros(series: list[Series], rows: pd.DataFrame) -> list[pd.DataFrame]:

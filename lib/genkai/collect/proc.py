@@ -39,9 +39,11 @@ import pandas as pd
 from genkai import schema
 from genkai.collect.errors import CollectError
 from genkai.collect.proc_names import DISK, INCREMENTS, KIB, LEVELS, NET, PAGE, RATES
-from genkai.collect.rows import metric_rows
+from genkai.collect.rows import metric_rows, utc_times
 
 _MAGIC = "#genkai-proc 1 "
+_HEAD = re.compile(r"(\d{1,10}(?:\.\d+)?)(?:\.?%?N)? (\d{1,10}\.\d+) ([1-9]\d{0,5})", re.ASCII)
+_UPTIME = re.compile(r"\d{1,10}(\.\d{1,3})?", re.ASCII)
 _GAP = 5.0  # intervals longer than so many usual ones are gaps, not samples
 
 
@@ -86,10 +88,10 @@ def parse_proc(text: str, where: str = "proc log") -> ProcLog:
 
 
 def _read_run(lines: list[str]) -> tuple[ProcRun | None, int]:
-    try:
-        epoch, uptime, ticks = (float(re.sub(r"\.?%?N$", "", f)) for f in lines[0].split())
-    except ValueError:
+    head = _HEAD.fullmatch(lines[0].strip())
+    if head is None:
         return None, 1
+    epoch, uptime, ticks = (float(part) for part in head.groups())
     frames: list[pd.DataFrame] = []
     names: list[str] = []
     fields: list[str] = []
@@ -105,7 +107,7 @@ def _read_run(lines: list[str]) -> tuple[ProcRun | None, int]:
         parts = line.split()
         if not parts:
             continue
-        if parts[0] == "S" and parts[-1] == "." and len(parts) == len(names) + 2 and _numeric(parts[1:-1]):
+        if names and parts[0] == "S" and parts[-1] == "." and len(parts) == len(names) + 2 and _numeric(parts[1:-1]):
             fields.extend(parts[1:-1])
         elif parts[0] == "F" and len(parts) > 1 and parts[1] == "uptime" and len(set(parts)) == len(parts):
             close_block()
@@ -123,8 +125,9 @@ def _read_run(lines: list[str]) -> tuple[ProcRun | None, int]:
 
 
 def _numeric(fields: list[str]) -> bool:
-    together = "".join(fields)
-    return together.isascii() and together.replace(".", "").isdigit() and all(f.count(".") < 2 for f in fields[:1])
+    """Whether this is an uptime and whole numbers."""
+    together = "".join(fields[1:]) or "0"
+    return bool(_UPTIME.fullmatch(fields[0])) and together.isascii() and together.isdigit()
 
 
 def proc_metrics(log: ProcLog, host: str, clock_offset_s: float = 0.0) -> pd.DataFrame:
@@ -162,7 +165,7 @@ def _run_metrics(run: ProcRun, host: str, clock_offset_s: float) -> pd.DataFrame
     for name, (metric, unit, factor) in LEVELS.items():
         if name in raw:
             put(metric, unit, level(name) * factor)
-    times = pd.Series(pd.to_datetime(stamps[:-1] - clock_offset_s, unit="s", utc=True)).astype("datetime64[us, UTC]")
+    times = utc_times(stamps[:-1] - clock_offset_s)
     return metric_rows(times, values, units, "proc", f"host:{host}", np.round(steps, 3))
 
 
@@ -173,7 +176,8 @@ _Read = Callable[[str], np.ndarray]
 def _cpu(names: pd.Index, put: _Put, level: _Read, increment: _Read, seconds: np.ndarray, ticks: float) -> None:
     modes = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
     hottest: np.ndarray | None = None
-    for cpu in [n.removesuffix(".idle") for n in names if n.startswith("cpu") and n.endswith(".idle")]:
+    seen = [n.removesuffix(".idle") for n in names if n.startswith("cpu") and n.endswith(".idle")]
+    for cpu in [c for c in seen if {f"{c}.{mode}" for mode in modes} <= set(names)]:
         spent = {mode: np.nan_to_num(increment(f"{cpu}.{mode}")) for mode in modes}
         total = sum(spent.values())
         total = np.where(total > 0, total, np.nan)
@@ -204,7 +208,7 @@ def _disks(names: pd.Index, put: _Put, level: _Read, increment: _Read, seconds: 
     for name in names:
         if name.startswith("disk."):
             device, _, what = name.removeprefix("disk.").rpartition(".")
-            metric, unit, factor = DISK[what]
+            metric, unit, factor = DISK.get(what, (what, "1/s", 1.0))
             put(f"disk_{device}_{metric}", unit, increment(name) * factor / seconds)
 
 
@@ -236,11 +240,14 @@ def _sockets(names: pd.Index, put: _Put, level: _Read, increment: _Read, seconds
             put(name.replace(".", "_"), "connections", level(name))
 
 
+_PROCESS = ("utime", "stime", "threads", "rss_pages")
+
+
 def _processes(names: pd.Index, put: _Put, level: _Read, increment: _Read, seconds: np.ndarray, ticks: float) -> None:
     found: dict[str, list[str]] = {}
     for name in names:
-        if name.startswith("process.") and name.endswith(".utime"):
-            prefix = name.removesuffix(".utime")
+        prefix = name.removesuffix(".utime")
+        if name.startswith("process.") and {f"{prefix}.{f}" for f in _PROCESS} <= set(names):
             found.setdefault(prefix.removeprefix("process.").rpartition(".")[0], []).append(prefix)
     for process, prefixes in found.items():
         cpu = [increment(f"{p}.utime") + increment(f"{p}.stime") for p in prefixes]
@@ -252,7 +259,7 @@ def _processes(names: pd.Index, put: _Put, level: _Read, increment: _Read, secon
         )
         put(f"process_{process}_threads", "threads", _total([level(f"{p}.threads") for p in prefixes]))
         put(f"process_{process}_rss_bytes", "bytes", _total([level(f"{p}.rss_pages") for p in prefixes]) * PAGE)
-        counted = [p for p in prefixes if f"{p}.fds" in names]
+        counted = [p for p in prefixes if {f"{p}.fds", f"{p}.fds_limit"} <= set(names)]
         if counted:
             put(f"process_{process}_fds_max", "descriptors", _extreme(np.fmax, [level(f"{p}.fds") for p in counted]))
             limits = [np.where(level(f"{p}.fds_limit") > 0, level(f"{p}.fds_limit"), np.nan) for p in counted]

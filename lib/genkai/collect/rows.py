@@ -28,3 +28,10 @@ def metric_rows(
         "value": np.concatenate([np.asarray(values[n], float) for n in names]),
     })  # fmt: skip
     return schema.check_table(frame[frame["value"].notna()].reset_index(drop=True), "metrics")
+
+
+def utc_times(epochs: np.ndarray) -> pd.Series:
+    """Epoch seconds (NaN: unknown) as times of the schema's dtype, to the microsecond."""
+    known = np.isfinite(epochs)
+    micros = np.where(known, np.round(np.where(known, epochs, 0) * 1e6), np.iinfo(np.int64).min).astype(np.int64)
+    return pd.Series(micros.view("datetime64[us]")).dt.tz_localize("UTC")

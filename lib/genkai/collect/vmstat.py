@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from genkai.collect.errors import CollectError
-from genkai.collect.rows import metric_rows
+from genkai.collect.rows import metric_rows, utc_times
 from genkai.collect.stamps import own_zone, zone_named
 from genkai.collect.vmstat_lines import CPU, is_binary, why_not_vmstat
 from genkai.collect.vmstat_runs import Lines, read_lines, row_times, since_boot_rows
@@ -166,9 +166,8 @@ def _frame(lines: Lines, times: np.ndarray, unit: str) -> tuple[pd.DataFrame, np
         scaled = [c for c in _SCALED if c in frame]
         frame[scaled] = frame[scaled] * (UNITS[unit] / 1024)
     whole = {c: "int64" for c in frame.columns if not frame[c].isna().any() and (frame[c] % 1 == 0).all()}
-    stamps = pd.to_datetime(pd.Series(times), unit="s", utc=True).astype("datetime64[us, UTC]")
     frame = frame.mask(frame >= 2**53, 0).astype(whole)
-    frame.insert(0, "time", stamps)
+    frame.insert(0, "time", utc_times(times))
     return frame, spoiled
 
 
