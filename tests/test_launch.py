@@ -32,7 +32,7 @@ def group_members(leader: int) -> list[int]:
     return found
 
 
-def wait_until(condition, limit_s: float = 20.0) -> None:
+def wait_until(condition, limit_s: float = 60.0) -> None:
     until = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < until, "the condition did not come true"
@@ -220,12 +220,16 @@ def test_no_process_is_left_when_the_launcher_ends(tmp_path: Path, sent: int, st
     run = Run(tmp_path / "2-api-ok")
     with running_target(tmp_path) as target:
         script = SCRIPT.format(tests=str(Path(__file__).parent), url=target.url, folder=str(run.path))
-        launcher = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        wait_until(lambda: len(journals.read_requests(run)) >= 2)
-        pid = run.record()["pid"]
-        assert len(group_members(pid)) == 3
-        launcher.send_signal(sent)
-        _, errors = launcher.communicate(timeout=30)
+        launcher = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            wait_until(lambda: len(journals.read_requests(run)) >= 2)
+            pid = run.record()["pid"]
+            assert len(group_members(pid)) == 3
+            launcher.send_signal(sent)
+            _, errors = launcher.communicate(timeout=60)
+        finally:
+            launcher.kill()
+            launcher.wait()
         wait_until(lambda: not group_members(pid))
     assert run.record()["state"] == state
     assert len(journals.read_requests(run))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from genkai import capacity
 from genkai.allow import AllowEntry
 from genkai.plan import Api, Level, Model, Plan, StopRule
-from genkai.workspace import Run, read_json, write_json
+
+if TYPE_CHECKING:  # the workspace brings pandas along, which a probe of one request does not need
+    from genkai.workspace import Run
 
 RUN_VARIABLE, LEASE_VARIABLE, PARENT_VARIABLE = "GENKAI_RUN", "GENKAI_LEASE_FD", "GENKAI_PARENT"
 
@@ -76,18 +79,19 @@ class Job(Model):
 
     def write(self, folder: Path) -> None:
         """Write job.json into a run's folder."""
-        write_json(folder / "job.json", self.model_dump(mode="json", by_alias=True))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "job.json").write_text(self.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Job:
-        """The job of a run's folder. Raises WorkspaceError."""
-        return cls.model_validate(read_json(folder / "job.json"))
+        """The job of a run's folder. Raises OSError, ValueError."""
+        return cls.model_validate(json.loads((folder / "job.json").read_text(encoding="utf-8")))
 
     @classmethod
-    def of_environment(cls) -> tuple[Run, Job]:
-        """The run that this process was started for. Raises KeyError outside a run."""
+    def of_environment(cls) -> tuple[Path, Job]:
+        """The run's folder that this process was started for, and its job. Raises KeyError outside a run."""
         folder = Path(os.environ[RUN_VARIABLE])
-        return Run(folder), cls.read(folder)
+        return folder, cls.read(folder)
 
 
 def count_processes(plan: Plan) -> int:

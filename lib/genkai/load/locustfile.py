@@ -8,8 +8,10 @@ from genkai.load.job import Job
 from genkai.load.open import ScheduleUser
 from genkai.load.own import record_events
 from genkai.load.shape import LevelShape
+from genkai.workspace import Run
 
-_engine = Engine(*Job.of_environment())
+_folder, _job = Job.of_environment()
+_engine = Engine(Run(_folder), _job)
 _engine.guard.install()
 
 

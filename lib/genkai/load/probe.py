@@ -1,5 +1,7 @@
 """One request of a run's first call before any load: `python -m genkai.load.probe` with GENKAI_RUN set.
 
+A few attempts, for a first one may find a cold target.
+
 Writes probe.json into the run's folder: {"ok", "kind", "message", "status", "head", "body" (base64), "seconds"}.
 """
 
@@ -7,9 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import sys
-from pathlib import Path
+import time
 
 from genkai.load.calls import CallError, PlanCall, compile_calls
 from genkai.load.guard import Guard
@@ -17,9 +18,10 @@ from genkai.load.http.connection import Connection
 from genkai.load.http.errors import Failure
 from genkai.load.http.target import Target, Timeouts
 from genkai.load.job import Job
-from genkai.workspace import write_json
 
 BODY_AT_MOST = 1_000_000
+PAUSES_S = (0.0, 0.5, 1.5)
+PASSING = frozenset(("refused", "reset", "closed", "timeout_connect", "http_5xx"))
 
 
 def ask(job: Job, call: PlanCall) -> dict:
@@ -44,16 +46,25 @@ def ask(job: Job, call: PlanCall) -> dict:
     }
 
 
+def ask_patiently(job: Job, call: PlanCall) -> dict:
+    """Ask again, a little later, where the answer may become another one."""
+    for pause_s in PAUSES_S:
+        time.sleep(pause_s)
+        found = ask(job, call)
+        if found["ok"] or found["kind"] not in PASSING:
+            break
+    return found
+
+
 def main() -> int:
-    """Probe and write probe.json; 0 when the target answered."""
-    folder = Path(os.environ["GENKAI_RUN"])
-    job = Job.read(folder)
+    """Probe and write probe.json; 0 whether or not the target answered."""
+    folder, job = Job.of_environment()
     try:
         calls = compile_calls(job)
-        found = ask(job, calls[0]) if calls else {"ok": True, "kind": None, "message": "own locustfile", "status": None}
+        found = ask_patiently(job, calls[0])
     except CallError as error:
         found = {"ok": False, "kind": "plan", "message": str(error), "status": None}
-    write_json(folder / "probe.json", found)
+    (folder / "probe.json").write_text(json.dumps(found), encoding="utf-8")
     print(json.dumps({key: found[key] for key in ("ok", "kind", "message", "status")}))
     return 0
 
