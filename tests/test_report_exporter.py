@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pypdf import PdfReader
 
 from genkai.report.display import Badge, Document, Figure, Paragraph, Table, Text, Verdict
@@ -141,6 +141,16 @@ def test_hostile_strings_are_printed_as_they_are():
     text = text_of(export(shown_cell(table, figure, *map(Paragraph, HOSTILE))))
     for hostile in HOSTILE:
         assert text.count(squeezed(hostile)) >= 4
+
+
+def test_long_words_stay_inside_their_cells():
+    table = Table([{"a": "x" * 300, "b": "https://example.org/" + "0123456789" * 20}], widths={"a": "1fr", "b": "1fr"})
+    printed = new_code_cell("", outputs=[new_output("stream", name="stdout", text="y" * 400)])
+    (page,) = PdfReader(BytesIO(export(shown_cell(table), printed))).pages
+    text = page.extract_text().replace("\u200b", "")
+    assert max(map(len, text.splitlines())) < 130  # 165 mm hold no more; unbroken, a line would have 300
+    assert text.count("x") >= 300
+    assert text.count("y") == 400
 
 
 def test_a_table_of_200_rows_repeats_its_header_and_loses_no_row():

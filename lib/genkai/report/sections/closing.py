@@ -8,7 +8,7 @@ from typing import Any
 from genkai.report.displayed import Badge, Bullets, Contents, Displayed, Heading, Paragraph
 from genkai.report.figure import Figure
 from genkai.report.messages import Messages
-from genkai.report.sections.records import Record, levels_table, message, named, reference
+from genkai.report.sections.records import Record, levels_table, message, named, reference, subject
 from genkai.report.table import Table
 
 
@@ -35,7 +35,7 @@ def comparison(m: Messages, record: Record | None, figures: Sequence[Figure] = (
 def _comparison_table(m: Messages, record: Record) -> Table:
     rows = [
         {
-            "api": named(m, "word", row.get("api") or "all_apis"),
+            "subject": subject(m, row),
             "quantity": named(m, "quantity", row["what"]),
             "before": row["before"],
             "after": row["after"],
@@ -53,7 +53,7 @@ def _comparison_table(m: Messages, record: Record) -> Table:
         label="tab-comparison",
         columns=columns,
         formats=formats,
-        widths={"api": "1fr"},
+        widths={"subject": "1fr"},
         messages=m,
     )
 

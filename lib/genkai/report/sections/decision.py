@@ -9,7 +9,7 @@ from genkai.report.displayed import Badge, Contents, Displayed, Terms, Verdict
 from genkai.report.figure import Figure
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
-from genkai.report.sections.records import Record, message, named, reference, require, target_value
+from genkai.report.sections.records import Record, message, named, reference, require, subject, target_value
 from genkai.report.table import Table
 
 
@@ -57,10 +57,8 @@ def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
 
 
 def _target_row(m: Messages, target: Record) -> dict[str, Any]:
-    api = target.get("api")
-    subject = [named(m, "step_short", target["step"]), *([named(m, "word", api)] if api else [])]
     return {
-        "subject": " · ".join(subject),
+        "subject": subject(m, target),
         "quantity": named(m, "quantity", target["what"]),
         "target": target_value(m, target["what"], require(target, "target", "target")),
         "measured": require(target, "measured", "target"),

@@ -37,6 +37,13 @@ def named(m: Messages, group: str, name: str) -> str:
     return m(f"{group}.{name}") if f"{group}.{name}" in m else str(name)
 
 
+def subject(m: Messages, row: Record) -> str:
+    """Return what a row speaks of, "Step · API"; either part may be missing."""
+    step, api = row.get("step"), row.get("api")
+    parts = [named(m, "step_short", step)] if step else []
+    return " · ".join(parts + ([named(m, "word", api)] if api else [])) or m("word.all_apis")
+
+
 def reference(m: Messages, label: str | None) -> Text:
     """Return a cross-reference to a figure or table, or the sign of a missing value."""
     return m.text("word.reference", label=label) if label else Text.plain(m("number.missing"))

@@ -100,5 +100,5 @@ def _steps_table(m: Messages, steps: Sequence[Record]) -> Table:
         for step in steps
     ]
     columns = {name: m(f"column.{name}") for name in rows[0]}
-    widths = {"reason": "1fr"}
+    widths = {"reason": "3fr", "run": "1fr"}
     return Table(rows, caption=m("caption.steps"), label="tab-steps", columns=columns, widths=widths, messages=m)
