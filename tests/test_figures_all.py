@@ -31,6 +31,7 @@ CALLS = {
         [Level(target_ratio=r, hold_s=60) for r in (0.3, 0.6, 0.9, 1.1)], story.TARGET_RPS, t=t
     ),
     "live": lambda t: figures.live(story.progress(), target_rps=story.TARGET_RPS, t=t),
+    "live_rate": lambda t: figures.live(story.progress(workload="open"), target_rps=story.TARGET_RPS, t=t),
     "timeline": lambda t: figures.timeline(
         story.seconds(), story.metrics(), story.marks(), thresholds={"p95_s": 0.1, "throughput_rps": 729}, t=t
     ),
@@ -131,8 +132,8 @@ def test_missing_measurements_give_a_clear_figure(lang):
     for figure in (
         figures.timeline(story.seconds().iloc[:0], t=lang), figures.timeline(some, empty, t=lang),
         figures.timeline(some.assign(throughput_rps=np.nan, p95_s=np.nan, p50_s=np.nan), t=lang),
-        figures.windows(some, NOTHING, t=lang), figures.live([], t=lang), figures.live([{"time": 0.0}], t=lang),
-        figures.live([{"time": 0.0, "throughput_rps": None, "cpu_ratio": 0.5}], t=lang),
+        figures.windows(some, NOTHING, t=lang), figures.live([], t=lang), figures.live(story.progress(1), t=lang),
+        figures.live([{"elapsed_s": 0.0, "throughput_rps": None, "generator_cpu_ratio": 0.5}], t=lang),
         figures.evidence(story.finding_series().assign(value=np.nan), t=lang), figures.plan_tornado([], flat, t=lang),
         figures.plan_capacity(flat, t=lang), figures.load_curve([], t=lang), figures.history([], t=lang),
         figures.history([{"number": 1, "limit": None, "target_rps": None}], t=lang),

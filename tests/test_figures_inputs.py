@@ -8,6 +8,7 @@ from genkai import schema
 from genkai.analyse.resample import interval_key
 from genkai.analyse.scale_levels import fit_levels
 from genkai.capacity import estimate_capacity, estimate_sensitivity
+from genkai.launch import Progress
 from genkai.plan import Estimate, Level
 
 START = pd.Timestamp("2026-05-09T09:41:05Z")
@@ -168,14 +169,16 @@ API_TARGETS = {"search": {"throughput_rps": 365.0, "p95_s": 0.1}, "cart": {"thro
                "checkout": {"throughput_rps": 40.0, "p95_s": 0.3}}  # fmt: skip
 
 
-def progress(until=75):
+def progress(until=75, workload="closed"):
+    """What the launcher tells while the story's run goes on."""
     frame = seconds(gap=False).head(until)
-    columns = [frame[name] for name in ("time", "throughput_rps", "p95_s", "error_rps")]
-    step = (np.arange(len(frame)) // (RAMP_S + HOLD_S)).clip(0, 5)
+    failed = np.cumsum(frame["error_rps"]).astype(int)
     return [
-        {"time": t.timestamp(), "throughput_rps": x, "intended_rps": float(USERS[s]), "p95_s": p,
-         "error_ratio": e / max(x + e, 1e-9), "cpu_ratio": 0.1 + 0.08 * s}
-        for t, x, p, e, s in zip(*columns, step, strict=True)
+        Progress(level=i // 20, workload=workload, intended=float(USERS[i // 20]), users=USERS[i // 20],
+                 throughput_rps=float(frame["throughput_rps"].iloc[i]), p95_s=float(frame["p95_s"].iloc[i]),
+                 failed=int(failed.iloc[i]), generator_cpu_ratio=0.1 + 0.08 * (i // 20), elapsed_s=float(i),
+                 total_s=120.0)
+        for i in range(len(frame))
     ]  # fmt: skip
 
 

@@ -199,12 +199,14 @@ def test_live_shows_the_latest_values_and_reuses_its_figure():
     assert again is figure
     assert len(figure.axes) == 4
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles[0] == f"Throughput: {story.progress(75)[-1]['throughput_rps']:.0f} rps (intended 500)"
+    assert titles[0] == f"Throughput: {story.progress(75)[-1].throughput_rps:.0f} rps (intended: 500 users)"
+    failed = line(figures.live(story.progress(120)).axes[2], "failed_rps").get_ydata()
+    assert failed.sum() == story.progress(120)[-1].failed
     assert titles[3] == "Generator's CPU: 34 %"
 
 
 def test_live_thins_a_long_run_and_keeps_its_end():
-    rows = [{"time": float(i), "throughput_rps": float(i)} for i in range(5000)]
+    rows = [{"elapsed_s": float(i), "throughput_rps": float(i)} for i in range(5000)]
     drawn = line(figures.live(rows).axes[0], "throughput_rps")
     assert len(drawn.get_xdata()) <= 601
     assert np.isfinite(drawn.get_ydata()).all()

@@ -30,78 +30,82 @@ from genkai.figures.style import (
 )  # fmt: skip
 from genkai.figures.texts import Texts, texts_of
 
+# Panel of the live view: role of its colour, unit, least height of its axis in the drawn unit.
+LIVE_PANELS = {
+    "throughput_rps": ("measured", "rps", 0.0),
+    "p95_s": ("measured", "s", 0.0),
+    "failed_rps": ("error", "rps", 5.0),
+    "generator_cpu_ratio": ("generator", "ratio", 100.0),
+}
 LIVE_POINTS = 600  # more than pixels: older seconds are thinned so that a redraw costs the same after an hour
 MAX_PANELS = 12
 
 
 @styled
-def live(progress: pd.DataFrame | Iterable[Mapping[str, Any]], figure: Figure | None = None, *,
-         target_rps: float | None = None, t: Any = None) -> Figure:  # fmt: skip
-    """The view while a run goes on: throughput and what is intended, response time, errors, the generator's CPU.
+def live(progress: Iterable[Any], figure: Figure | None = None, *, target_rps: float | None = None,
+         t: Any = None) -> Figure:  # fmt: skip
+    """The view while a run goes on: throughput, response time, failures a second, the generator's CPU.
 
-    progress: one record a second: time (epoch seconds or UTC), throughput_rps, and where known intended_rps (or
-    intended_users), p95_s, error_ratio, cpu_ratio (of its busiest process). figure: the one returned before; it is
-    drawn anew with fixed margins, which costs no layout.
+    progress: launch.Progress of each second so far (or mappings of its fields); figure: the one returned before, which
+    is drawn anew. The margins are fixed and old seconds thinned, so that a redraw costs the same after an hour.
     """
     t = texts_of(t)
-    frame = progress if isinstance(progress, pd.DataFrame) else pd.DataFrame(list(progress))
-    if figure is None:
-        figure = new_figure(72, layout=None)
+    figure = figure or new_figure(72, layout=None)
     figure.clear()
-    if frame.empty or "time" not in frame:
+    frame = pd.DataFrame([row if isinstance(row, Mapping) else vars(row) for row in progress])
+    if frame.empty:
         figure.text(0.5, 0.5, t("load.waiting"), ha="center", va="center", color=PALETTE["muted"], fontsize=TITLE_PT)
         return figure
-    frame = frame.sort_values("time").iloc[:: -max(1, math.ceil(len(frame) / LIVE_POINTS))].iloc[::-1]
+    q.need_columns(frame, ["elapsed_s", "throughput_rps"], "live")
+    frame = _live_frame(frame)
     axes = [dress(panel) for panel in figure.subplots(2, 2, sharex=True, squeeze=False).ravel()]
     figure.subplots_adjust(left=0.075, right=0.975, bottom=0.13, top=0.9, hspace=0.42, wspace=0.2)
-    x = q.seconds_of(frame["time"])
-    x, start = x - x[0], float(x[0])
-    _live_panel(axes[0], x, frame, ("throughput_rps", "intended_rps"), t)
+    for panel, (name, look) in zip(axes, LIVE_PANELS.items(), strict=True):
+        _live_panel(panel, frame, name, look, t)
+        panel.set_xlim(0, max(float(frame["elapsed_s"].iloc[-1]), 10.0))
     if target_rps:
         draw_threshold(axes[0], target_rps)
         axes[0].set_ylim(0, max(axes[0].get_ylim()[1], target_rps * 1.12))
-    _live_panel(axes[1], x, frame, ("p95_s",), t)
-    _live_panel(axes[2], x, frame, ("error_ratio",), t)
-    _live_panel(axes[3], x, frame, ("cpu_ratio",), t)
-    for panel in axes:
-        panel.set_xlim(0, max(float(x[-1]), 10.0))
-    q.clock_ticks(axes[0].xaxis, 1.6 * max(float(x[-1]), 10.0))
+    q.clock_ticks(axes[0].xaxis, 1.6 * axes[0].get_xlim()[1])
     for panel in axes[2:]:
-        panel.set_xlabel(t("bands.elapsed", start=f"{pd.Timestamp(start, unit='s'):%H:%M:%S}"))
+        panel.set_xlabel(t("plan.time_axis"))
     return figure
 
 
-def _live_panel(axes: Axes, x: np.ndarray, frame: pd.DataFrame, names: tuple[str, ...], t: Texts) -> None:
-    """One quantity of the live view, its latest value in the title."""
-    looks = {"throughput_rps": "measured", "intended_rps": "idle", "p95_s": "measured", "error_ratio": "error",
-             "cpu_ratio": "generator"}  # fmt: skip
-    known = [name for name in names if name in frame and frame[name].notna().any()]
-    title = t(f"load.{names[0]}")
-    if names[0] not in known:
+def _live_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most LIVE_POINTS rows, the last one kept, with failures a second from the count so far."""
+    step = max(1, math.ceil(len(frame) / LIVE_POINTS))
+    frame = frame.sort_values("elapsed_s").iloc[::-step].iloc[::-1]
+    if "failed" in frame:
+        frame["failed_rps"] = frame["failed"].diff().fillna(0.0) / frame["elapsed_s"].diff().fillna(1.0).clip(
+            lower=1e-3
+        )
+    return frame
+
+
+def _live_panel(axes: Axes, frame: pd.DataFrame, name: str, look: tuple[str, str, float], t: Texts) -> None:
+    """One quantity of the live view, its latest value in the title; with the throughput, the load that is asked for."""
+    role, unit, floor = look
+    title = t(f"load.{name}")
+    if name not in frame or frame[name].isna().all():
         panel_title(axes, t("load.not_measured", quantity=title))
         axes.set_ylim(0, 1)
         axes.set_yticks([])
         return
-    largest = float(frame[known].astype(float).max().max())
-    unit_of = {"throughput_rps": "rps", "p95_s": "s", "error_ratio": "ratio", "cpu_ratio": "ratio"}
-    factor, unit = q.display_unit(unit_of[names[0]], largest)
-    for name in known:
-        line = with_gaps(x, frame[name].to_numpy(float) * factor, usual_period(x))
-        axes.plot(
-            *line,
-            color=PALETTE[looks[name]],
-            linewidth=1.5 if name == names[0] else 1.1,
-            label=name,
-            drawstyle="default" if name == names[0] else "steps-post",
-            zorder=3 if name == names[0] else 2,
-        )
-    now = float(frame[names[0]].dropna().iloc[-1]) * factor
-    text = t("load.now", quantity=title, value=q.number(now), unit=unit)
-    if len(known) > 1:
-        text += " " + t("load.intended", value=q.number(float(frame[known[1]].dropna().iloc[-1]) * factor))
-    axes.set_title(text, loc="left", fontsize=TEXT_PT, pad=3, color=PALETTE[looks[names[0]]], fontweight="bold")
-    floor = {"error_ratio": 5.0, "cpu_ratio": 100.0}.get(names[0], 0.0)
-    axes.set_ylim(0, top_of(largest * factor, floor, headroom=1.12))
+    y = frame[name].to_numpy(float)
+    factor, unit = q.display_unit(unit, float(np.nanmax(y)))
+    x, period = frame["elapsed_s"].to_numpy(float), usual_period(frame["elapsed_s"])
+    axes.plot(*with_gaps(x, y * factor, period), color=PALETTE[role], linewidth=1.5, zorder=3, label=name)
+    text = t("load.now", quantity=title, value=q.number(y[np.isfinite(y)][-1] * factor), unit=unit)
+    highest = floor
+    if name == "throughput_rps" and "intended" in frame:
+        asked, rate = frame["intended"].to_numpy(float), frame["workload"].iloc[-1] == "open"
+        text += " " + t("load.asked", load=t("bands.rps" if rate else "bands.users", value=q.number(round(asked[-1]))))
+        if rate:
+            axes.plot(x, asked, color=PALETTE["idle"], linewidth=1.1, zorder=2, label="intended")
+            highest = float(asked.max())
+    axes.set_title(text, loc="left", fontsize=TEXT_PT, pad=3, color=PALETTE[role], fontweight="bold")
+    axes.set_ylim(0, top_of(y * factor, highest, headroom=1.12))
     q.plain_ticks(axes.yaxis, 4)
 
 
