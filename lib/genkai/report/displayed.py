@@ -84,9 +84,11 @@ class Badge(Displayed):
         self.word = self.messages(f"status.{status}")
 
     def to_html(self) -> str:
+        """Return the badge as HTML."""
         return badge_html(self.status, self.word)
 
     def to_typst(self) -> str:
+        """Return the badge as Typst markup."""
         return "#" + self.expression()
 
     def expression(self) -> str:
@@ -94,6 +96,7 @@ class Badge(Displayed):
         return call("badge", literal(status_colour(self.status)), literal(self.word))
 
     def to_plain(self) -> str:
+        """Return the badge as plain text."""
         return f"[{self.word}]"
 
 
@@ -104,12 +107,15 @@ class Heading(Displayed):
         self.text, self.level, self.messages = as_text(text), level, messages or Messages()
 
     def to_html(self) -> str:
+        """Return the heading as HTML."""
         return f"<h{self.level + 1}>{self.text.to_html()}</h{self.level + 1}>"
 
     def to_typst(self) -> str:
+        """Return the heading as Typst markup."""
         return "#" + call("heading", self.text.to_typst(), level=str(self.level))
 
     def to_plain(self) -> str:
+        """Return the heading as plain text."""
         return f"{'#' * self.level} {self.text}"
 
 
@@ -123,12 +129,15 @@ class Paragraph(Displayed):
         self.text, self.messages, self.lead = as_text(text), messages or Messages(), lead
 
     def to_html(self) -> str:
+        """Return the paragraph as HTML."""
         return f'<p style="max-width:760px">{self.text.to_html()}</p>'
 
     def to_typst(self) -> str:
+        """Return the paragraph as Typst markup."""
         return "#" + call("lead" if self.lead else "par", self.text.to_typst())
 
     def to_plain(self) -> str:
+        """Return the paragraph as plain text."""
         return str(self.text)
 
 
@@ -142,14 +151,17 @@ class Bullets(Displayed):
         self.messages = messages or Messages()
 
     def to_html(self) -> str:
+        """Return the list as HTML."""
         tag = "ol" if self.numbered else "ul"
         items = "".join(f"<li>{item.to_html()}</li>" for item in self.items)
         return f'<{tag} style="max-width:760px">{items}</{tag}>'
 
     def to_typst(self) -> str:
+        """Return the list as Typst markup."""
         return "#" + call("enum" if self.numbered else "list", *(item.to_typst() for item in self.items))
 
     def to_plain(self) -> str:
+        """Return the list as plain text."""
         return "\n".join(
             f"{f'{number}.' if self.numbered else '-'} {item}" for number, item in enumerate(self.items, 1)
         )
@@ -162,15 +174,18 @@ class Terms(Displayed):
         self.pairs, self.messages = [(name, as_text(text)) for name, text in pairs], messages or Messages()
 
     def to_html(self) -> str:
+        """Return names and explanations as HTML."""
         return "".join(
             f'<div style="max-width:760px"><b>{html.escape(name)}</b>: {text.to_html()}</div>'
             for name, text in self.pairs
         )
 
     def to_typst(self) -> str:
+        """Return names and explanations as Typst markup."""
         return "#" + call("term-grid", array(array([literal(name), text.to_typst()]) for name, text in self.pairs))
 
     def to_plain(self) -> str:
+        """Return names and explanations as plain text."""
         return "\n".join(f"{name}: {text}" for name, text in self.pairs)
 
 
@@ -185,16 +200,19 @@ class Verdict(Displayed):
         self.messages = self.badge.messages
 
     def to_html(self) -> str:
+        """Return the banner as HTML."""
         colour = COLOURS[status_colour(self.badge.status)]
         border = f"border:1px solid {colour};border-left:8px solid {colour};border-radius:6px"
         sentence = f"{self.badge.to_html()} &nbsp;<b>{self.sentence.to_html()}</b>"
         return f'<div style="{border};padding:10px 14px;max-width:760px">{sentence}</div>'
 
     def to_typst(self) -> str:
+        """Return the banner as Typst markup."""
         status, named = literal(status_colour(self.badge.status)), {"as_heading": "true"} if self.heading else {}
         return "#" + call("verdict-banner", status, literal(self.badge.word), self.sentence.to_typst(), **named)
 
     def to_plain(self) -> str:
+        """Return the banner as plain text."""
         return f"{self.badge.to_plain()} {self.sentence}"
 
 
@@ -205,19 +223,25 @@ class Contents(Displayed):
         self.items, self.messages = list(items), messages or Messages()
 
     def to_html(self) -> str:
+        """Return the objects, one after the other, as HTML."""
         return "\n".join(item.to_html() for item in self.items)
 
     def to_typst(self) -> str:
+        """Return the objects, one after the other, as Typst markup."""
         return "\n\n".join(item.to_typst() for item in self.items)
 
     def to_plain(self) -> str:
+        """Return the objects, one after the other, as plain text."""
         return "\n\n".join(item.to_plain() for item in self.items)
 
     def resources(self) -> dict[str, str]:
+        """Return the files of all objects: name -> SVG text."""
         return {name: content for item in self.items for name, content in item.resources().items()}
 
     def labels(self) -> tuple[str, ...]:
+        """Return the labels that the objects define."""
         return tuple(label for item in self.items for label in item.labels())
 
     def document(self) -> Mapping[str, Any] | None:
+        """Return the facts about the whole document."""
         return next((facts for item in self.items if (facts := item.document()) is not None), None)

@@ -54,10 +54,12 @@ class Document(Displayed):
         return " · ".join(part for part in (self.title, cycle) if part)
 
     def document(self) -> dict[str, Any]:
+        """Return the facts about the whole document."""
         facts = {key: value for key, value in asdict(self).items() if key != "messages"}
         return facts | {"window": list(self.window), "running_head": self.running_head()}
 
     def to_html(self) -> str:
+        """Return the title block as HTML."""
         box = "display:inline-block;padding-right:24px"
         rows = "".join(
             f'<span style="{box}">{html.escape(name)}: <b>{html.escape(value)}</b></span>'
@@ -67,11 +69,13 @@ class Document(Displayed):
         return f"<h1>{html.escape(self.title)}</h1>{subtitle}<div>{rows}</div>"
 
     def to_typst(self) -> str:
+        """Return the title block as Typst markup."""
         facts = array(array([literal(name), literal(value)]) for name, value in self.facts())
         kicker = self.messages(f"cover.kind_{self.kind}")
         return "#" + call("cover", literal(kicker), literal(self.title), literal(self.subtitle), facts)
 
     def to_plain(self) -> str:
+        """Return the title block as plain text."""
         return "\n".join([self.title, self.subtitle, *(f"{name}: {value}" for name, value in self.facts())])
 
 

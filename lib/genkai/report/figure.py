@@ -53,12 +53,15 @@ class Figure(Displayed):
             sys.modules["matplotlib.pyplot"].close(figure)
 
     def labels(self) -> tuple[str, ...]:
+        """Return the labels that the figure defines."""
         return (self.label,)
 
     def resources(self) -> dict[str, str]:
+        """Return the files of the figure: name -> SVG text."""
         return {f"{self.label}.svg": self.svg}
 
     def to_html(self) -> str:
+        """Return the figure as HTML."""
         image = f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
         alt = html.escape(self.alt, quote=True)
         return (
@@ -67,12 +70,14 @@ class Figure(Displayed):
         )
 
     def to_typst(self) -> str:
+        """Return the figure as Typst markup."""
         file, alt = literal(f"{self.label}.svg"), literal(self.alt)
         return (
             "#" + call("report-figure", file, self.caption.to_typst(), alt=alt, width=self.width) + f" <{self.label}>"
         )
 
     def to_plain(self) -> str:
+        """Return the figure as plain text."""
         return f"[{self.label}] {self.caption} ({self.alt})"
 
 

@@ -44,6 +44,7 @@ class Finding(Displayed):
         self.advice = {self.messages(f"finding.{key}"): text for key, text in advice.items() if str(text)}
 
     def to_html(self) -> str:
+        """Return the finding as HTML."""
         colour = COLOURS[status_colour(self.badge.status)]
         items = "".join(f"<li>{item.to_html()}</li>" for item in self.evidence)
         advice = "".join(
@@ -56,6 +57,7 @@ class Finding(Displayed):
         )
 
     def to_typst(self) -> str:
+        """Return the finding as Typst markup."""
         return "#" + call(
             "finding",
             literal(status_colour(self.badge.status)),
@@ -67,6 +69,7 @@ class Finding(Displayed):
         )
 
     def to_plain(self) -> str:
+        """Return the finding as plain text."""
         advice = [f"{name}: {text}" for name, text in self.advice.items()]
         return "\n".join([f"{self.claim} {self.badge.to_plain()}", *(f"- {item}" for item in self.evidence), *advice])
 
@@ -85,6 +88,7 @@ class KeyFigures(Displayed):
             self.figures.append((name, shown, m("number.interval_95", interval=spread) if spread else "", note))
 
     def to_html(self) -> str:
+        """Return the numbers as HTML."""
         box = "display:inline-block;vertical-align:top;padding:6px 22px 6px 0;min-width:150px"
         return "".join(
             f'<div style="{box}"><div>{html.escape(name)}</div>'
@@ -94,7 +98,9 @@ class KeyFigures(Displayed):
         )
 
     def to_typst(self) -> str:
+        """Return the numbers as Typst markup."""
         return "#" + call("key-figures", array(array(map(literal, figure)) for figure in self.figures))
 
     def to_plain(self) -> str:
+        """Return the numbers as plain text."""
         return "\n".join(f"{name}: {' '.join(part for part in rest if part)}" for name, *rest in self.figures)

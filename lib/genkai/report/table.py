@@ -70,9 +70,11 @@ class Table(Displayed):
         )
 
     def labels(self) -> tuple[str, ...]:
+        """Return the labels that the table defines."""
         return (self.label,) if self.label else ()
 
     def to_html(self) -> str:
+        """Return the table as HTML."""
         line = "border-bottom:1px solid #8c959f;padding:3px 10px"
         styles = [f"{line};text-align:{'right' if numeric else 'left'}" for numeric in self.numeric]
         heads = _html_row("th", [html.escape(head) for head in self.columns.values()], styles)
@@ -83,6 +85,7 @@ class Table(Displayed):
         return f'<div{anchor}><div style="margin:8px 0 4px 0">{caption}</div>{table}</div>'
 
     def to_typst(self) -> str:
+        """Return the table as Typst markup."""
         widths = array(self.widths.get(name, "auto") for name in self.columns)
         align = array("right" if numeric else "left" for numeric in self.numeric)
         header = array(literal(head) for head in self.columns.values())
@@ -99,6 +102,7 @@ class Table(Displayed):
         )
 
     def to_plain(self) -> str:
+        """Return the table as plain text."""
         lines = [" | ".join(self.columns.values())]
         lines += [" | ".join(c.to_plain() if isinstance(c, Badge) else str(c) for c in row) for row in self.cells]
         return "\n".join([str(self.caption), *lines] if str(self.caption) else lines)
