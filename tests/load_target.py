@@ -45,7 +45,7 @@ class Protocol(asyncio.Protocol):
             self.handle(head.split(b" ", 2)[1].decode(), time.time())
 
     def handle(self, path: str, received: float) -> None:
-        name, _, value = path.strip("/").partition("/")
+        name, _, value = path.partition("?")[0].strip("/").partition("/")
         if name == "slow":
             asyncio.get_running_loop().call_later(float(value), self.reply, path, received, answer())
         elif name == "status":

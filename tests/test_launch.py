@@ -178,6 +178,7 @@ def test_kill_9_leaves_everything_up_to_the_last_second(tmp_path: Path) -> None:
         outcome = running.wait()
         assert outcome.state == "failed"
         assert outcome.exit_code == -signal.SIGKILL
+        assert "exit code -9" in outcome.stop_reason
         assert journals.read_requests(run).equals(before), "the finished table is what the journals said"
         again = launch.run_load(run, make_plan(target.url, [{"users": 2, "ramp_s": 0, "hold_s": 1}]), "api", "ok")
     assert again.state == "finished"
@@ -255,7 +256,9 @@ def test_stop_from_elsewhere(tmp_path: Path) -> None:
 
 
 OWN = """
-from locust import HttpUser, constant, task
+from locust import HttpUser, LoadTestShape, constant, task
+class Shape(LoadTestShape):
+    def tick(self): return (50, 50) if self.get_run_time() < 100 else None
 class Visitor(HttpUser):
     wait_time = constant(0.05)
     @task(3)
@@ -294,6 +297,7 @@ def test_an_own_locustfile_runs_unchanged_and_reaches_only_what_is_allowed(tmp_p
         outcome = launch.run_load(run, plan, "scenario", "visit")
         answered = [path for _, _, path in target.answered()]
     assert outcome.state == "finished"
+    assert journals.read_generator(run)["users"].max() == 4, "the plan's levels, not the file's"
     requests = journals.read_requests(run)
     counts = requests.groupby("api")[["sent", "completed", "failed"]].sum()
     assert counts.loc["fine", "completed"] == sum(path.startswith("/ok") for path in answered)

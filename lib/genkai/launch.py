@@ -237,6 +237,8 @@ def finish_run(run: Run, job: Job, exit_code: int, stop_reason: str | None) -> R
     marks = journals.read_marks(run)
     complete = bool(marks) and marks[-1]["end"] - marks[0]["start"] >= job.duration_s - 0.5
     state = "stopped" if stop_reason else "finished" if complete and exit_code == 0 else "failed"
+    if state == "failed":
+        stop_reason = f"the load processes ended with exit code {exit_code} before the last level did"
     lost = tuple(journals.lost_processes(run))
     run.write_record(
         state=state, end=now_text(), exit_code=exit_code, stop_reason=stop_reason, lost_processes=list(lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import signal
 from itertools import count
@@ -88,6 +89,8 @@ class Engine:
         if self._recording:
             return
         self._recording = True
+        gc.collect()
+        gc.freeze()  # a full collection of all that was imported would hold up the schedule for tens of milliseconds
         self.share = max(0, getattr(runner, "worker_index", 0))
         process = f"worker-{self.share}" if isinstance(runner, WorkerRunner) else "local"
         self.recorder = Recorder(self.run, process, now)

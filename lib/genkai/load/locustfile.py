@@ -1,4 +1,8 @@
-"""What `locust -f` gets: users and levels of the run that GENKAI_RUN names; importing it is starting the process."""
+"""What `locust -f` gets: users and levels of the run that GENKAI_RUN names; importing it is starting the process.
+
+Its classes have names that no own locustfile beside it will have: locust refuses two of one name, and takes the first
+file's shape where both have one.
+"""
 
 from locust import events
 
@@ -15,7 +19,7 @@ _engine = Engine(Run(_folder), _job)
 _engine.guard.install()
 
 
-class Levels(LevelShape):
+class GenkaiLevels(LevelShape):
     """The run's levels."""
 
     engine = _engine
@@ -25,14 +29,14 @@ if _engine.job.locustfile is not None:
     record_events(_engine, events)
 elif _engine.job.workload == "closed":
 
-    class Caller(PlanUser):
+    class GenkaiCaller(PlanUser):
         """The run's users."""
 
         engine = _engine
 
 else:
 
-    class Schedule(ScheduleUser):
+    class GenkaiSchedule(ScheduleUser):
         """The run's arrivals."""
 
         engine = _engine
