@@ -191,15 +191,17 @@ def verify(ceiling, levels=None, **more):
 
 
 def test_verify_wants_the_generators_ceiling_above_the_target_by_a_margin():
-    good = verify({"value": 2400.0, "low": 2300.0, "high": 2500.0, "n": 6, "unit": "rps", "notes": []})
+    good = verify({"throughput_rps": 2400.0, "ceiling_rps": 2600.0, "measured": True})
     assert good["status"] == "pass"
     assert passed(good, "verify")
     top = good["targets"][0]
     assert (top["target"]["value"], top["why_key"]) == (1200, "verdict.why.generator_ceiling")
     assert top["values"]["margin"] == pytest.approx(3.0)
-    weak = verify({"value": 1000.0})
+    weak = verify({"throughput_rps": 900.0, "ceiling_rps": 1000.0})
     assert (weak["status"], weak["why_key"]) == ("fail", "verdict.why.generator_too_weak")
     assert not passed(weak, "verify")
+    unproven = verify({"throughput_rps": 900.0, "ceiling_rps": 1900.0, "measured": False})
+    assert (unproven["status"], unproven["why_key"]) == ("cannot_tell", "verdict.why.generator_unproven")
 
 
 def test_an_unmeasured_ceiling_counts_only_when_the_levels_already_exceed_it():
@@ -209,7 +211,7 @@ def test_an_unmeasured_ceiling_counts_only_when_the_levels_already_exceed_it():
 
 def test_verify_fails_when_the_health_check_itself_fails():
     levels = sweep((10,), (10,), subject="health", apis=(), error_ratio=0.5)
-    assert verify({"value": 9000.0}, levels)["why_key"] == "verdict.why.errors_exceeded"
+    assert verify({"throughput_rps": 9000.0}, levels)["why_key"] == "verdict.why.errors_exceeded"
 
 
 # ---- steps and the whole ----
@@ -217,7 +219,7 @@ def test_verify_fails_when_the_health_check_itself_fails():
 
 def everything(scenario_levels=None, **more):
     return [
-        run("verify", "health", sweep((10,), (10,), subject="health", apis=()), ceiling={"value": 9000.0}),
+        run("verify", "health", sweep((10,), (10,), subject="health", apis=()), ceiling={"throughput_rps": 9000.0}),
         run("api", "search", sweep((700,), (650,), subject="search", apis=())),
         run("api", "buy", sweep((300,), (250,), subject="buy", apis=())),
         run(levels=scenario_levels, **more),
@@ -267,7 +269,7 @@ def test_a_step_that_is_missing_leaves_the_whole_undecided():
 
 def test_nothing_run_and_a_failed_verify_are_told_apart():
     assert verdicts([])["overall"]["status"] == "not_run"
-    weak = [run("verify", "health", sweep((10,), (10,), subject="health", apis=()), ceiling={"value": 9.0})]
+    weak = [run("verify", "health", sweep((10,), (10,), subject="health", apis=()), ceiling={"throughput_rps": 9.0})]
     found = verdicts(weak)["overall"]
     assert (found["status"], found["values"]["reason"]["key"]) == ("cannot_tell", "verdict.why.generator_too_weak")
 

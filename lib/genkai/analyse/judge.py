@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from genkai.analyse.records import Record, finite, number
-from genkai.analyse.resample import UNITS, level_interval
+from genkai.analyse.resample import UNITS, interval_key, level_interval
 from genkai.analyse.seconds import Decoded, decode_requests
 from genkai.capacity import target_rps
 from genkai.plan import Plan
@@ -25,7 +25,7 @@ STALL = 0.5  # users bring less than this share of what they brought before: the
 
 
 class MeasuredRun(Protocol):
-    """What a verdict needs of a run; `requests` (for intervals) and `ceiling` may be missing or None."""
+    """What a verdict needs of a run; it may also have `requests` or `intervals` (level_intervals), and `ceiling`."""
 
     step: str
     subject: str
@@ -65,8 +65,10 @@ class Judge:
     def measured(self, row: Mapping[str, Any], column: str) -> Record:
         """A row's value with its interval, where the requests are there to draw it from."""
         value, key = finite(row[column]), (int(row["level"]), str(row["api"]))
-        requests = getattr(self.run, "requests", None)
-        if key not in self.intervals and requests is not None and len(requests):
+        ready, requests = getattr(self.run, "intervals", None), getattr(self.run, "requests", None)
+        if ready and interval_key(*key) in ready:
+            self.intervals[key] = ready[interval_key(*key)]
+        elif key not in self.intervals and requests is not None and len(requests):
             self._decoded = self._decoded or decode_requests(requests)
             self.intervals[key] = level_interval(self._decoded, self.run.levels, *key, resamples=400)
         known = self.intervals.get(key, {}).get(column)

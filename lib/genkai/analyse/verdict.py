@@ -88,30 +88,40 @@ def _verify(plan: Plan, run: MeasuredRun, judge: Judge) -> list[dict[str, Any]]:
     part = plan.step_named("verify")
     total = target_rps(plan)
     needed = number(total * (part.margin if part else 1.5), unit="rps")
-    ceiling = ceiling_record(getattr(run, "ceiling", None), judge)
-    value = ceiling["value"]
-    values = {"ceiling": ceiling, "needed": needed, "margin": None if value is None else value / total}
+    shown, alone = ceiling_records(getattr(run, "ceiling", None), judge)
+    value, possible = shown["value"], alone["value"]
+    margin = None if value is None else value / total
+    values = {"ceiling": shown, "needed": needed, "margin": margin, "alone": alone}
     if value is not None and value >= needed["value"]:
         status, why = PASS, "generator_ceiling"
+    elif possible is None:
+        status, why = CANNOT_TELL, "generator_unknown"
+    elif possible >= needed["value"]:
+        status, why = CANNOT_TELL, "generator_unproven"
     else:
-        measured = getattr(run, "ceiling", None) is not None and value is not None
-        status, why = (FAIL, "generator_too_weak") if measured else (CANNOT_TELL, "generator_unknown")
-    margin = None if value is None else value / needed["value"] - 1
-    row = target_row("verify", run.subject, "throughput", needed, ceiling, margin, status, None, why, values)
+        status, why = FAIL, "generator_too_weak"
+    over = None if value is None else value / needed["value"] - 1
+    row = target_row("verify", run.subject, "throughput", needed, shown, over, status, None, why, values)
     errors = [r for r in judge.rows()[1:] if r["what"] == "error_ratio"]
     return [row, *_below_target(errors)]
 
 
-def ceiling_record(ceiling: Mapping[str, Any] | None, judge: Judge) -> Record:
-    """The measured ceiling of the generator; without one, the highest throughput of verify (a lower bound)."""
+def ceiling_records(ceiling: Mapping[str, Any] | None, judge: Judge) -> tuple[Record, Record]:
+    """(what the generator put out, what it would with a core for each process).
+
+    ceiling: ceiling.json (throughput_rps, ceiling_rps); without one, verify's own highest throughput is the former,
+    and the latter is not known.
+    """
     if ceiling is not None:
-        found = ceiling if "value" in ceiling else ceiling.get("ceiling_rps", ceiling.get("throughput_rps"))
-        record = dict(found) if isinstance(found, Mapping) else {"value": value_of(found)}
-        return {**number(value_of(record), unit="rps"), **record, "unit": "rps"}
+        shown = value_of(ceiling.get("throughput_rps"))
+        alone = value_of(ceiling.get("ceiling_rps"))
+        best = max((v for v in (shown, alone) if v is not None), default=None)
+        return number(shown, n=1, unit="rps"), number(best, n=1, unit="rps")
     best = max(judge.whole, key=lambda r: r["throughput_rps"], default=None)
     if best is None:
-        return number(None, unit="rps")
-    return {**judge.measured(best, "throughput_rps"), "notes": ["at least: the ceiling itself was not measured"]}
+        return number(None, unit="rps"), number(None, unit="rps")
+    shown = {**judge.measured(best, "throughput_rps"), "notes": ["at least: the ceiling itself was not measured"]}
+    return shown, number(None, unit="rps")
 
 
 def worst(statuses: Sequence[str]) -> str:

@@ -21,6 +21,8 @@ VERDICT = {
     "verdict.why.kept_below_target": "{api}: kept at {throughput:measured}, but the target load was not reached.",
     "verdict.why.generator_ceiling": "The load generator puts out {ceiling:measured}, {margin:factor} the target.",
     "verdict.why.generator_too_weak": "The load generator puts out {ceiling:measured}; {needed} are needed.",
+    "verdict.why.generator_unproven": "The load generator put out {ceiling:measured} here, {needed} are needed; "
+    "with a core for each process it would be {alone:measured}.",
     "verdict.why.generator_unknown": "The load generator's own ceiling was not measured.",
     "verdict.why.generator_limited": "The load generator was the limit, so nothing is known about the target.",
     "verdict.why.no_steady_state": "No level reached a steady state.",
