@@ -146,7 +146,7 @@ def iam_action(service: str, action: str) -> str:
     return f"{prefix}:{action}"
 
 
-def call(made: Any, aws: Aws, service: str, action: str, resource: str = "", **given: Any) -> dict[str, Any]:
+def call(made: Any, aws: Aws, service: str, action: str, resource: str = "", /, **given: Any) -> dict[str, Any]:
     """One API call by its AWS name. Raises CollectError or PermissionMissing, never a botocore error."""
     from botocore import xform_name
     from botocore.exceptions import BotoCoreError, ClientError

@@ -79,7 +79,7 @@ class _Reader:
         self._aws, self._found = aws, found
         self._clients: dict[str, Any] = {}
 
-    def call(self, service: str, action: str, resource: str = "", **given: Any) -> dict[str, Any]:
+    def call(self, service: str, action: str, resource: str = "", /, **given: Any) -> dict[str, Any]:
         """One call. Raises CollectError."""
         if service not in self._clients:
             self._clients[service] = client(self._aws, service)
