@@ -34,9 +34,11 @@ FIT = {
 
 class _Plain(string.Formatter):
     def get_value(self, key: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        """The value of a placeholder. Raises KeyError."""
         return kwargs[key]
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        """A number, or a record's number, to three digits; other values as they are."""
         number = value_of(value) if isinstance(value, Mapping) else value
         if isinstance(number, bool | str) or number is None:
             return "–" if number is None else str(number)
