@@ -18,7 +18,7 @@ from genkai.load.job import Job, JobLevel, JobTimeouts
 from genkai.load.preflight import LaunchError, load_environment
 from genkai.load.process import locust_command, start_process
 from genkai.plan import StopRule
-from genkai.workspace import Run, write_json
+from genkai.workspace import Run, read_json, write_json
 
 USERS_PER_PROCESS = 32
 WARM_UP_S = 1.0
@@ -66,7 +66,17 @@ def _measure(run: Run, job: Job, seconds: float, processes: int, port: int) -> d
         except subprocess.TimeoutExpired:
             sink.kill()
             sink.wait()
-    return _judge(folder, samples, processes, job.base_url.startswith("https"))
+    return _judge(folder, samples, processes, _differences(run, job))
+
+
+def _differences(run: Run, job: Job) -> list[str]:
+    """In what the sink is easier on the generator than the target will be."""
+    notes = []
+    if job.base_url.startswith("https"):
+        notes.append("the target speaks TLS, this was measured without it")
+    if read_json(run.path / "probe.json").get("keep_alive") is False:
+        notes.append("the target closes its connections after each answer, the sink keeps them")
+    return notes
 
 
 def _ceiling_job(job: Job, sink_port: int, seconds: float, processes: int) -> Job:
@@ -100,7 +110,7 @@ def _cpu_between(samples: list[Sample], column: int, start: float, end: float) -
     return (inside[-1][column] - inside[0][column]) / (inside[-1][0] - inside[0][0])
 
 
-def _judge(folder: Run, samples: list[Sample], processes: int, is_tls: bool) -> dict[str, Any]:
+def _judge(folder: Run, samples: list[Sample], processes: int, notes: list[str]) -> dict[str, Any]:
     marks = journals.read_marks(folder)
     if not marks:
         raise LaunchError(f"{folder.raw('locust.log')}: expected the generator's ceiling, got a run that never began")
@@ -115,7 +125,6 @@ def _judge(folder: Run, samples: list[Sample], processes: int, is_tls: bool) -> 
     sink_cpu = _cpu_between(samples, 1, start, end)
     machine_cpu = _cpu_between(samples, 2, start, end)
     limit = _limit(cpu, sink_cpu, machine_cpu)
-    notes = ["the target speaks TLS, this was measured without it"] if is_tls else []
     if limit != "generator cpu":
         notes.append(f"not reached: {throughput:.0f} rps used {cpu:.0%} of a core for each process; "
                      "the ceiling is extrapolated from the CPU per request")  # fmt: skip

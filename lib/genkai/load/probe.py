@@ -2,7 +2,8 @@
 
 A few attempts, for a first one may find a cold target.
 
-Writes probe.json into the run's folder: {"ok", "kind", "message", "status", "head", "body" (base64), "seconds"}.
+Writes probe.json into the run's folder: ok, kind, message, status, content_type, content_encoding, body (base64),
+keep_alive, seconds.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def ask(job: Job, call: PlanCall) -> dict:
         "content_type": response.headers.get("content-type"),
         "body": base64.b64encode(response.body[:BODY_AT_MOST]).decode("ascii"),
         "content_encoding": response.headers.get("content-encoding"),
+        "keep_alive": response.head.keep_alive,
         "seconds": response.done - response.sent,
     }
 

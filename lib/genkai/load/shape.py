@@ -11,7 +11,7 @@ from genkai.load.engine import Engine
 from genkai.load.http.clock import now
 from genkai.load.levels import level_at
 
-PATIENCE_S = 1.0  # locust asks once a second; a boundary closer than that is waited for
+PATIENCE_S = 1.2  # locust asks about once a second; a boundary closer than that is waited for
 
 
 class LevelShape(LoadTestShape):
