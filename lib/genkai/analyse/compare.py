@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from genkai.analyse import models
 from genkai.analyse.judge import MeasuredRun
@@ -124,7 +123,7 @@ def pooled_draws(sides: Sequence[tuple[np.ndarray, np.ndarray]], rng: np.random.
     for values, draws in sides:
         within = np.nanmean(np.nanvar(draws, axis=1))
         spread = np.sqrt(max(between * (values.mean() ** 2 if values.mean() > 0 else 1.0), within))
-        noise = student.rvs(freedom, size=draws.shape[1], random_state=rng)
+        noise = rng.standard_t(freedom, draws.shape[1])
         found.append(np.maximum(values.mean() + noise * spread / np.sqrt(len(values)), 0))
     return found
 

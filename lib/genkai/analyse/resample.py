@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from genkai import schema
 from genkai.analyse.distributions import means, quantiles
@@ -30,7 +30,7 @@ def block_length(n: int) -> int:
 def few_blocks(n: int) -> float:
     """How much wider the spread of block means must be taken for so few blocks (variance n − b, Student's t)."""
     blocks = max(n / block_length(n), 1.5)
-    return float(student.ppf(0.975, 1.5 * blocks - 1) / 1.96 * np.sqrt(blocks / (blocks - 1)))
+    return float(stdtrit(1.5 * blocks - 1, 0.975) / 1.96 * np.sqrt(blocks / (blocks - 1)))
 
 
 def block_weights(n: int, resamples: int, rng: np.random.Generator, block: int | None = None) -> np.ndarray:
