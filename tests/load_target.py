@@ -1,6 +1,7 @@
 """A target on loopback in a process of its own that keeps a log of what it saw: the truth that recordings are held to.
 
 /ok  /slow/SECONDS  /status/CODE  /reset (RST)  /close  /never  /check (a body without the expected text)
+/once (answers the first request only)
 """
 
 import asyncio
@@ -31,6 +32,8 @@ def answer(status: int = 200, body: bytes = BODY) -> bytes:
 
 
 class Protocol(asyncio.Protocol):
+    first = True
+
     def __init__(self, log: int) -> None:
         self.log, self.buffer = log, b""
 
@@ -57,6 +60,10 @@ class Protocol(asyncio.Protocol):
             self.transport.close()
         elif name == "check":
             self.reply(path, received, answer(200, b"{}"))
+        elif name == "once":
+            Protocol.first, answered = False, not Protocol.first
+            if not answered:
+                self.reply(path, received, answer())
         elif name != "never":
             self.reply(path, received, answer())
 

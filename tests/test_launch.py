@@ -100,6 +100,24 @@ def test_arrivals_beyond_the_limit_are_dropped_and_counted(tmp_path: Path) -> No
     assert answered == pytest.approx(5 / 0.5 * 3, abs=5), "five at a time, half a second each"
 
 
+@pytest.mark.parametrize("level", [{"arrival_rate_rps": 20}, {"users": 20}])
+def test_what_is_unanswered_at_the_end_is_a_failure_with_its_time(tmp_path: Path, level: dict) -> None:
+    with running_target(tmp_path) as target:
+        levels = [{**level, "ramp_s": 0, "hold_s": 2}]
+        plan = make_plan(target.url, levels, {"hang": "/once"}, step={"think_time_s": 0.1})
+        run = Run(tmp_path / "2-api-hang")
+        outcome = launch.run_load(run, plan, "api", "hang", drain_s=1.0)
+    assert outcome.state == "finished"
+    requests, failures = journals.read_requests(run), journals.read_failures(run)
+    sent = 40 if "arrival_rate_rps" in level else 20
+    assert (requests["sent"].sum(), requests["completed"].sum(), requests["failed"].sum()) == (sent, 0, sent)
+    assert set(failures["kind"]) == {"timeout"}
+    assert failures["message"].str.contains("unanswered").all()
+    times = histogram.merge(requests["hist"])
+    assert times.total_count == sent
+    assert 1.0 < histogram.quantile_s(times, 0.01) < histogram.quantile_s(times, 1.0)
+
+
 def test_failures_by_kind(tmp_path: Path) -> None:
     paths = {"ok": "/ok", "gone": "/status/404", "down": "/status/503", "reset": "/reset", "never": "/never",
              "wrong": {"path": "/check", "check": {"contains": "status"}}}  # fmt: skip
