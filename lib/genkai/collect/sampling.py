@@ -18,6 +18,7 @@ from genkai.collect.errors import CollectError
 from genkai.collect.proc import parse_proc, proc_metrics
 from genkai.collect.proc_sampler import proc_command
 from genkai.collect.vmstat import parse_vmstat, vmstat_command, vmstat_metrics
+from genkai.collect.webserver import StatusPoller, status_metrics
 from genkai.plan import Host
 from genkai.workspace import Journal, Run, now_text, read_journal, read_json, write_json
 
@@ -39,7 +40,11 @@ class _Sampler:
 class Sampling:
     """The samplers that run; `stop` ends them. One that drops is started again, and the journal marks the gap."""
 
-    def __init__(self, samplers: Sequence[_Sampler], journal: Path, seconds: float, ssh_options: Sequence[str]) -> None:
+    def __init__(
+        self, samplers: Sequence[_Sampler], journal: Path, seconds: float, ssh_options: Sequence[str],
+        pollers: Sequence[StatusPoller] = (),
+    ) -> None:  # fmt: skip
+        self._pollers = pollers
         self._until = time.monotonic() + seconds + MARGIN_S
         self._ssh_options = tuple(ssh_options)
         self._stopping = threading.Event()
@@ -83,6 +88,8 @@ class Sampling:
         """End all samplers, here and there; returns when they have ended. May be called twice."""
         self._stopping.set()
         deadline = time.monotonic() + timeout_s
+        for poller in self._pollers:
+            poller.stop()
         for thread in self._threads:
             thread.join(max(0.1, deadline - time.monotonic()))
         if not any(thread.is_alive() for thread in self._threads):
@@ -96,16 +103,18 @@ class Sampling:
 
 
 def start_sampling(watched: list[Host], run: Run, seconds: float, ssh_options: Sequence[str] = ()) -> Sampling:
-    """Start vmstat and the /proc sampler on each host, once a second, for at most seconds (+ 60 s).
+    """Start vmstat and the /proc sampler on each host, once a second, for at most seconds (+ 60 s), and status polls.
 
-    Raw logs: raw/HOST.vmstat.log and raw/HOST.proc.log, appended as they come; what happened: raw/sampling.jsonl.
+    Raw logs: raw/HOST.vmstat.log and raw/HOST.proc.log, appended as they come; polls of a status page:
+    raw/HOST.status.jsonl; what happened: raw/sampling.jsonl.
     Returns at once; a host that cannot be reached is noted there, and `collect_hosts` says so.
     """
     samplers = []
     for host in watched:
         samplers.append(_Sampler(host, "vmstat", run.raw(f"{host.name}.vmstat.log"), vmstat_command))
         samplers.append(_Sampler(host, "proc", run.raw(f"{host.name}.proc.log"), _proc_command(host)))
-    return Sampling(samplers, run.raw("sampling.jsonl"), seconds, ssh_options)
+    pollers = [StatusPoller(h.status_url, run.raw(f"{h.name}.status.jsonl")) for h in watched if h.status_url]
+    return Sampling(samplers, run.raw("sampling.jsonl"), seconds, ssh_options, pollers)
 
 
 def _proc_command(host: Host) -> Callable[[int], str]:
@@ -171,6 +180,9 @@ def _collect_host(run: Run, host: Host, offset: float) -> tuple[list[pd.DataFram
             notes += [f"{host.name}, {kind}: {text}" for text in log.warnings]
         except CollectError as error:
             notes.append(str(error))
+    if host.status_url and run.raw(f"{host.name}.status.jsonl").exists():
+        table, said = status_metrics(run.raw(f"{host.name}.status.jsonl"), host.name)
+        frames, notes = [*frames, table], [*notes, *said]
     return [f for f in frames if len(f)], notes
 
 

@@ -1,0 +1,232 @@
+"""collect.webserver: the real nginx and Apache where they are installed, the demo's page, servers that hang."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genkai.collect.sampling import collect_hosts, start_sampling
+from genkai.collect.webserver import StatusError, StatusPoller, parse_status, read_status, status_metrics
+from genkai.plan import Host
+from genkai.workspace import Run, read_journal
+from sshd import wait_until
+
+APACHE = "Total Accesses: 1234\nTotal kBytes: 5\nBusyWorkers: 7\nIdleWorkers: 3\nConnsTotal: 12\nScoreboard: WWW___\n"
+NGINX = "Active connections: 291 \nserver accepts handled requests\n 16630948 16630940 31070465 \n" + (
+    "Reading: 6 Writing: 179 Waiting: 106 \n"
+)
+TOMCAT = """<?xml version="1.0" encoding="utf-8"?><status><jvm><memory free='1' total='2' max='3'/></jvm>
+<connector name='"http-nio-8080"'><threadInfo maxThreads="200" currentThreadCount="10" currentThreadsBusy="150"
+ connectionCount="170"/><requestInfo maxTime="1" processingTime="2" requestCount="99" errorCount="0"/></connector>
+<connector name='"ajp"'><threadInfo maxThreads="100" currentThreadCount="1" currentThreadsBusy="1"/></connector>
+</status>"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_the_three_formats():
+    assert parse_status(APACHE) == {"requests": 1234, "workers_busy": 7, "workers_idle": 3, "connections_active": 12}
+    assert parse_status(NGINX) == {"connections_active": 291, "connections_reading": 6, "connections_writing": 179,
+                                   "connections_waiting": 106, "requests": 31070465, "dropped": 8}  # fmt: skip
+    assert parse_status(TOMCAT) == {"workers_busy": 151, "workers_idle": 149, "connections_active": 170, "requests": 99}
+
+
+@pytest.mark.parametrize("text", ["", "<html>Server Status</html>", "BusyWorkers: many", "<status>", "<status/>",
+                                  '<!DOCTYPE a [<!ENTITY b "c">]><status/>'])  # fmt: skip
+def test_another_page_is_refused(text):
+    with pytest.raises(StatusError, match="expected") as caught:
+        parse_status(text)
+    assert "\n" not in str(caught.value)
+
+
+@given(
+    st.one_of(
+        st.text(), st.text().map(lambda t: APACHE[: len(t)] + t), st.text().map(lambda t: TOMCAT[: 9 * len(t)] + t)
+    )
+)
+def test_any_page_is_read_or_refused(text):
+    with suppress(StatusError):
+        assert all(v == v and v >= 0 for k, v in parse_status(text).items() if k != "dropped")
+
+
+@pytest.fixture
+def nginx(tmp_path):
+    binary = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
+    if binary is None:
+        pytest.skip("needs nginx")
+    port = free_port()
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; worker_processes 1;\n"
+        "events { worker_connections 64; }\n"
+        f"http {{ access_log off; {' '.join(f'{n}_temp_path {tmp_path}/{n};' for n in TEMPORARY)}\n"
+        f"server {{ listen 127.0.0.1:{port}; location /status {{ stub_status; }} location / {{ return 204; }} }} }}\n"
+    )
+    process = subprocess.Popen(
+        [binary, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        assert wait_until(lambda: read_status(url + "status")["outcome"] == "answer")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+def test_the_real_nginx(nginx):
+    before = parse_status(read_status(nginx + "status")["text"])
+    for _ in range(5):
+        urllib.request.urlopen(nginx).close()
+    after = parse_status(read_status(nginx + "status")["text"])
+    assert after["requests"] - before["requests"] == 6
+    assert after["dropped"] == 0
+    assert after["connections_writing"] >= 1
+
+
+def test_the_real_apache(tmp_path):
+    binary = shutil.which("apache2") or shutil.which("httpd")
+    modules = next(
+        (p for p in (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules")) if p.exists()), None
+    )
+    if binary is None or modules is None:
+        pytest.skip("needs apache2")
+    port = free_port()
+    loaded = ("mpm_event", "authz_core", "status")
+    (tmp_path / "httpd.conf").write_text(
+        f"ServerRoot {tmp_path}\nPidFile {tmp_path}/pid\nListen 127.0.0.1:{port}\nServerName localhost\n"
+        f"ErrorLog {tmp_path}/error.log\n"
+        + "".join(f"LoadModule {m}_module {modules}/mod_{m}.so\n" for m in loaded)
+        + "<Location /server-status>\nSetHandler server-status\nRequire all granted\n</Location>\n"
+    )
+    process = subprocess.Popen([binary, "-D", "FOREGROUND", "-f", str(tmp_path / "httpd.conf")])
+    url = f"http://127.0.0.1:{port}/server-status?auto"
+    try:
+        assert wait_until(lambda: read_status(url)["outcome"] == "answer")
+        found = parse_status(read_status(url)["text"])
+        assert found["workers_busy"] >= 1
+        assert found["workers_idle"] >= 1
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+class Scripted:
+    """A server that answers each connection with the next of its pages; None: it never answers."""
+
+    def __init__(self, *pages: str | None) -> None:
+        self.pages = list(pages)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/server-status?auto"
+        self.requests: list[bytes] = []
+        self.held: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.requests.append(connection.recv(4096))
+                text = self.pages.pop(0) if self.pages else APACHE
+                if text is None:
+                    self.held.append(connection)
+                    continue
+                connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+                connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        for connection in self.held:
+            connection.close()
+
+
+def test_a_page_that_hangs_is_a_timeout_within_the_limit():
+    with Scripted(None) as server:
+        begin = time.monotonic()
+        assert read_status(server.url, 0.3)["outcome"] == "timeout"
+        assert time.monotonic() - begin < 5
+
+
+def test_a_page_that_trickles_is_a_timeout_too():
+    listener = socket.create_server(("127.0.0.1", 0))
+    done = threading.Event()
+
+    def trickle():
+        connection, _ = listener.accept()
+        connection.recv(4096)
+        with suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not done.wait(0.05):
+                connection.sendall(b"x")
+        connection.close()
+
+    threading.Thread(target=trickle, daemon=True).start()
+    try:
+        assert read_status(f"http://127.0.0.1:{listener.getsockname()[1]}/", 0.4)["outcome"] == "timeout"
+    finally:
+        done.set()
+        listener.close()
+
+
+def test_nobody_there_is_an_error():
+    record = read_status(f"http://127.0.0.1:{free_port()}/")
+    assert record["outcome"] == "error"
+    assert "refused" in record["text"]
+
+
+def test_password_is_sent_and_never_repeated(tmp_path):
+    with Scripted() as server:
+        url = server.url.replace("http://", "http://me:s%40cret@")
+        record = read_status(url)
+        assert record["outcome"] == "answer"
+        assert b"Basic bWU6c0BjcmV0" in server.requests[0]
+    assert "cret" not in str(record)
+    assert "cret" not in str(read_status(f"http://me:s%40cret@127.0.0.1:{free_port()}/"))
+
+
+def test_polls_become_metrics_and_timeouts_are_evidence(tmp_path):
+    pages = [APACHE, APACHE.replace("1234", "1334"), None, APACHE.replace("1234", "10"), "<html>", APACHE]
+    with Scripted(*pages) as server:
+        poller = StatusPoller(server.url, tmp_path / "s.jsonl", every_s=0.2, limit_s=0.2)
+        assert wait_until(lambda: len(list(read_journal(tmp_path / "s.jsonl"))) >= 6)
+        poller.stop()
+    table, notes = status_metrics(tmp_path / "s.jsonl", "web")
+    values = {m: part["value"].tolist() for m, part in table.groupby("metric")}
+    assert values["timeouts"][:6] == [0, 0, 1, 0, 0, 0]
+    assert values["errors"][:6] == [0, 0, 0, 0, 1, 0]
+    assert values["workers_busy"][:3] == [7, 7, 7]
+    assert values["requests_per_s"][0] == pytest.approx(100 / table["period_s"].iloc[0], rel=0.01)
+    assert any("1 of" in n and "timeout" in n for n in notes)
+    assert set(table["source"]) == {"webserver"}
+
+
+def test_status_is_part_of_sampling(tmp_path):
+    run = Run(tmp_path / "2-api-a")
+    with Scripted() as server:
+        watched = [Host(name="local", status_url=server.url)]
+        with start_sampling(watched, run, 30):
+            assert wait_until(
+                lambda: run.raw("local.proc.log").exists() and run.raw("local.proc.log").read_text().count("S ") > 2, 20
+            )
+        frame = collect_hosts(run, watched)
+    assert {"webserver", "proc"} <= set(frame["source"])
+    assert set(frame[frame["metric"] == "workers_idle"]["value"]) == {3.0}
