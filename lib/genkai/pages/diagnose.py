@@ -8,7 +8,7 @@ from typing import Any
 from genkai import figures
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph
 from genkai.report.messages import Messages
-from genkai.report.sections.explanation import _finding as finding_display
+from genkai.report.sections.explanation import finding_display
 from genkai.report.sections.records import message, use_table
 from genkai.study import RunStudy, Study
 from genkai.study.evidence import evidence_series

@@ -22,7 +22,7 @@ class Live:
 
     def __init__(self, target_rps: float | None = None) -> None:
         self.target_rps = target_rps
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Progress] = []
         self._run: Run | None = None
         self._figure: Any = None
         self._drawn = 0.0
@@ -34,12 +34,11 @@ class Live:
             self._end_level()
             self._run, self._rows, self._figure = run, [], None
             print(f"    {run.subject}:", flush=True)
-        elif self._rows and self._rows[-1]["level"] != progress.level:
+        elif self._rows and self._rows[-1].level != progress.level:
             self._end_level()
-        self._rows.append(_row(progress))
+        self._rows.append(progress)
         if self._bar is not None:
-            self._bar.update(_Html(_bar(run, progress)))
-            self._draw()
+            self._show(run, progress)
 
     def close(self) -> None:
         """Print the last level's line and draw the last frame."""
@@ -52,15 +51,22 @@ class Live:
         if not self._rows:
             return
         last = self._rows[-1]
-        rows = [r for r in self._rows if r["level"] == last["level"]]
+        rows = [r for r in self._rows if r.level == last.level]
         held = rows[len(rows) // 3 :]
-        rps = sum(r["throughput_rps"] for r in held) / len(held)
-        p95 = [r["p95_s"] for r in held if r["p95_s"] is not None]
-        unit = "users" if last["workload"] == "closed" else "rps"
-        response = f", p95 {sorted(p95)[len(p95) // 2] * 1000:.0f} ms" if p95 else ""
-        print(
-            f"      {last['intended']:.0f} {unit} → {rps:.0f} rps{response}, {last['failed']} failed so far", flush=True
-        )
+        rps = sum(r.throughput_rps for r in held) / len(held)
+        p95 = sorted(r.p95_s for r in held if r.p95_s is not None)
+        unit = "users" if last.workload == "closed" else "rps"
+        response = f", p95 {p95[len(p95) // 2] * 1000:.0f} ms" if p95 else ""
+        print(f"      {last.intended:.0f} {unit} → {rps:.0f} rps{response}, {last.failed} failed so far", flush=True)
+
+    def _show(self, run: Run, progress: Progress) -> None:
+        """Update bar and figure; a picture that fails must never end the load."""
+        try:
+            self._bar.update(_Html(_bar(run, progress)))
+            self._draw()
+        except Exception as error:
+            print(f"      the live view is switched off: {type(error).__name__}: {error}", flush=True)
+            self._bar = None
 
     def _draw(self) -> None:
         if time.monotonic() - self._drawn < REDRAW_S:
@@ -70,16 +76,6 @@ class Live:
         picture = io.BytesIO()
         self._figure.savefig(picture, format="png", dpi=110)
         self._picture.update(_Png(picture.getvalue()))
-
-
-def _row(progress: Progress) -> dict[str, Any]:
-    closed = progress.workload == "closed"
-    return {
-        "time": time.time(), "level": progress.level, "workload": progress.workload, "intended": progress.intended,
-        "throughput_rps": progress.throughput_rps, "p95_s": progress.p95_s, "failed": progress.failed,
-        "cpu_ratio": progress.generator_cpu_ratio,
-        ("intended_users" if closed else "intended_rps"): progress.intended,
-    }  # fmt: skip
 
 
 def _bar(run: Run, progress: Progress) -> str:

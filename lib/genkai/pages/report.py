@@ -11,9 +11,9 @@ import pandas as pd
 from genkai import figures
 from genkai.pages import launch, monitor, scale
 from genkai.pages.diagnose import Diagnosis, evidence_figures
+from genkai.report import sections
 from genkai.report.display import Contents, Displayed, Document, Figure
 from genkai.report.messages import Messages
-from genkai.report.sections import closing, decision, explanation, results
 from genkai.study import RunStudy, Study, facts, read_study
 from genkai.study.results import cycle_comparison, cycle_record
 
@@ -75,13 +75,13 @@ class Report:
     def decision(self) -> Contents:
         """Page 1."""
         figure = self.scale.figure(self.lang) if self.scale else None
-        return Contents([self.document(), decision.decision(self.m, self.verdicts, self.findings, figure)], self.m)
+        return Contents([self.document(), sections.decision(self.m, self.verdicts, self.findings, figure)], self.m)
 
     def results(self) -> Contents:
         """What was tested and how, and each step."""
         shown = {step: self._step_figures(step) for step in STEP_FIGURES}
-        setup = results.conditions(self.m, facts.setup_record(self.study))
-        steps = results.step_results(self.m, self.verdicts, self._levels(), shown)
+        setup = sections.conditions(self.m, facts.setup_record(self.study))
+        steps = sections.step_results(self.m, self.verdicts, self._levels(), shown)
         return Contents([setup, steps], self.m)
 
     def explanation(self) -> Contents:
@@ -92,9 +92,9 @@ class Report:
         timeline = monitor.timeline(self.study, "", self.lang)
         machines = [timeline] if isinstance(timeline, Figure) else []
         parts: list[Displayed] = [
-            explanation.scale(self.m, scale_record(self.scale), shown),
-            explanation.monitoring(self.m, monitor.use_record(self.study, self.scale.run, self.findings), machines),
-            explanation.diagnosis(self.m, self.findings, evidence_figures(self.scale.run, self.findings, self.lang)),
+            sections.scale(self.m, scale_record(self.scale), shown),
+            sections.monitoring(self.m, monitor.use_record(self.study, self.scale.run, self.findings), machines),
+            sections.diagnosis(self.m, self.findings, evidence_figures(self.scale.run, self.findings, self.lang)),
         ]
         return Contents(parts, self.m)
 
@@ -103,10 +103,10 @@ class Report:
         before = Diagnosis(self.before).record if self.before else None
         actions = facts.action_rows(self.study, self.findings, before, self.comparison)
         parts = [
-            closing.comparison(self.m, self.comparison, self._comparison_figures()),
-            closing.actions(self.m, actions),
-            closing.limits(self.m, facts.limit_rows(self.study, self.findings)),
-            closing.appendix(self.m, facts.appendix_record(self.study)),
+            sections.comparison(self.m, self.comparison, self._comparison_figures()),
+            sections.actions(self.m, actions),
+            sections.limits(self.m, facts.limit_rows(self.study, self.findings)),
+            sections.appendix(self.m, facts.appendix_record(self.study)),
         ]
         return Contents(parts, self.m)
 

@@ -12,7 +12,7 @@ from genkai.report.display import Contents, Displayed, Figure, Paragraph, Table
 from genkai.report.messages import Messages
 from genkai.report.sections.records import levels_table, message, named
 from genkai.study import RunStudy, Study
-from genkai.study.results import curve_of, fit_run, scale_levels
+from genkai.study.results import fit_run
 
 ROWS = ("knee_load", "ceiling_rps", "peak_load", "peak_throughput_rps")
 
@@ -24,7 +24,7 @@ class Scale:
         self.study = study
         self.run: RunStudy = study.main(step)
         self.fit: dict[str, Any] = fit_run(study, self.run)
-        self.levels: pd.DataFrame = scale_levels(self.run)
+        self.levels: pd.DataFrame = self.run.whole
         limits = study.plan.targets_for(self.run.subject).response_times_s()
         self.target_p95_s: float | None = limits.get("p95_s")
 
@@ -46,8 +46,7 @@ class Scale:
         """The scale characteristic: the figure that a stakeholder reads the limit from."""
         m = Messages(lang)
         drawn = figures.scale(
-            self.levels, self.fit, curve_of(self.fit, self.levels), self.study.target_of(self.run),
-            target_p95_s=self.target_p95_s, t=lang,
+            self.levels, self.fit, None, self.study.target_of(self.run), target_p95_s=self.target_p95_s, t=lang
         )  # fmt: skip
         return Figure(
             drawn, label=label, messages=m, caption=m("caption.scale_figure", subject=self.run.subject),

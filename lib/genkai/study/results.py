@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
+from genkai.analyse.compare import compare_cycles
 from genkai.analyse.diagnose import Tables, diagnose, facts_of
-from genkai.analyse.resample import interval_key
 from genkai.analyse.rules.case import Case
 from genkai.analyse.scale_levels import fit_levels
 from genkai.analyse.verdict import cycle_verdicts
-from genkai.analyse.whatif import predict_candidate, predict_throughput
 from genkai.study.evidence import evidence_series
 from genkai.study.reading import RunStudy, Study
-
-CURVE_POINTS = 120
 
 
 def think_time_s(study: Study, run: RunStudy) -> float | None:
@@ -35,29 +29,6 @@ def think_time_s(study: Study, run: RunStudy) -> float | None:
 def fit_run(study: Study, run: RunStudy) -> dict[str, Any]:
     """The scalability record of a run; says so where there are too few levels."""
     return fit_levels(run.levels, run.subject, think_time_s=think_time_s(study, run), intervals=run.intervals)
-
-
-def scale_levels(run: RunStudy) -> pd.DataFrame:
-    """The subject's levels with the interval of their throughput, for the scale figure."""
-    records = [run.intervals.get(interval_key(int(level), run.subject), {}) for level in run.whole["level"]]
-    throughput = [r.get("throughput_rps") or {} for r in records]
-    return run.whole.assign(
-        throughput_low_rps=[t.get("low", np.nan) for t in throughput],
-        throughput_high_rps=[t.get("high", np.nan) for t in throughput],
-    )
-
-
-def curve_of(fit: Mapping[str, Any], levels: pd.DataFrame) -> pd.DataFrame | None:
-    """The chosen model with its band, the runner-up, and the line of a system that scales perfectly."""
-    if not fit.get("model"):
-        return None
-    loads = np.linspace(0, float(levels["intended"].max()) * 1.05, CURVE_POINTS)[1:]
-    curve = predict_throughput(fit, loads).rename(columns={"low": "low_rps", "high": "high_rps"})
-    second = next((c for c in fit["candidates"] if c["model"] == fit.get("runner_up")), None)
-    if second:
-        curve["runner_up_rps"] = predict_candidate(second, loads)
-    first = fit["points"][0]
-    return curve.assign(ideal_rps=loads * first["throughput_rps"] / first["load"])
 
 
 def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None) -> Tables:
@@ -89,8 +60,6 @@ def cycle_record(study: Study, comparison: Mapping[str, Any] | None = None) -> d
     return cycle_verdicts(study.plan, study.split, study.runs, fits=fits, comparison=comparison)
 
 
-def cycle_comparison(before: Study, after: Study) -> dict[str, Any] | None:
+def cycle_comparison(before: Study, after: Study) -> dict[str, Any]:
     """The two cycles at equal load, row by row, and what else changed between them."""
-    from genkai.analyse.compare import compare_cycles
-
     return compare_cycles(before, after)

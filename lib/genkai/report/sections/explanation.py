@@ -71,7 +71,7 @@ def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> 
     """Return "Why it stopped there": the answer, each finding with its evidence, what was ruled out or not measured."""
     items: list[Displayed] = [Heading(m("section.diagnosis"), 1, m)]
     items.append(Paragraph(message(m, findings, "answer_key"), m))
-    items += [_finding(m, finding) for finding in findings.get("findings") or []]
+    items += [finding_display(m, finding) for finding in findings.get("findings") or []]
     items += figures
     if findings.get("ruled_out"):
         items.append(use_table(m, findings["ruled_out"], m("caption.ruled_out"), "tab-ruled-out"))
@@ -84,7 +84,8 @@ def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> 
     return Contents(items, m)
 
 
-def _finding(m: Messages, finding: Record) -> Finding:
+def finding_display(m: Messages, finding: Record) -> Finding:
+    """Return one finding: claim, strength, evidence, remedy, risk, how to verify."""
     advice = {part: cause_text(m, finding, part) for part in ("remedy", "verify", "risk")}
     evidence = [_evidence(m, piece) for piece in finding.get("evidence") or []]
     return Finding(

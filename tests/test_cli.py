@@ -1,0 +1,93 @@
+"""The command: what it prints, its exit codes, and errors of one paragraph without a traceback."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = ("doctor", "check", "estimate", "cycle", "step", "report", "stop", "demo")
+
+
+def genkai(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "genkai.cli", *arguments], capture_output=True, text=True, cwd=cwd, timeout=120
+    )
+
+
+def test_help_lists_every_command() -> None:
+    told = genkai("--help").stdout
+    assert all(re.search(rf"\b{name}\b", told) for name in COMMANDS)
+
+
+def test_every_command_is_documented() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [c for c in COMMANDS if f"genkai {c}" not in readme] == []
+
+
+def test_estimate_without_a_plan() -> None:
+    found = genkai("estimate", "--users", "50000", "--accesses", "20", "--peak", "3", "--safety", "3", "--json")
+    assert found.returncode == 0
+    assert round(json.loads(found.stdout)["target_rps"], 2) == 104.17
+
+
+def test_estimate_of_a_plan_splits_by_api() -> None:
+    record = json.loads(genkai("estimate", "data/plans/demo.yaml", "--json").stdout)
+    assert record["split_rps"]["search"] == pytest.approx(record["target_rps"] * 0.5)
+    assert {s["factor"] for s in record["sensitivity"]} == {"users_per_day", "peak_factor", "safety_factor"}
+    assert "within" in genkai("estimate", "data/plans/demo.yaml").stdout
+
+
+def test_check_says_what_the_plan_is() -> None:
+    assert "valid; plan demo, 4 APIs, target 729.2 rps" in genkai("check", "data/plans/demo.yaml").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("estimate",), "expected a plan file, or --users and --accesses"),
+        (("estimate", "--users", "-1", "--accesses", "1"), "expected factors > 0"),
+        (("check", "nowhere.yaml"), "nowhere.yaml: expected a readable plan file"),
+        (("cycle", "nowhere.yaml"), "nowhere.yaml: expected a readable plan file"),
+        (("cycle", "data/plans/demo.yaml", "--lang", "fr"), "--lang: expected en, ja or both, got 'fr'"),
+        (("step", "data/plans/demo.yaml", "warmup"), "step: expected one of verify, api, scenario, endurance"),
+        (("report", "data/plans"), "expected the folder of a cycle"),
+        (("stop", "data/plans"), "expected the folder of a cycle"),
+        (("nonsense",), "nonsense"),
+        (("cycle",), "PLAN"),
+    ],
+)
+def test_bad_input_is_one_paragraph_and_exit_code_3(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    found = genkai(*arguments)
+    assert found.returncode == 3
+    assert told in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_step_whose_gate_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(
+        "name: gate\npurposes: [responsiveness]\nbase_url: http://127.0.0.1:9\ntargets: {throughput_rps: 1}\n"
+        "apis: [{name: a, path: /}]\nsteps:\n  verify: {levels: [{users: 1}]}\n  api: {levels: [{users: 1}]}\n"
+    )
+    found = genkai("step", "plan.yaml", "api", cwd=tmp_path)
+    assert found.returncode == 3
+    assert "expected step verify to have passed first, got not run" in found.stderr
+    assert "--keep-going" in found.stderr
+
+
+def test_stop_with_nothing_running(tmp_path: Path) -> None:
+    assert "nothing of ours is running" in genkai("stop", cwd=tmp_path).stdout
+
+
+def test_resume_without_a_cycle(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(
+        (ROOT / "data/plans/demo.yaml").read_text().replace("data: demo", "# data: demo")
+    )
+    text = re.sub(r", # data: [\w.-]+", "", (tmp_path / "plan.yaml").read_text())
+    (tmp_path / "plan.yaml").write_text(text)
+    found = genkai("cycle", "plan.yaml", "--resume", cwd=tmp_path)
+    assert found.returncode == 3
+    assert "leave --resume out" in found.stderr

@@ -1,0 +1,97 @@
+"""The strict runner: unknown parameters, failing cells, time-outs and missing artifacts are errors of one paragraph."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from genkai import notebooks
+from genkai.notebooks import NotebookError, WarmKernels, check_artifacts, check_parameters, run_notebook
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Iterator[WarmKernels]:
+    with WarmKernels(1) as ready:
+        yield ready
+
+
+def write_notebook(folder: Path, *code: str) -> str:
+    book = nbformat.v4.new_notebook()
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    first = nbformat.v4.new_code_cell("step: str = 'a'  # which step\ncount: int = 1  # how many")
+    first.metadata["tags"] = ["parameters"]
+    book.cells = [first, *(nbformat.v4.new_code_cell(text) for text in code)]
+    nbformat.write(book, folder / "book.ipynb")
+    return "book"
+
+
+def test_it_runs_with_its_parameters_and_prints_as_it_goes(tmp_path: Path, kernels: WarmKernels) -> None:
+    name, told = write_notebook(tmp_path, "print('step', step, count)"), io.StringIO()
+    output = run_notebook(name, tmp_path / "out.ipynb", {"step": "b"}, kernels=kernels, stdout=told, folder=tmp_path)
+    assert "step b 1" in told.getvalue()
+    assert "step b 1" in output.read_text()
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path: Path, kernels: WarmKernels) -> None:
+    name = write_notebook(tmp_path)
+    with pytest.raises(NotebookError, match=r"unknown parameter stp; expected one of: step \(which step\), count"):
+        run_notebook(name, tmp_path / "out.ipynb", {"stp": "b"}, kernels=kernels, folder=tmp_path)
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_cell_that_fails_is_told_and_the_copy_is_kept(tmp_path: Path, kernels: WarmKernels) -> None:
+    name = write_notebook(tmp_path, "1 / 0")
+    with pytest.raises(NotebookError, match=r"book\.ipynb, cell 3: ZeroDivisionError: division by zero") as caught:
+        run_notebook(name, tmp_path / "out.ipynb", {"step": "b"}, kernels=kernels, folder=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "ZeroDivisionError" in (tmp_path / "out.ipynb").read_text()
+
+
+def test_an_error_of_ours_speaks_for_itself(tmp_path: Path, kernels: WarmKernels) -> None:
+    name = write_notebook(tmp_path, "from genkai.planfile import read_plan\nread_plan('none.yaml')")
+    with pytest.raises(NotebookError, match=r"cell 2: none\.yaml: expected a readable plan file"):
+        run_notebook(name, tmp_path / "out.ipynb", {}, kernels=kernels, folder=tmp_path)
+
+
+def test_a_cell_that_takes_too_long_is_ended(tmp_path: Path, kernels: WarmKernels) -> None:
+    name = write_notebook(tmp_path, "import time\ntime.sleep(60)")
+    with pytest.raises(NotebookError, match="CellTimeoutError"):
+        run_notebook(name, tmp_path / "out.ipynb", {}, kernels=kernels, timeout_s=1, folder=tmp_path)
+
+
+def test_a_dead_kernel_is_an_error(tmp_path: Path, kernels: WarmKernels) -> None:
+    name = write_notebook(tmp_path, "import os\nos._exit(1)")
+    with pytest.raises(NotebookError, match="DeadKernelError"):
+        run_notebook(name, tmp_path / "out.ipynb", {}, kernels=kernels, folder=tmp_path)
+
+
+def test_a_notebook_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotebookError, match="expected a notebook, got no file"):
+        check_parameters(tmp_path / "none.ipynb", {})
+
+
+def test_a_promised_artifact_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(NotebookError, match=r"20_launch: expected it to write results/step-api\.json"):
+        check_artifacts("20_launch", tmp_path, {"step": "api"})
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/step-api.json").write_text("{}")
+    check_artifacts("20_launch", tmp_path, {"step": "api"})
+
+
+def test_no_kernel_outlives_the_pool() -> None:
+    import psutil
+
+    with WarmKernels(1) as pool:
+        kernel = pool._ready[0]
+        pid = kernel.provisioner.process.pid
+        assert psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_real_notebooks_declare_what_the_cycle_gives_them() -> None:
+    folder = Path(__file__).parent.parent / "notebooks"
+    for name in notebooks.ARTIFACTS:
+        given = {"cycle": "x", "lang": "en"} | ({"step": "verify", "keep_going": True} if name == "20_launch" else {})
+        check_parameters(folder / f"{name}.ipynb", given)
