@@ -1,5 +1,6 @@
 """Balancer rules: a hit, and near misses that must not hit."""
 
+import pandas as pd
 import pytest
 
 from diagnosis_tables import HEALTHY, STALL, World, causes
@@ -57,12 +58,18 @@ def test_only_waiting_in_front_without_a_sign_of_its_own_is_moderate() -> None:
 
 @pytest.mark.parametrize(
     ("latency", "cpu"),
-    [([0.019, 0.021, 0.940], IDLE), ([0.019, 0.021, 0.021], [20, 60, 97])],
-    ids=["the wait is behind the balancer", "the instances are full"],
+    [([0.019, 0.021, 0.940], IDLE), ([0.022, 0.037, 0.434], IDLE), ([0.019, 0.021, 0.021], [20, 60, 97])],
+    ids=["the wait is behind the balancer", "it overflows from behind", "the instances are full"],
 )
 def test_a_queue_that_the_instances_cause_is_not_the_balancers(latency, cpu) -> None:
     world = World(STALL).instances(cpu, cpu).balancer([100, 495, 510], latency, [0, 0, 470])
     assert "load_balancer_capacity" not in causes(world.diagnosis())
+
+
+def test_a_queue_that_overflows_from_the_instances_is_said_to_be_theirs() -> None:
+    world = World(STALL).instances(IDLE).balancer([100, 495, 510], [0.022, 0.037, 0.434], [0, 0, 200])
+    row = next(r for r in world.diagnosis()["ruled_out"] if r["group"] == "balancer")
+    assert (row["verdict"], row["why_key"]) == ("busy", "ruled_out.why.queue_behind")
 
 
 def test_a_queue_in_a_healthy_run_is_no_finding() -> None:
@@ -125,3 +132,14 @@ def test_no_keep_alive_alone_does_not_explain_a_limit() -> None:
 def test_instances_added_during_the_run_are_said() -> None:
     world = World(STALL).instances(IDLE).cloudwatch("elb:shop", "HealthyHostCount", [2, 2, 3], "minimum")
     assert causes(world.diagnosis()) == ["instances_changed"]
+
+
+def test_an_interval_that_reaches_into_the_next_ramp_is_left_out_where_there_is_another() -> None:
+    world = World(STALL).instances(IDLE).balancer([100, 495, 510], [0.019, 0.021, 0.021], [0, 0, 470])
+    end_of_second = world.hold(1)[1]
+    world.sample(
+        end_of_second - pd.Timedelta(seconds=6), "cloudwatch", "elb:shop", "SurgeQueueLength", 460, "maximum", 10
+    )
+    record = world.diagnosis()
+    assert causes(record) == ["load_balancer_capacity"]
+    assert record["findings"][0]["evidence"][1]["values"]["below"]["value"] == 0

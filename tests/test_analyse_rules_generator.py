@@ -95,6 +95,15 @@ def test_a_shared_machine_with_idle_time_is_not_the_limit() -> None:
     assert causes(world.diagnosis(SHARED)) == []
 
 
-def test_a_machine_that_was_as_full_below_the_limit_is_only_moderate() -> None:
+def test_a_machine_that_others_kept_as_full_below_the_limit_explains_nothing() -> None:
     world = World(STALL).on("local", "cpu_idle_ratio", [0.03, 0.02, 0.01], "vmstat")
-    assert world.diagnosis(SHARED)["findings"][0]["strength"] == "moderate"
+    record = world.processes([0.1] * 3, lag=[0.004, 0.005, 0.006]).diagnosis(SHARED)
+    assert causes(record) == []
+    row = next(r for r in record["ruled_out"] if r["resource"] == "host:local")
+    assert (row["verdict"], row["why_key"]) == ("busy", "ruled_out.why.as_before")
+
+
+def test_unless_the_generator_itself_woke_later_then() -> None:
+    world = World(STALL).on("local", "cpu_idle_ratio", [0.03, 0.02, 0.01], "vmstat")
+    finding = world.processes([0.1] * 3, lag=[0.004, 0.005, 0.06]).diagnosis(SHARED)["findings"][0]
+    assert (finding["cause"], finding["strength"]) == ("shared_machine_cpu", "moderate")

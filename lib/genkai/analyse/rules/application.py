@@ -53,7 +53,7 @@ def worker_slots(case: Case) -> Finding | None:
         evidence.append(observed("evidence.workers.busy", case, series, **more))
     evidence += [observed("evidence.workers.hung", case, s) for s in hung]
     wait = wait_sides(case)
-    if wait is not None and wait.share_behind >= 0.5:
+    if wait is not None and wait.rises_behind:
         evidence.append(observed("evidence.lb.behind", case, wait.series))
     cpu, busy = target_cpu(case)
     if cpu is not None and busy < BUSY:

@@ -33,7 +33,7 @@ def _own_signs(case: Case) -> list[Evidence]:
         ("lb.errors_503", "evidence.lb.errors_503", 0.0),
     ):
         for series in case.series(name):
-            if case.peak(series) > max(least, 1.5 * case.before_or_zero(series)):
+            if case.peak(series) > max(least, 1.25 * case.before_or_zero(series)):
                 found.append(observed(key, case, series))
     return found
 
@@ -59,7 +59,11 @@ def capacity(case: Case) -> Finding | None:
     workers_busy = worker_use(case)[1]
     if not signs and not front:
         return None
-    if busy >= BUSY or workers_busy >= WORKERS_FULL or (wait and wait.share_behind > FRONT_SHARE):
+    if (
+        busy >= BUSY
+        or workers_busy >= WORKERS_FULL
+        or (wait and (wait.rises_behind or wait.share_behind > FRONT_SHARE))
+    ):
         return None  # the queue stands at the balancer, but it is the instances that keep it waiting
     if any(case.peak(s) > 0 for s in case.series("lb.unhealthy")) or _refused(case):
         return None

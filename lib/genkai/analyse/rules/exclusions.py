@@ -9,7 +9,7 @@ from typing import Any
 
 from genkai.analyse.rules.case import Case
 from genkai.analyse.rules.evidence import amount
-from genkai.analyse.rules.relations import BUSY, IDLE, worker_use
+from genkai.analyse.rules.relations import BUSY, IDLE, machine_full, wait_sides, worker_use
 from genkai.analyse.rules.samples import Series
 
 Lookup = Callable[[Case, str], list[Series]]
@@ -77,7 +77,20 @@ def _row(case: Case, check: Check, resource: str) -> dict[str, Any]:
     errors = [_value(case, name, resource) for name in check.errors]
     counted = [value for value, _ in errors if math.isfinite(value)]
     wrong = amount(sum(counted) if counted else None, errors[0][1] if errors else "")
-    return judged(resource, check, amount(used, unit), amount(saturated, saturated_unit), wrong)
+    row = judged(resource, check, amount(used, unit), amount(saturated, saturated_unit), wrong)
+    innocent = _innocent(case, check, resource) if row["verdict"] == "limit" else None
+    return row | {"verdict": "busy", "why_key": f"ruled_out.why.{innocent}"} if innocent else row
+
+
+def _innocent(case: Case, check: Check, resource: str) -> str | None:
+    """Why what looks like the limit is not: it was as full below the limit, or its queue is that of the instances."""
+    if check.group == "balancer":
+        wait = wait_sides(case)
+        return "queue_behind" if wait is not None and wait.rises_behind else None
+    for series in case.series(check.used) if check.used and not check.low_is_bad else []:
+        if series.resource == resource and case.before(series) >= check.used_limit and not machine_full(case)[1]:
+            return "as_before"
+    return None
 
 
 def judged(resource: str, check: Check, used: dict, saturated: dict, errors: dict) -> dict[str, Any]:

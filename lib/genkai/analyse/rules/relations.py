@@ -35,6 +35,17 @@ class Wait:
             added, behind = self.client_limit, self.behind_limit
         return min(max(behind / added, 0.0), 1.0) if added > 0 else math.nan
 
+    @property
+    def rises_behind(self) -> bool:
+        """Whether the instances answer more slowly at the limit than below it.
+
+        A balancer that is the limit passes on no more than before, so its instances answer as before; where they do
+        not, a queue in front of them is only what overflows from theirs.
+        """
+        if not math.isfinite(self.behind_below):
+            return self.share_behind >= 0.25
+        return self.behind_limit > max(2 * self.behind_below, self.behind_below + 0.02)
+
 
 def wait_sides(case: Case) -> Wait | None:
     """The two sides of the balancer at the level with the longest response time at the limit; None: not measured."""
@@ -52,11 +63,23 @@ def wait_sides(case: Case) -> Wait | None:
 
 
 def machine_full(case: Case) -> tuple[Series | None, bool]:
-    """(CPU of the machine that holds generator and target, whether it was full at the limit)."""
+    """(CPU of the machine that holds generator and target, whether it was full at the limit and that explains it).
+
+    A machine that was as full below the limit, where nothing waited, is kept busy by others; it counts only when the
+    generator itself woke later than below the limit.
+    """
     if not case.facts.shared:
         return None, False
     series, busy = case.highest_generator("cpu.busy")
-    return series, series is not None and busy >= MACHINE_FULL
+    if series is None or busy < MACHINE_FULL:
+        return series, False
+    before = case.before(series)
+    return series, not math.isfinite(before) or before < MACHINE_FULL or _wakes_later(case)
+
+
+def _wakes_later(case: Case) -> bool:
+    series, seconds = case.highest_process("loop_lag_p99_s")
+    return series is not None and seconds >= 0.02 and seconds >= 2 * case.before_or_zero(series)
 
 
 def target_cpu(case: Case) -> tuple[Series | None, float]:
@@ -111,8 +134,8 @@ def rises(case: Case, series: Series, factor: float = 1.2) -> bool:
 
 
 def only_this_side(case: Case) -> bool:
-    """Whether most of the added response time is spent behind the balancer, or no balancer stands in between."""
+    """Whether the added response time comes from behind the balancer, or no balancer stands in between."""
     wait = wait_sides(case)
     if wait is None:
         return case.facts.load_balancer is None
-    return wait.share_behind >= 0.5
+    return wait.rises_behind or wait.share_behind >= 0.5

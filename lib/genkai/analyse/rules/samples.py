@@ -120,11 +120,15 @@ def _highest(series: Series) -> float:
 
 
 def _inside(start: np.ndarray, period: np.ndarray, span: tuple[float, float]) -> np.ndarray:
-    """Samples whose middle lies in the span; failing that, the one interval that covers the middle of the span."""
+    """Samples whose middle lies in the span; failing that, the one interval that covers the middle of the span.
+
+    Of several, those that do not reach into what follows: there the load of the next level begins.
+    """
     middle = start + period / 2
-    inside = np.flatnonzero((middle >= span[0]) & (middle < span[1]))
-    if len(inside):
-        return inside
+    inside = (middle >= span[0]) & (middle < span[1])
+    if inside.any():
+        ended = inside & (start + period <= span[1] + 0.05 * period)
+        return np.flatnonzero(ended if ended.any() else inside)
     centre = (span[0] + span[1]) / 2
     covering = (start <= centre) & (start + period > centre)
     # a bucket much longer than the level says more about its neighbours than about it
