@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ def quantile_of(values: list[float], quantile: float) -> float | None:
     if not values:
         return None
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
+    return ordered[max(0, math.ceil(quantile * len(ordered)) - 1)]
 
 
 def count_time_wait() -> int | None:

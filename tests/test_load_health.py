@@ -1,0 +1,60 @@
+"""Generator health: the quantile, and what is read from /proc."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from genkai.load.health import count_fds, count_time_wait, quantile_of
+
+
+@pytest.mark.parametrize(
+    ("values", "quantile", "expected"),
+    [([], 0.99, None), ([3.0], 0.99, 3.0), ([float(n) for n in range(100, 0, -1)], 0.99, 99.0),
+     ([1.0, 2.0, 3.0, 4.0], 0.5, 2.0), ([1.0, 2.0], 0.0, 1.0)],
+)  # fmt: skip
+def test_the_quantile_is_the_nearest_rank(values: list[float], quantile: float, expected: float | None) -> None:
+    assert quantile_of(values, quantile) == expected
+
+
+def test_descriptors_are_counted() -> None:
+    before = count_fds()
+    with open(os.devnull):
+        assert count_fds() == before + 1
+
+
+def test_time_wait_sockets_are_counted_as_the_kernel_lists_them() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for _ in range(200):
+            with socket.create_connection(listener.getsockname()) as connection:
+                other, _address = listener.accept()
+                connection.shutdown(socket.SHUT_WR)
+                other.close()
+                connection.recv(1)
+    listed = sum(c.status == psutil.CONN_TIME_WAIT for c in psutil.net_connections("tcp"))
+    assert listed >= 200
+    assert count_time_wait() == pytest.approx(listed, rel=0.25), "others on this machine open and close sockets too"
+
+
+SCRIPT = """
+import gevent, time
+from genkai.load.health import Health
+health = Health(time.perf_counter)
+gevent.sleep(0.1)
+health.read(0, 0, 0)
+end = time.process_time() + 0.5
+while time.process_time() < end:
+    pass
+gevent.sleep(0.05)
+health.slip += [0.001, 0.002]
+row = health.read(1, 4, 2)
+print(row["cpu_ratio"] > 0.2, row["loop_lag_p99_s"] > 0.3, row["schedule_slip_p99_s"], row["in_flight"], row["users"])
+"""
+
+
+def test_a_busy_process_shows_cpu_and_a_late_loop() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["True", "True", "0.002", "4", "2"]
