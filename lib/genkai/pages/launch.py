@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genkai import figures
+from genkai.analyse.records import number
 from genkai.pages.live import Live
 from genkai.pages.verdicts import step_banner
 from genkai.report.display import Contents, Displayed, Figure, Paragraph
@@ -36,8 +37,8 @@ def levels(study: Study, step: str, lang: str = "en") -> Contents:
     """The levels table of each run of the step."""
     m = Messages(lang)
     tables = [
-        levels_table(m, run.whole, m("caption.run_levels", subject=run.subject), f"tab-levels-{number}")
-        for number, run in enumerate(study.of(step), 1)
+        levels_table(m, run.whole, m("caption.run_levels", subject=run.subject), f"tab-levels-{count}")
+        for count, run in enumerate(study.of(step), 1)
         if len(run.marks)
     ]
     return Contents(tables or [Paragraph(m.text("page.nothing_ran", step=m(f"step.{step}")), m)], m)
@@ -46,12 +47,12 @@ def levels(study: Study, step: str, lang: str = "en") -> Contents:
 def seconds(study: Study, step: str, lang: str = "en") -> Contents:
     """Throughput of each second with the window of each level that counts."""
     m, shown = Messages(lang), []
-    for number, run in enumerate(study.of(step), 1):
+    for count, run in enumerate(study.of(step), 1):
         if not len(run.requests):
             continue
         whole = run.seconds[run.seconds["api"] == "(all)"]
         shown.append(Figure(
-            figures.windows(whole, run.whole, t=lang), label=f"fig-windows-{number}", messages=m,
+            figures.windows(whole, run.whole, t=lang), label=f"fig-windows-{count}", messages=m,
             caption=m("caption.windows", subject=run.subject), alt=m("alt.windows", n=len(run.whole)),
         ))  # fmt: skip
     return Contents(shown or [Paragraph(m.text("page.nothing_ran", step=m(f"step.{step}")), m)], m)
@@ -63,7 +64,7 @@ def ceiling(study: Study, lang: str = "en") -> Displayed:
     if not found:
         return Paragraph(m.text("page.no_ceiling"), m)
     margin = study.plan.steps.verify.margin if study.plan.steps.verify else 1.5
-    records = ceiling_records(found)
+    records = ceiling_records(m, found)
     best = max(r["value"] for r in records.values())
     return Figure(
         figures.ceiling(records, study.target_rps, margin, t=lang), label="fig-ceiling", messages=m,
@@ -71,19 +72,13 @@ def ceiling(study: Study, lang: str = "en") -> Displayed:
     )  # fmt: skip
 
 
-def ceiling_records(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """{set-up: number record in requests/s} of a ceiling record."""
-    parts = found.get("measured") or [found]
+def ceiling_records(m: Messages, found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{set-up: number record in requests/s} of a ceiling record: what was put out, not what follows from it."""
     return {
-        f"{p['processes']}": {
-            "value": p["ceiling_rps"],
-            "low": None,
-            "high": None,
-            "n": None,
-            "unit": "rps",
-            "notes": [],
-        }
-        for p in parts
+        m("page.processes" if part["measured"] else "page.processes_at_least", n=part["processes"]): number(
+            part["throughput_rps"], unit="rps"
+        )
+        for part in found.get("measurements") or [found]
     }
 
 

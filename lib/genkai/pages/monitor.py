@@ -25,7 +25,7 @@ TIMELINE = (
     ("HTTPCode_ELB_5XX_Count", ("Sum",)), ("CPUUtilization", ("Maximum", "Average")),
     ("cpu_busy_ratio", ("sample",)), ("run_queue", ("sample",)), ("tcp_listen_overflows", ("sample",)),
 )  # fmt: skip
-MOST_PANELS = 4
+MOST_PANELS = 3  # more make the figure taller than what is left of a page
 
 
 def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
@@ -79,9 +79,8 @@ def timeline(study: Study, step: str = "", lang: str = "en") -> Displayed:
     limits = study.plan.targets_for(run.subject).response_times_s()
     thresholds = {"throughput_rps": study.target_of(run)} | ({"p95_s": limits["p95_s"]} if "p95_s" in limits else {})
     whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
-    drawn = figures.timeline(
-        whole, timeline_metrics(run), list(run.marks), thresholds=thresholds, names=_names(run), t=lang
-    )
+    names = _instances(run) | {metric: m(f"metric.{metric}") for metric, _ in TIMELINE if f"metric.{metric}" in m}
+    drawn = figures.timeline(whole, timeline_metrics(run), list(run.marks), thresholds=thresholds, names=names, t=lang)
     return Figure(drawn, label="fig-timeline", messages=m, caption=m("caption.timeline", subject=run.subject),
                   alt=m("alt.timeline"))  # fmt: skip
 
@@ -118,23 +117,22 @@ def generator(study: Study, step: str = "", lang: str = "en") -> Displayed:
                   alt=m("alt.generator"))  # fmt: skip
 
 
-def use_record(study: Study, run: RunStudy, findings: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Utilisation, saturation and errors of every resource at the highest load, and what was not measured."""
-    rows = examine(case_of(study, run)) if len(run.whole) else []
-    return {"use": rows, "not_measured": (findings or {}).get("not_measured") or []}
+def use_rows(study: Study, run: RunStudy) -> list[dict[str, Any]]:
+    """Utilisation, saturation and errors of every resource at the highest load."""
+    return examine(case_of(study, run)) if len(run.whole) else []
 
 
 def use(study: Study, step: str = "", lang: str = "en") -> Displayed:
     """The USE table."""
-    m, record = Messages(lang), use_record(study, study.main(step))
-    if not record["use"]:
+    m, rows = Messages(lang), use_rows(study, study.main(step))
+    if not rows:
         return Paragraph(m.text("page.no_metrics"), m)
-    return use_table(m, record["use"], m("caption.use"), "tab-use")
+    return use_table(m, rows, m("caption.use"), "tab-use")
 
 
 def write(study: Study, notes: list[str]) -> Path:
     """results/monitor.json: {run: USE rows}, and what was odd while collecting."""
-    rows = {r.run.name: use_record(study, r)["use"] for r in study.runs if len(r.marks)}
+    rows = {r.run.name: use_rows(study, r) for r in study.runs if len(r.marks)}
     return study.cycle.write_result("monitor", {"use": rows, "notes": notes})
 
 
@@ -145,7 +143,7 @@ def _cloudwatch_notes(run: RunStudy) -> list[str]:
     return list(read_json(path).get("warnings") or []) if path.exists() else []
 
 
-def _names(run: RunStudy) -> dict[str, str]:
+def _instances(run: RunStudy) -> dict[str, str]:
     """Short names for long resource ids."""
     ids = sorted({r for r in run.metrics["resource"].unique() if r.startswith("ec2:")})
     return {name: f"instance {number}" for number, name in enumerate(ids, 1)}

@@ -11,7 +11,7 @@ from genkai.plan import STEPS, Estimate, Plan
 from genkai.report.display import Contents, Figure, Table
 from genkai.report.messages import Messages
 from genkai.study import Study
-from genkai.study.facts import differences
+from genkai.study.facts import differences, plainly
 
 
 def conditions(study: Study, lang: str = "en") -> Table:
@@ -25,8 +25,8 @@ def conditions(study: Study, lang: str = "en") -> Table:
         "data_volume": plan.preconditions.data_volume,
         "method": plan.preconditions.method,
         "other": plan.preconditions.other,
-        "environment": [f"{k}: {v}" for k, v in plan.environment.target.items()],
-        "production": [f"{k}: {v}" for k, v in plan.environment.production.items()],
+        "environment": plainly(plan.environment.target),
+        "production": plainly(plan.environment.production),
         "differences": differences(plan),
         "actions_taken": [a.what for a in plan.actions if a.done],
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -42,9 +41,12 @@ class Report:
         """Verdicts per target, purpose and step, and the sentence for all; each target refers to its evidence."""
         record = cycle_record(self.study, self.comparison)
         for row in record["targets"]:
-            row["evidence"] = {"verify": "fig-ceiling" if self.study.ceiling else None, "api": "fig-apis"}.get(
-                row["step"], f"tab-levels-{row['step']}"
-            )
+            shown = {
+                "verify": "fig-ceiling" if self.study.ceiling else None,
+                "api": "fig-apis",
+                "scenario": "fig-scale",
+            }
+            row["evidence"] = shown.get(row["step"], f"tab-levels-{row['step']}")
         return record
 
     @cached_property
@@ -57,16 +59,16 @@ class Report:
         """Why it stopped there."""
         return Diagnosis(self.study).record if self.scale else None
 
-    def write(self) -> Path:
+    def write(self) -> None:
         """results/verdicts.json and results/comparison.json."""
         if self.comparison:
             self.study.cycle.write_result("comparison", self.comparison)
-        return self.study.cycle.write_result("verdicts", self.verdicts)
+        self.study.cycle.write_result("verdicts", self.verdicts)
 
     def document(self) -> Document:
         """The title block."""
         plan, window = self.study.plan, facts.window_of(self.study)
-        environment = "; ".join(f"{k}: {v}" for k, v in plan.environment.target.items()) or plan.base_url
+        environment = "; ".join(facts.plainly(plan.environment.target)) or plan.base_url
         return Document(
             title=plan.title or plan.name, language=self.lang, plan=plan.name, cycle=self.study.cycle.number,
             environment=environment, window=window, verdict=self.verdicts["overall"]["status"], plan_hash=plan.digest(),
@@ -88,12 +90,12 @@ class Report:
         """Scale characteristics, machines, diagnosis."""
         if self.scale is None or self.findings is None:
             return Contents([], self.m)
-        shown = [self.scale.hockey_stick(self.lang), self.scale.windows(self.lang)]
+        shown = [self.scale.hockey_stick(self.lang)]
         timeline = monitor.timeline(self.study, "", self.lang)
         machines = [timeline] if isinstance(timeline, Figure) else []
         parts: list[Displayed] = [
             sections.scale(self.m, scale_record(self.scale), shown),
-            sections.monitoring(self.m, monitor.use_record(self.study, self.scale.run, self.findings), machines),
+            sections.monitoring(self.m, {"use": monitor.use_rows(self.study, self.scale.run)}, machines),
             sections.diagnosis(self.m, self.findings, evidence_figures(self.scale.run, self.findings, self.lang)),
         ]
         return Contents(parts, self.m)
@@ -107,6 +109,7 @@ class Report:
             sections.actions(self.m, actions),
             sections.limits(self.m, facts.limit_rows(self.study, self.findings)),
             sections.appendix(self.m, facts.appendix_record(self.study)),
+            *([self.scale.windows(self.lang)] if self.scale else []),
         ]
         return Contents(parts, self.m)
 

@@ -22,17 +22,21 @@ def evidence_series(run: RunStudy, finding: Mapping[str, Any]) -> pd.DataFrame:
 
     Resources of the same kind that the finding does not name stand beside it as `other`.
     """
-    frames: list[pd.DataFrame] = []
-    seen: list[str] = []
-    for item in finding.get("evidence") or []:
-        metric = item.get("metric")
-        if not metric or metric in seen or len(seen) == MOST_METRICS:
-            continue
-        rows = _rows(run, item)
+    frames: dict[str, pd.DataFrame] = {}
+    items = [i for i in finding.get("evidence") or [] if i.get("metric")]
+    suspect = next((_kind(i) for i in items if i.get("source") != "levels"), "")
+    for item in sorted(items, key=lambda i: i.get("source") == "levels"):  # what users feel has figures of its own
+        rows = _rows(run, item) if item["metric"] not in frames else ()
         if len(rows):
-            seen.append(metric)
-            frames.append(rows)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+            role = rows["role"] if _kind(item) in (suspect, "") else "other"
+            frames[item["metric"]] = rows.assign(role=role)
+    shown = list(frames.values())[:MOST_METRICS]
+    return pd.concat(shown, ignore_index=True) if shown else pd.DataFrame(columns=COLUMNS)
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    """elb, ec2, host, process …"""
+    return str(item.get("resource", "")).partition(":")[0]
 
 
 def _rows(run: RunStudy, item: Mapping[str, Any]) -> pd.DataFrame:
@@ -49,8 +53,7 @@ def _rows(run: RunStudy, item: Mapping[str, Any]) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     statistics = sorted(found["statistic"].unique(), key=_rank)
     found = found[found["statistic"] == statistics[0]]
-    kind = str(item.get("resource", "")).partition(":")[0]
-    found = found[found["resource"].str.startswith(kind)]
+    found = found[found["resource"].str.startswith(_kind(item))]
     return _per_level(run, found, item, metric, str(found["unit"].iloc[0]) if len(found) else "")
 
 

@@ -9,11 +9,17 @@ import pandas as pd
 
 from genkai.allow import is_loopback
 from genkai.analyse.records import number
-from genkai.plan import STEPS, Plan
+from genkai.plan import STEPS, Level, Plan
 from genkai.study.reading import Study
 
 Record = dict[str, Any]
 SHORT_S = 600.0  # a steady window below this says nothing about slow changes
+
+
+def plainly(facts: Mapping[str, Any]) -> list[str]:
+    """ "key: value" of each fact, as people write it."""
+    words = {True: "yes", False: "no"}
+    return [f"{key.replace('_', ' ')}: {words[v] if isinstance(v, bool) else v}" for key, v in facts.items()]
 
 
 def host_of(plan: Plan) -> str:
@@ -29,8 +35,9 @@ def shares_machine(plan: Plan) -> bool:
 def differences(plan: Plan) -> list[str]:
     """What differs between the tested environment and production: by the plan's words, and by comparing both."""
     target, production = plan.environment.target, plan.environment.production
-    compared = [f"{k}: {target.get(k, '–')} ≠ {production[k]}" for k in production if target.get(k) != production[k]]
-    return [*plan.environment.differences, *compared]
+    changed = [k for k in production if target.get(k) != production[k]]
+    here, there = plainly({k: target.get(k, "–") for k in changed}), plainly({k: production[k] for k in changed})
+    return [*plan.environment.differences, *(f"{h} ≠ {t.split(': ', 1)[1]}" for h, t in zip(here, there, strict=True))]
 
 
 def setup_record(study: Study) -> Record:
@@ -40,7 +47,7 @@ def setup_record(study: Study) -> Record:
     facts: dict[str, Any] = {
         "target": plan.base_url, "scope": plan.scope.included, "out_of_scope": plan.scope.excluded,
         "data_volume": plan.preconditions.data_volume, "hold": hold, "method": plan.preconditions.method,
-        "other": plan.preconditions.other, "environment": [f"{k}: {v}" for k, v in plan.environment.target.items()],
+        "other": plan.preconditions.other, "environment": plainly(plan.environment.target),
         "differences": differences(plan),
         "watched": [f"{h.name} ({h.role})" for h in plan.hosts] + ([plan.aws.load_balancer] if _balancer(plan) else []),
         "actions_taken": [a.what for a in plan.actions if a.done],
@@ -56,15 +63,20 @@ def _balancer(plan: Plan) -> bool:
 def _step_load(study: Study, step: str) -> Record:
     part = study.plan.step_named(step)
     subjects = study.plan.subjects(step)
-    targets = [study.split.get(s) or study.target_rps for s in subjects]
-    levels = [
-        lv.users or lv.arrival_rate_rps or (lv.target_ratio or 0) * (targets[0] if len(targets) == 1 else max(targets))
-        for lv in part.levels
-    ]
+    targets = {study.split.get(s) or study.target_rps for s in subjects}
+    target = targets.pop() if len(targets) == 1 else None
     return {
-        "step": step, "subjects": subjects, "workload": part.levels[0].workload, "levels": [float(v) for v in levels],
+        "step": step, "subjects": subjects, "workload": part.levels[0].workload,
+        "levels": [_level_load(level, target) for level in part.levels],
         "duration_s": part.duration_s * len(subjects),
     }  # fmt: skip
+
+
+def _level_load(level: Level, target: float | None) -> float | str:
+    """Users or requests/s; a share where each subject has a target of its own."""
+    if level.target_ratio is None:
+        return float(level.users or level.arrival_rate_rps or 0)
+    return level.target_ratio * target if target else f"{level.target_ratio:.0%}"
 
 
 def action_rows(study: Study, findings: Mapping[str, Any] | None, before: Mapping[str, Any] | None,
@@ -112,8 +124,8 @@ def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]
         rows.append({"text_key": "limits.environment_differs", "values": {"differences": "; ".join(found)}})
     if shares_machine(study.plan):
         rows.append({"text_key": "limits.same_machine", "values": {}})
-    if study.ceiling and study.ceiling.get("ceiling_rps"):
-        ceiling = number(float(study.ceiling["ceiling_rps"]), unit="rps")
+    if study.ceiling and study.ceiling.get("throughput_rps"):
+        ceiling = number(float(study.ceiling["throughput_rps"]), unit="rps")
         rows.append({"text_key": "limits.generator_margin", "values": {"ceiling": ceiling}})
     missing = [s for s in STEPS if not study.of(s)]
     rows += [{"text_key": "limits.step_missing", "values": {"step": {"key": f"step.{step}"}}} for step in missing]
@@ -136,7 +148,7 @@ def appendix_record(study: Study) -> Record:
         "base_url": plan.base_url, "generator.processes": plan.generator.processes,
         "stop": f"error ratio > {plan.stop.error_ratio:g} for {plan.stop.for_s:g} s",
         "allow": ", ".join(e.host for e in plan.allow) or "loopback only",
-        **{f"environment.{k}": v for k, v in plan.environment.target.items()},
+        "environment": "; ".join(plainly(plan.environment.target)),
     }  # fmt: skip
     runs = [
         {"run_id": r.run.name, "step": r.step, "start": r.record.get("start"), "end": r.record.get("end"),

@@ -21,7 +21,8 @@ def decision(m: Messages, verdicts: Record, findings: Record | None = None, figu
     if figure is not None:
         items.append(figure)
     if verdicts.get("targets"):
-        items.append(targets_table(m, verdicts["targets"]))
+        service = [t for t in verdicts["targets"] if t["step"] != "verify"]  # verify speaks of the generator
+        items.append(subjects_table(m, service or verdicts["targets"]))
     if verdicts.get("purposes"):
         items.append(purposes_table(m, verdicts["purposes"]))
     return Contents(items, m)
@@ -43,6 +44,40 @@ def cause_text(m: Messages, finding: Record, part: str) -> Text:
     """Return the claim, remedy, verify or risk text of a finding: its `<part>_key`, else `cause.<cause>.<part>`."""
     key = finding.get(f"{part}_key") or f"cause.{require(finding, 'cause', 'finding')}.{part}"
     return m.text(key, **(finding.get("values") or {}))
+
+
+WORST_FIRST = ("fail", "cannot_tell", "not_run", "pass")
+_SHORT = {"throughput": "throughput", "error_ratio": "error_ratio"}  # what is left is a response time
+
+
+def subjects_table(m: Messages, targets: Sequence[Record]) -> Table:
+    """Return the table of page 1: a row for each step and API, what was missed first; each cell measured / target."""
+    groups: dict[str, list[Record]] = {}
+    for target in targets:
+        groups.setdefault(subject(m, target), []).append(target)
+    rows = [_subject_row(m, name, group) for name, group in groups.items()]
+    rows.sort(key=lambda row: WORST_FIRST.index(row["verdict"].status))
+    columns = {name: m(f"column.{name}") for name in rows[0]}
+    return Table(
+        rows, caption=m("caption.subjects"), label="tab-decision", columns=columns, messages=m,
+        widths={"subject": "1fr", "throughput": "auto"},
+    )  # fmt: skip
+
+
+def _subject_row(m: Messages, name: str, targets: Sequence[Record]) -> dict[str, Any]:
+    cells: dict[str, Any] = {"throughput": [], "response_time": [], "error_ratio": []}
+    for target in targets:
+        cells[_SHORT.get(target["what"], "response_time")].append(_against(m, target))
+    status = min((t["status"] for t in targets), key=WORST_FIRST.index)
+    shown = {column: "; ".join(texts) or m("number.missing") for column, texts in cells.items()}
+    return {"subject": name, **shown, "verdict": Badge(status, m)}
+
+
+def _against(m: Messages, target: Record) -> str:
+    measured = target["measured"]
+    plain = {**measured, "low": None, "high": None} if isinstance(measured, dict) else measured
+    goal = target_value(m, target["what"], require(target, "target", "target"))
+    return m("decision.against", measured=m.format(plain, "measured"), target=goal)
 
 
 def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
@@ -81,5 +116,5 @@ def purposes_table(m: Messages, purposes: Sequence[Record]) -> Table:
     columns = {name: m(f"column.{name}") for name in rows[0]}
     return Table(
         rows, caption=m("caption.purposes"), label="tab-purposes", columns=columns,
-        widths={"purpose": "2fr", "reason": "3fr"}, messages=m,
+        widths={"purpose": "2fr", "reason": "4fr"}, messages=m,
     )  # fmt: skip

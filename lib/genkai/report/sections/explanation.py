@@ -16,6 +16,9 @@ from genkai.report.table import Table
 _SCALE_ROWS = ("knee", "ceiling", "peak", "response_time", "delta_aicc", "generator_excluded")
 
 
+CLEARED = ("idle", "fine", "busy")  # looked at, and not the limit
+
+
 def scale(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> Contents:
     """Return "Scale characteristics".
 
@@ -73,8 +76,9 @@ def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> 
     items.append(Paragraph(message(m, findings, "answer_key"), m))
     items += [finding_display(m, finding) for finding in findings.get("findings") or []]
     items += figures
-    if findings.get("ruled_out"):
-        items.append(use_table(m, findings["ruled_out"], m("caption.ruled_out"), "tab-ruled-out"))
+    cleared = [row for row in findings.get("ruled_out") or [] if row["verdict"] in CLEARED]
+    if cleared:
+        items.append(use_table(m, cleared, m("caption.ruled_out"), "tab-ruled-out", reasons=True))
     missing = findings.get("not_measured") or []
     if missing:
         rows = [

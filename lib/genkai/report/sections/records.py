@@ -10,6 +10,7 @@ from genkai.report.errors import ReportError
 from genkai.report.figure import Figure
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
+from genkai.report.quantities import is_missing
 from genkai.report.table import Table
 
 Record = Mapping[str, Any]
@@ -69,7 +70,7 @@ def levels_table(m: Messages, levels: Any, caption: str | Text, label: str) -> T
 def _level_row(m: Messages, row: Record) -> dict[str, Any]:
     unit = "users" if row.get("workload") == "closed" else "rps"
     limited = row.get("generator_limited") is True or row.get("generator_limited") == 1
-    steady = m("word.generator_limited") if limited else m("word.yes" if row.get("steady") else "word.no")
+    steady = m("word.generator_limited" if limited else _steady_key(row.get("steady")))
     return {
         "level": _number(row["level"], "count"),
         "intended": _number(row["intended"], unit),
@@ -83,12 +84,18 @@ def _level_row(m: Messages, row: Record) -> dict[str, Any]:
     }
 
 
+def _steady_key(steady: Any) -> str:
+    if is_missing(steady):
+        return "word.too_short"
+    return "word.yes" if steady else "word.no"
+
+
 def _number(value: Any, unit: str) -> Any:
     return value if isinstance(value, Mapping) else {"value": value, "unit": unit}
 
 
-def use_table(m: Messages, rows: Sequence[Record], caption: str, label: str) -> Table:
-    """Return the table of utilisation, saturation and errors per resource."""
+def use_table(m: Messages, rows: Sequence[Record], caption: str, label: str, reasons: bool = False) -> Table:
+    """Return the table of utilisation, saturation and errors per resource; with the reason of each verdict if asked."""
     cells = [
         {
             "resource": _resource(m, row),
@@ -96,13 +103,21 @@ def use_table(m: Messages, rows: Sequence[Record], caption: str, label: str) -> 
             "saturated": row.get("saturated"),
             "errors": row.get("errors"),
             "verdict": Badge(row["verdict"], m),
+            "reason": message(m, row, "why_key") if reasons and row.get("why_key") else "",
         }
         for row in rows
     ]
-    columns = {name: m(f"column.{name}") for name in ("resource", "used", "saturated", "errors", "verdict")}
+    names = ("resource", "used", "saturated", "errors", "verdict", *(["reason"] if reasons else []))
+    columns = {name: m(f"column.{name}") for name in names}
     formats = {"used": "measured", "saturated": "measured", "errors": "measured"}
     return Table(
-        cells, caption=caption, label=label, columns=columns, formats=formats, widths={"resource": "1fr"}, messages=m
+        cells,
+        caption=caption,
+        label=label,
+        columns=columns,
+        formats=formats,
+        messages=m,
+        widths={"resource": "5fr", "reason": "4fr"} if reasons else {"resource": "1fr"},
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from genkai.report.displayed import Badge, Contents, Displayed, Heading, Paragraph
 from genkai.report.figure import Figure
 from genkai.report.messages import Messages
+from genkai.report.sections.decision import targets_table
 from genkai.report.sections.records import Record, in_order, levels_table, message, named
 from genkai.report.table import Table
 
@@ -51,7 +52,9 @@ def _load_table(m: Messages, steps: Sequence[Record]) -> Table:
             "step": named(m, "step", step["step"]),
             "subjects": _joined(step.get("subjects") or m("word.all_apis")),
             "workload": named(m, "workload", step["workload"]),
-            "levels": " → ".join(m.format(level, "count") for level in step["levels"]),
+            "levels": " → ".join(
+                level if isinstance(level, str) else m.format(level, "count") for level in step["levels"]
+            ),
             "duration": m.format(step["duration_s"], "duration"),
         }
         for step in steps
@@ -76,6 +79,8 @@ def step_results(
     items: list[Displayed] = [Heading(m("section.steps"), 1, m)]
     if steps:
         items.append(_steps_table(m, steps))
+    if verdicts.get("targets"):
+        items.append(targets_table(m, verdicts["targets"]))
     for step in steps:
         name = step["step"]
         shown = list((figures or {}).get(name) or [])
