@@ -191,7 +191,7 @@ WORDS = [
 ]
 
 
-@settings(max_examples=int(os.environ.get("GENKAI_FUZZ_EXAMPLES", "200")), deadline=None)
+@settings(max_examples=int(os.environ.get("GENKAI_FUZZ_EXAMPLES", "100")), deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from([HEAD, "\n" + FIELDS, "\n" + steady(1)])), max_size=40)
 )

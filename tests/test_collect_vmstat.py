@@ -420,7 +420,7 @@ def test_whatever_the_headings_rows_come_back_as_they_went_in(seeds, height, sta
     assert log.frame[COLUMNS].to_dict("records") == rows[1:]
 
 
-FUZZ = int(os.environ.get("GENKAI_FUZZ_EXAMPLES", "200"))  # 100 000 in the nightly run
+FUZZ = int(os.environ.get("GENKAI_FUZZ_EXAMPLES", "100"))  # 100 000 in the nightly run
 WORDS = [*COLUMNS, "0", "1", "99", "100", "-1", "1e5", "nan", "²", "2024-05-01", "12:00:01", "UTC", "procs",
          "---memory---", "---swap--", "--io--", "--cpu--", "", "\0", "9" * 30, "May", "1714564801"]  # fmt: skip
 any_line = st.one_of(
