@@ -74,10 +74,14 @@ def _subject_row(m: Messages, name: str, targets: Sequence[Record]) -> dict[str,
 
 
 def _against(m: Messages, target: Record) -> str:
-    measured = target["measured"]
-    plain = {**measured, "low": None, "high": None} if isinstance(measured, dict) else measured
+    plain = _without_intervals({"measured": target["measured"]})["measured"]
     goal = target_value(m, target["what"], require(target, "target", "target"))
     return m("decision.against", measured=m.format(plain, "measured"), target=goal)
+
+
+def _without_intervals(values: Record) -> dict[str, Any]:
+    """Page 1 has to be read at a glance; the sections behind it give the intervals."""
+    return {k: {**v, "low": None, "high": None} if isinstance(v, dict) and "low" in v else v for k, v in values.items()}
 
 
 def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
@@ -109,12 +113,12 @@ def purposes_table(m: Messages, purposes: Sequence[Record]) -> Table:
         {
             "purpose": named(m, "purpose", purpose["purpose"]),
             "verdict": Badge(purpose["status"], m),
-            "reason": message(m, purpose, "why_key"),
+            "reason": message(m, {**purpose, "values": _without_intervals(purpose.get("values") or {})}, "why_key"),
         }
         for purpose in purposes
     ]
     columns = {name: m(f"column.{name}") for name in rows[0]}
     return Table(
         rows, caption=m("caption.purposes"), label="tab-purposes", columns=columns,
-        widths={"purpose": "2fr", "reason": "4fr"}, messages=m,
+        widths={"reason": "1fr"}, messages=m,
     )  # fmt: skip
