@@ -94,6 +94,12 @@ def test_ruled_out_lists_each_resource_with_its_verdict() -> None:
     assert rows["host:db", "memory"]["used"]["value"] == pytest.approx(0.5)
 
 
+def test_without_a_limit_the_highest_use_of_all_levels_counts() -> None:
+    world = World(HEALTHY).instances([20, 60, None])  # the last minutes of CloudWatch are often not there yet
+    row = next(r for r in world.diagnosis()["ruled_out"] if r["resource"] == "ec2:i-1")
+    assert (row["verdict"], row["used"]["value"]) == ("idle", 0.6)
+
+
 def test_empty_tables_are_answered_not_raised() -> None:
     empty = {name: schema.empty_table(name) for name in schema.TABLES}
     record = diagnose(Tables(**empty))

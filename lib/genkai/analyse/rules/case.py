@@ -82,9 +82,8 @@ class Case:
 
     @cached_property
     def limit(self) -> np.ndarray:
-        """Positions of the levels at or beyond the limit; without a stall, of the highest level."""
-        first = self.stall.level if self.stall else len(self.levels) - 1
-        return np.arange(max(first, 0), len(self.levels))
+        """Positions of the levels at or beyond the limit; without a stall, of all levels."""
+        return np.arange(self.stall.level if self.stall else 0, len(self.levels))
 
     @cached_property
     def below(self) -> np.ndarray:
