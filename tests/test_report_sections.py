@@ -76,9 +76,19 @@ def test_decision_without_findings_follows_the_verdict(m, status, cause, followi
 
 
 def test_targets_show_their_direction_and_what_is_missing():
-    plain = decision(EN, VERDICTS, FINDINGS).to_plain()
+    plain = step_results(EN, VERDICTS).to_plain()
     assert "API · items | Throughput | ≥ 700 rps | 498 rps (489–507) | −28.9% | [FAIL] | [fig-scale]" in plain
     assert "Endurance | Response time, p95 | ≤ 100 ms | – | – | [NOT RUN] | –" in plain
+
+
+def test_page_1_shows_what_was_missed_first_and_leaves_the_generator_out():
+    rows = [
+        line for line in decision(EN, VERDICTS, FINDINGS).to_plain().splitlines() if " · " in line and "| [" in line
+    ]
+    states = [row.split("[")[1].split("]")[0] for row in rows]
+    assert states == sorted(states, key=["FAIL", "CANNOT TELL", "NOT RUN", "PASS"].index)
+    assert "498 rps / ≥ 700 rps" in next(row for row in rows if row.startswith("API · items"))
+    assert not [row for row in rows if row.startswith("Verify")]
 
 
 def test_a_target_without_measurement_field_is_refused():

@@ -74,7 +74,7 @@ def _subject_row(m: Messages, name: str, targets: Sequence[Record]) -> dict[str,
 
 
 def _against(m: Messages, target: Record) -> str:
-    plain = _without_intervals({"measured": target["measured"]})["measured"]
+    plain = _without_intervals({"measured": require(target, "measured", "target")})["measured"]
     goal = target_value(m, target["what"], require(target, "target", "target"))
     return m("decision.against", measured=m.format(plain, "measured"), target=goal)
 
