@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from genkai.refusals import is_refusal
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -129,23 +131,6 @@ def demo(
         play_demo(cycles=cycles, lang=lang)
 
 
-def refusals() -> tuple[type[Exception], ...]:
-    """The errors that speak for themselves: told in one paragraph, without a traceback."""
-    from genkai.allow import TargetRefused
-    from genkai.collect.errors import CollectError
-    from genkai.launch import LaunchError
-    from genkai.notebooks import NotebookError
-    from genkai.planfile import PlanError
-    from genkai.report.errors import ReportError
-    from genkai.schema import TableError
-    from genkai.steps import StepError
-    from genkai.study import StudyError
-    from genkai.workspace import WorkspaceError
-
-    return (TargetRefused, CollectError, LaunchError, NotebookError, PlanError, ReportError, TableError, StepError,
-            StudyError, WorkspaceError)  # fmt: skip
-
-
 def main() -> None:
     """Entry point."""
     try:
@@ -158,7 +143,7 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line
             print(f"genkai: {error.format_message()}; try: genkai --help", file=sys.stderr)
-        elif isinstance(error, refusals()):
+        elif is_refusal(error):
             print(f"genkai: {error}", file=sys.stderr)
         else:
             raise

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from genkai.refusals import REFUSALS
+
 NOTEBOOKS = Path("notebooks")
 KERNEL = "python3"
 START_TIMEOUT_S = 90
@@ -152,9 +154,7 @@ def check_artifacts(name: str, cycle_path: Path, parameters: Mapping[str, Any]) 
 
 def _told(error: Any) -> str:
     """Errors of ours say all that is needed; others keep their class so that they can be reported."""
-    ours = {"PlanError", "LaunchError", "CollectError", "WorkspaceError", "TableError", "GateClosed", "TargetRefused",
-            "StudyError", "HostError"}  # fmt: skip
-    return str(error.evalue) if error.ename in ours else f"{error.ename}: {error.evalue}"
+    return str(error.evalue) if error.ename in REFUSALS else f"{error.ename}: {error.evalue}"
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from genkai.analyse.verdict import step_verdict
-from genkai.collect.sampling import collect_hosts, start_sampling
+from genkai.collect.errors import CollectError
+from genkai.collect.sampling import clock_offsets, collect_hosts, start_sampling
 from genkai.launch import Progress, RunOutcome, run_load, set_aside
 from genkai.plan import STEPS, Plan
 from genkai.study import Study, read_study
@@ -65,15 +66,29 @@ def run_step(
 
 
 def run_one(run: Run, plan: Plan, on_second: Callable[[Run, Progress], None] | None = None) -> RunOutcome:
-    """One run with its samplers; their tables are written whatever happens."""
+    """One run with its samplers; their tables are written whatever happens.
+
+    Clocks are compared before and after: the metrics are corrected by the mean of both.
+    """
     set_aside(run)
     part = plan.step_named(run.step)
+    offsets = {"start": clock_offsets(plan.hosts)}
     sampling = start_sampling(plan.hosts, run, part.duration_s + part.ceiling_s + SPARE_S)
     try:
         return run_load(run, plan, run.step, run.subject, (lambda p: on_second(run, p)) if on_second else None)
     finally:
         sampling.stop()
+        if run.record():
+            run.write_record(clock_offsets=offsets | {"end": clock_offsets(plan.hosts)})
+        _collect(run, plan)
+
+
+def _collect(run: Run, plan: Plan) -> None:
+    """The hosts' logs as a table; a host that told nothing must not hide what became of the load."""
+    try:
         collect_hosts(run, plan.hosts)
+    except CollectError as error:
+        print(f"      hosts: {error}", flush=True)
 
 
 def judge_step(study: Study, step: str) -> dict[str, Any]:
