@@ -57,7 +57,7 @@ def test_check_says_what_the_plan_is() -> None:
         (("report", "data/plans"), "expected the folder of a cycle"),
         (("stop", "data/plans"), "expected the folder of a cycle"),
         (("nonsense",), "nonsense"),
-        (("cycle",), "PLAN"),
+        (("cycle",), "Missing argument 'plan'; try: genkai --help"),
     ],
 )
 def test_bad_input_is_one_paragraph_and_exit_code_3(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def main() -> None:
         code = ended.exit_code
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line
-            print(f"genkai: {error.format_message()}; try: genkai --help", file=sys.stderr)
+            print(f"genkai: {error.format_message().rstrip('.')}; try: genkai --help", file=sys.stderr)
         elif is_refusal(error):
             print(f"genkai: {error}", file=sys.stderr)
         else:

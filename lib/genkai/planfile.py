@@ -29,13 +29,17 @@ def read_plan(path: str | Path, base_dir: Path | None = None) -> Plan:
     Raises PlanError with all that is wrong.
     """
     path = Path(path)
+    return parse_plan(read_plan_text(path), str(path), base_dir or path.parent)
+
+
+def read_plan_text(path: Path) -> str:
+    """The text of a plan file. Raises PlanError when it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise PlanError([f"{path}: expected a readable plan file, got {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:
         raise PlanError([f"{path}: expected UTF-8 text, got bytes that are not ({error.reason})"]) from error
-    return parse_plan(text, str(path), base_dir or path.parent)
 
 
 def parse_plan(text: str, where: str = "plan", base_dir: Path = Path(".")) -> Plan:

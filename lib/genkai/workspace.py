@@ -21,7 +21,7 @@ import pandas as pd
 
 from genkai import schema
 from genkai.plan import STEPS, Plan
-from genkai.planfile import parse_plan, read_plan
+from genkai.planfile import parse_plan, read_plan, read_plan_text
 
 
 class WorkspaceError(FileNotFoundError):
@@ -159,7 +159,7 @@ def new_cycle(root: Path, plan_file: Path, text: str | None = None) -> Cycle:
 
     text: the plan's text when it differs from the file's (the demo fills in its ports). Raises PlanError.
     """
-    text = plan_file.read_text(encoding="utf-8") if text is None else text
+    text = read_plan_text(plan_file) if text is None else text
     plan = parse_plan(text, str(plan_file), plan_file.parent)
     plan_dir = root / plan.name
     number = max((c.number for c in cycles(plan_dir)), default=0) + 1
