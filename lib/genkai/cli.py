@@ -108,6 +108,37 @@ def report(path: CyclePath = Path("data/sample"), lang: Lang = "en") -> None:
 
 
 @app.command()
+def steady(
+    file: Annotated[Path, typer.Argument(help="CSV file with a header")],
+    column: Annotated[str, typer.Option(help="the column, one value a second (or a sample)")],
+    as_json: Json = False,
+) -> None:
+    """Where a series is steady, or that it never is; exit code 2: too short to tell."""
+    from genkai.study.series import steady_record, steady_text
+
+    record = steady_record(file, column)
+    _print_json(record) if as_json else print(steady_text(record))
+    raise typer.Exit(2 if record["steady"] is None else 0)
+
+
+@app.command()
+def fit(
+    file: Annotated[Path, typer.Argument(help="CSV file with a header, a line for each load level")],
+    load: Annotated[str, typer.Option(help="column of the load: users, concurrency, instances")],
+    throughput: Annotated[str, typer.Option(help="column of the throughput, requests/s")],
+    response_time: Annotated[str | None, typer.Option(help="column of the mean response time, seconds")] = None,
+    model: Annotated[str, typer.Option(help="auto, linear, ceiling, amdahl, broken or usl")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """The scale characteristic of any table: model, knee, limit, with intervals; exit code 2: cannot tell."""
+    from genkai.study.series import fit_record, fit_text
+
+    record = fit_record(file, load, throughput, response_time, model)
+    _print_json(record) if as_json else print(fit_text(record))
+    raise typer.Exit(0 if record["model"] else 2)
+
+
+@app.command()
 def stop(path: Annotated[Path | None, typer.Argument(help="folder of a cycle; default: all")] = None) -> None:
     """Stop the load that is running; what was measured stays."""
     from genkai.cycle import stop_runs

@@ -42,7 +42,7 @@ def fit_levels(
     load_unit = "users" if (own["workload"] == "closed").all() else "rps"
     checks = cross_checks(own, think_time_s)
     if len({p["load"] for p in points}) < LEAST or not any(p["throughput_rps"] for p in points):
-        return _refused(points, left_out, load_unit, checks)
+        return refused(points, left_out, load_unit, checks)
     fit = fit_scalability([p["load"] for p in points], [p["throughput_rps"] for p in points], model=model,
                           load_unit=load_unit, resamples=resamples, seed=seed)  # fmt: skip
     restless = [p["level"] for p in points if p["steady"] is False]
@@ -72,7 +72,8 @@ def _point(row: Mapping[str, Any], reason: dict | None, interval: Mapping[str, R
     return point | ({"reason": reason} if reason else {})
 
 
-def _refused(points: list, left_out: list, load_unit: str, checks: list) -> dict[str, Any]:
+def refused(points: list, left_out: list, load_unit: str, checks: list) -> dict[str, Any]:
+    """The fit record that says there are too few levels."""
     distinct = len({p["load"] for p in points})
     return {
         "status": "cannot_tell", "model": None, "load_unit": load_unit, "bend": None,

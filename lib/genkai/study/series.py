@@ -1,0 +1,179 @@
+"""Series of numbers from a CSV file of any tool: steady state and scale characteristic of what was measured elsewhere.
+
+The delimiter (comma, semicolon, tab) is found by the header; a number that cannot be read is named by its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genkai.analyse.crosscheck import cross_checks
+from genkai.analyse.models import MODELS
+from genkai.analyse.records import Record, from_draws, number
+from genkai.analyse.resample import block_weights, few_blocks
+from genkai.analyse.scalability import LEAST, FitError, fit_scalability
+from genkai.analyse.scale_levels import as_cli_record, refused
+from genkai.analyse.windows import steady_window
+from genkai.study.reading import StudyError
+
+DELIMITERS = ",;\t"
+RESAMPLES = 1000
+
+
+class SeriesError(StudyError):
+    """A file that holds no such series; the message says file, column, expected, got."""
+
+
+def read_series(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """{column: its numbers, in the order of the lines} of a CSV file with a header; lines of no values are left out.
+
+    Raises SeriesError.
+    """
+    rows = _rows(path)
+    header = [name.strip() for name in rows[0][1]]
+    found: dict[str, np.ndarray] = {}
+    for column in columns:
+        if header.count(column) != 1:
+            near = difflib.get_close_matches(column, header, 1)
+            got = f"{header.count(column)} of them" if column in header else ", ".join(header) or "no header"
+            hint = f"; did you mean {near[0]}?" if near and column not in header else ""
+            raise SeriesError(f"{path}: column {column}: expected one column of that name in line 1, got {got}{hint}")
+        place = header.index(column)
+        found[column] = np.array([_number(path, column, line, row, place) for line, row in rows[1:]])
+    if len(rows) < 2:
+        raise SeriesError(f"{path}: column {', '.join(columns)}: expected numbers below the header, got no line")
+    return found
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """(line, cells) of every line that has a value."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SeriesError(f"{path}: expected a readable CSV file, got {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SeriesError(f"{path}: expected CSV in UTF-8, got bytes that are not ({error.reason})") from error
+    lines = text.splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    if "\0" in text or not first:
+        got = "bytes that are no text" if "\0" in text else "an empty file"
+        raise SeriesError(f"{path}: expected CSV with a header in line 1, got {got}")
+    reader = csv.reader(lines, delimiter=max(DELIMITERS, key=first.count), skipinitialspace=True)
+    try:
+        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise SeriesError(f"{path}:{reader.line_num}: expected CSV, got {error}") from error
+
+
+def _number(path: Path, column: str, line: int, row: list[str], place: int) -> float:
+    text = row[place].strip() if place < len(row) else ""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise SeriesError(f"{path}:{line}: column {column}: expected a number, got {text[:40] or 'nothing'!r}")
+    return value
+
+
+def steady_record(path: Path, column: str, seed: int = 0) -> dict[str, Any]:
+    """The steady window of a column: rows [start, end) counted from 0, its mean with a block-bootstrap interval.
+
+    steady: true, false (no steady state: no window, no mean) or null (too short to tell). Raises SeriesError.
+    """
+    values = read_series(path, [column])[column]
+    window = steady_window(values, seed=seed)
+    found: dict[str, Any] = {
+        "column": column, "n": len(values), "steady": window.steady, "start": None, "end": None, "mean": None,
+        "note": window.note,
+    }  # fmt: skip
+    if window.steady is not False:
+        mean = _mean(values[window.start : window.end], seed)
+        found |= {"start": window.start, "end": window.end, "mean": mean}
+    return found
+
+
+def _mean(values: np.ndarray, seed: int) -> Record:
+    mean, n = float(values.mean()), len(values)
+    draws = block_weights(n, RESAMPLES, np.random.default_rng(seed)) @ values / n
+    return from_draws(mean, mean + (draws - mean) * few_blocks(n), n)
+
+
+def steady_text(record: dict[str, Any]) -> str:
+    """The steady record in a sentence."""
+    if record["steady"] is False:
+        return f"{record['column']}: {record['note']}"
+    state = "steady" if record["steady"] else "cannot tell"
+    mean, window = record["mean"], f"rows {record['start']} to {record['end'] - 1} of {record['n']}"
+    return f"{record['column']}: {state}; {window}; mean {_shown(mean)} ({record['note']})"
+
+
+def fit_record(
+    path: Path, load: str, throughput: str, response_time: str | None = None, model: str = "auto", seed: int = 0
+) -> dict[str, Any]:
+    """`genkai fit`: the scale characteristic of two columns, checked against Little's law where a third is given.
+
+    response_time: mean seconds. Fewer than 4 distinct loads are refused in the record (model null). Raises SeriesError.
+    """
+    if model not in ("auto", *MODELS):
+        raise SeriesError(f"--model: expected auto, {', '.join(MODELS)}, got {model!r}")
+    series = read_series(path, [load, throughput, *([response_time] if response_time else [])])
+    n, x = series[load], series[throughput]
+    checks: list[dict[str, Any]] = []
+    extra: dict[str, Any] = {}
+    if response_time:
+        checks, extra["think_time_s"] = _little(path, n, x, series[response_time], response_time)
+    points = [{"load": float(a), "throughput_rps": float(b)} for a, b in zip(n, x, strict=True)]
+    if len(np.unique(n)) < LEAST:
+        return as_cli_record(refused(points, [], "load", checks)) | extra
+    try:
+        fit = fit_scalability(n, x, model=model, load_unit="load", seed=seed)
+    except FitError as error:
+        raise SeriesError(f"{path}: columns {load}, {throughput}: {error}") from error
+    return as_cli_record({**fit, "checks": checks}) | extra
+
+
+def _little(
+    path: Path, n: np.ndarray, x: np.ndarray, r: np.ndarray, column: str
+) -> tuple[list[dict[str, Any]], Record]:
+    """Cross-checks of N = X·(R + Z), and the think time Z that the levels together imply (median, never below 0)."""
+    if not ((r > 0).all() and (x > 0).all() and (n > 0).all()):
+        raise SeriesError(f"{path}: column {column}: expected load, throughput and response time > 0 in every line, "
+                          "got 0 or less; leave out lines that were not measured")  # fmt: skip
+    think = np.maximum(n / x - r, 0)
+    # Below a tenth of the response time it is what rounding leaves, not thinking.
+    middle = float(np.median(think)) if np.median(think) > 0.1 * np.median(r) else 0.0
+    levels = pd.DataFrame({
+        "level": range(len(n)), "workload": "closed", "intended": n, "throughput_rps": x, "mean_s": r,
+        "concurrency": x * r, "steady": pd.array([True] * len(n), dtype="boolean"),
+    })  # fmt: skip
+    low, high = (float(np.quantile(think, q)) for q in (0.025, 0.975)) if middle else (None, None)
+    notes = ["implied by load ÷ throughput − response time"]
+    if middle:
+        low, high = min(low, middle), max(high, middle)
+    return cross_checks(levels, middle), number(middle, low, high, len(n), "s", notes)
+
+
+def fit_text(record: dict[str, Any]) -> str:
+    """The fit for a terminal: model, parameters, limits, reservations."""
+    if record["model"] is None:
+        return "\n".join(record["warnings"])
+    lines = [f"model: {record['model']}" + (f" (runner-up: {record['runner_up']})" if record["runner_up"] else "")]
+    limits = ("knee_concurrency", "peak_concurrency", "peak_throughput_rps", "ceiling_rps")
+    shown = record["parameters"] | {name: record[name] for name in limits}
+    lines += [f"{name}: {_shown(value)}" if value else f"{name}: –" for name, value in shown.items()]
+    return "\n".join([*lines, *(f"note: {text}" for text in record["warnings"])])
+
+
+def _shown(record: Record) -> str:
+    ends = [f"{v:.6g}" if v is not None else "no upper end" for v in (record["low"], record["high"])]
+    interval = f" [{ends[0]}, {ends[1]}]" if record["low"] is not None else ""
+    return f"{record['value']:.6g}{interval}" + (f" {record['unit']}" if record["unit"] else "")

@@ -1,0 +1,129 @@
+"""Series from CSV files: the command's records against published fits and known truths, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genkai.study.series import SeriesError, fit_record, fit_text, read_series, steady_record, steady_text
+from test_cli import genkai
+
+DATA = Path(__file__).parent / "data"
+LOADS = np.array([1, 2, 4, 8, 12, 16, 24, 32.0])
+KEYS = {"model", "parameters", "knee_concurrency", "peak_concurrency", "peak_throughput_rps", "ceiling_rps",
+        "runner_up", "warnings"}  # fmt: skip
+
+
+def write(path: Path, header: str, *columns) -> Path:
+    rows = "\n".join(",".join(f"{v}" for v in row) for row in zip(*columns, strict=True))
+    path.write_text(f"{header}\n{rows}\n")
+    return path
+
+
+def test_fit_of_specsdm91_from_the_command_line():
+    options = ("--load", "load", "--throughput", "throughput", "--model", "usl", "--json")
+    found = genkai("fit", str(DATA / "specsdm91.csv"), *options)
+    record = json.loads(found.stdout)
+    assert found.returncode == 0
+    assert record.keys() >= KEYS
+    assert record["parameters"]["contention"]["value"] == pytest.approx(0.0277285, rel=1e-4)
+    assert record["parameters"]["unit_throughput_rps"]["value"] == pytest.approx(89.995, rel=1e-4)
+    assert record["peak_concurrency"]["value"] == pytest.approx(96.52, rel=1e-4)
+    for name in ("knee_concurrency", "peak_concurrency", "peak_throughput_rps", "ceiling_rps"):
+        assert record[name].keys() >= {"value", "low", "high", "n", "notes"}
+        assert record[name]["low"] <= record[name]["value"]
+
+
+def test_a_hard_ceiling_has_no_usl_peak(tmp_path):
+    record = fit_record(write(tmp_path / "c.csv", "n,x", LOADS, np.minimum(50 * LOADS, 600)), "n", "x")
+    assert record["model"] == "ceiling"
+    assert record["ceiling_rps"]["value"] == pytest.approx(600, rel=1e-6)
+    assert record["peak_concurrency"] is None
+    assert "ceiling_rps: 600" in fit_text(record)
+
+
+def test_too_few_levels_are_an_answer_not_an_error(tmp_path):
+    path = write(tmp_path / "few.csv", "n,x", [1, 2, 4], [10, 20, 40])
+    found = genkai("fit", str(path), "--load", "n", "--throughput", "x", "--json")
+    assert found.returncode == 2
+    record = json.loads(found.stdout)
+    assert record["model"] is None
+    assert "Cannot tell: 3 distinct" in record["warnings"][0]
+
+
+@pytest.mark.parametrize(("think", "wrong", "alarm"), [(0.0, 1.0, False), (2.0, 1.0, False), (0.0, 3.0, True)])
+def test_response_times_are_checked_by_littles_law(tmp_path, think, wrong, alarm):
+    x = LOADS / (0.02 * (1 + 0.05 * (LOADS - 1)) + think)
+    r = (LOADS / x - think) * np.where(LOADS > 20, wrong, 1)
+    record = fit_record(write(tmp_path / "r.csv", "n,x,r", LOADS, x, r), "n", "x", "r")
+    assert any("suspect the generator" in text for text in record["warnings"]) == alarm
+    assert record["think_time_s"]["value"] == pytest.approx(think, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_steady_after_a_warm_up(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([np.linspace(20, 95, 30), np.full(170, 100)]) + rng.normal(0, 1.5, 200)
+    path = write(tmp_path / "s.csv", "second;rps".replace(";", ","), range(200), values)
+    record = steady_record(path, "rps")
+    assert record["steady"] is True
+    assert 15 <= record["start"] <= 40
+    assert record["end"] == record["n"] == 200
+    assert record["mean"]["low"] < 100 < record["mean"]["high"]
+    assert "rps: steady; rows" in steady_text(record)
+
+
+def test_never_steady_and_too_short(tmp_path):
+    path = write(tmp_path / "drift.csv", "v", np.linspace(10, 200, 300))
+    found = genkai("steady", str(path), "--column", "v", "--json")
+    record = json.loads(found.stdout)
+    assert (found.returncode, record["steady"], record["start"], record["mean"]) == (0, False, None, None)
+    assert "no steady state" in record["note"]
+    short = genkai("steady", str(write(tmp_path / "short.csv", "v", [1, 1, 1])), "--column", "v")
+    assert short.returncode == 2
+    assert "too short to tell" in short.stdout
+
+
+@pytest.mark.parametrize("text", ["a;b\n1;2\n3;4\n", "a\tb\n1\t2\n3\t4", '\ufeff"a", "b"\r\n1, "2"\r\n\r\n3,4\r\n'])
+def test_any_delimiter_quotes_and_a_byte_order_mark(tmp_path, text):
+    (tmp_path / "x.csv").write_bytes(text.encode())
+    found = read_series(tmp_path / "x.csv", ["b", "a"])
+    assert found["a"].tolist() == [1, 3]
+    assert found["b"].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "expected CSV with a header in line 1, got an empty file"),
+        (b"n,y\n1,2\n", "column x: expected one column of that name in line 1, got n, y"),
+        (b"n,x,x\n1,2,3\n", "column x: expected one column of that name in line 1, got 2 of them"),
+        (b"n,x\n1,2\n\n2,fast\n", "bad.csv:4: column x: expected a number, got 'fast'"),
+        (b"n,x\n1,2\n2\n", "bad.csv:3: column x: expected a number, got 'nothing'"),
+        (b"n,x\n1,nan\n", "bad.csv:2: column x: expected a number, got 'nan'"),
+        (b"n,x\n", "expected numbers below the header, got no line"),
+        (b"n,x\n0,1\n1,1\n2,2\n3,3\n", "columns n, x: load and throughput: expected load > 0"),
+        (b"\xff\xfe\x00", "expected CSV in UTF-8"),
+        (b"PAR1\x00\x00", "got bytes that are no text"),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_file_and_column(tmp_path, content, told):
+    (tmp_path / "bad.csv").write_bytes(content)
+    with pytest.raises(SeriesError) as found:
+        fit_record(tmp_path / "bad.csv", "n", "x")
+    assert told in str(found.value)
+    assert str(tmp_path / "bad.csv") in str(found.value)
+
+
+def test_refusals_at_the_command_line(tmp_path):
+    for arguments, told in (
+        (("steady", "nowhere.csv", "--column", "v"), "nowhere.csv: expected a readable CSV file"),
+        (("fit", str(DATA / "specsdm91.csv"), "--load", "loads", "--throughput", "throughput"), "did you mean load?"),
+        (("fit", str(DATA / "specsdm91.csv"), "--load", "load", "--throughput", "throughput", "--model", "x"),
+         "--model: expected auto, linear"),
+    ):  # fmt: skip
+        found = genkai(*arguments)
+        assert found.returncode == 3
+        assert told in found.stderr
+        assert "Traceback" not in found.stderr
