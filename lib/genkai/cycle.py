@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -15,14 +14,15 @@ from genkai import launch
 from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernels, check_artifacts, run_notebook
 from genkai.plan import STEPS
 from genkai.planfile import read_plan
+from genkai.report import outcome
 from genkai.report.exporter import export_notebook
+from genkai.report.index import PAGES, index_html, read_verdicts
+from genkai.report.junit import verdict_xml
 from genkai.steps import StepError, check_gate, write_verdict
-from genkai.study import CYCLES, StudyError, read_study
-from genkai.workspace import Cycle, cycles, new_cycle, now_text, open_cycle, write_text
+from genkai.study import CYCLES, StudyError, facts, read_study
+from genkai.workspace import Cycle, cycles, new_cycle, open_cycle, write_text
 
 REPORTS = Path("reports")
-EXIT_CODES = {"pass": 0, "fail": 1}
-CANNOT_TELL = 2
 SPARE_S = 240.0  # what a notebook may take beyond its load
 LANGUAGES = {"en": ("en",), "ja": ("ja",), "both": ("en", "ja")}
 
@@ -41,7 +41,7 @@ class CycleOutcome:
     @property
     def exit_code(self) -> int:
         """0 passed, 1 failed, 2 cannot tell."""
-        return EXIT_CODES.get(self.status, CANNOT_TELL)
+        return outcome.exit_code(self.status)
 
 
 def tell(line: str) -> None:
@@ -101,7 +101,7 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
         _launch(cycle, step, keep_going, kernels)
     record = cycle.read_result(f"step-{step}")
     tell(f"{step}: {record['status']} ({cycle.path})")
-    return EXIT_CODES.get(record["status"], CANNOT_TELL)
+    return outcome.exit_code(record["status"])
 
 
 def stop_runs(path: Path | None = None) -> list[str]:
@@ -112,7 +112,7 @@ def stop_runs(path: Path | None = None) -> list[str]:
 
 def reports_dir(cycle: Cycle) -> Path:
     """reports/<plan>/<NN>, or reports/sample for the recorded sample."""
-    if cycle.manifest().get("recorded"):
+    if cycle.recorded:
         return REPORTS / cycle.path.name
     return REPORTS / cycle.manifest()["plan"] / cycle.path.name
 
@@ -132,6 +132,8 @@ def _complete(cycle: Cycle, key: str) -> bool:
 
 
 def _mark(cycle: Cycle, key: str, state: str) -> None:
+    if cycle.recorded:
+        return
     cycle.write_manifest(notebooks={**cycle.manifest().get("notebooks", {}), key: state})
 
 
@@ -152,7 +154,7 @@ def _run(cycle: Cycle, name: str, parameters: dict[str, Any], kernels: WarmKerne
     tell(f"  {key} …")
     given = {"cycle": str(cycle.path), **parameters}
     run_notebook(name, output, given, kernels=kernels, timeout_s=timeout_s, stdout=sys.stdout, folder=NOTEBOOKS)
-    check_artifacts(name, cycle.path, given)
+    check_artifacts(name, cycle.results_dir, given)
     _mark(cycle, key, "complete")
     return output
 
@@ -180,19 +182,27 @@ def _report(cycle: Cycle, wanted: tuple[str, ...], kernels: WarmKernels, fixed_s
         part.write_bytes(export_notebook(notebook))
         os.replace(part, pdf)
         made.append(pdf)
-    check_artifacts("60_report", cycle.path, {})
-    status = cycle.read_result("verdicts")["overall"]["status"]
-    outcome = CycleOutcome(cycle, status, tuple(made), fixed_s())
-    summary = {
-        "status": status,
-        "reports": [str(p) for p in made],
-        "fixed_s": round(outcome.fixed_s, 1),
-        "at": now_text(),
-    }
-    write_text(reports_dir(cycle) / "outcome.json", json.dumps(summary, indent=1) + "\n")
+    check_artifacts("60_report", cycle.results_dir, {})
+    status = write_outcome(cycle)
+    ended = CycleOutcome(cycle, status, tuple(made), fixed_s())
     tell(f"verdict: {status.upper().replace('_', ' ')}; " + ", ".join(str(p) for p in made))
-    tell(f"  ({outcome.fixed_s:.0f} s besides the load itself)")
-    return outcome
+    tell(f"  ({ended.fixed_s:.0f} s besides the load itself)")
+    return ended
+
+
+def write_outcome(cycle: Cycle) -> str:
+    """verdict.json and verdict.xml beside the cycle's reports, and the index of all reports; the status."""
+    folder, findings = reports_dir(cycle), cycle.result("findings.json")
+    record = outcome.verdict_record(
+        cycle.plan(), cycle.manifest(), cycle.read_result("verdicts"),
+        cycle.read_result("findings") if findings.exists() else {}, facts.run_rows(cycle.runs()),
+        outcome.results_files(folder, cycle.path),
+    )  # fmt: skip
+    write_text(folder / "verdict.xml", verdict_xml(record))
+    write_text(folder / "verdict.json", outcome.verdict_json(record))
+    for lang, name in PAGES.items():
+        write_text(REPORTS / name, index_html(read_verdicts(REPORTS), lang))
+    return record["status"]
 
 
 __all__ = ["CycleOutcome", "NotebookError", "report_cycle", "run_cycle", "run_one_step", "stop_runs"]

@@ -21,14 +21,14 @@ KERNEL = "python3"
 START_TIMEOUT_S = 90
 WARM_IMPORTS = "import pandas, pyarrow.parquet, matplotlib.figure, scipy.optimize, genkai.study"
 
-# What each notebook must leave in the cycle's folder.
+# What each notebook must leave among the cycle's results.
 ARTIFACTS: dict[str, tuple[str, ...]] = {
-    "10_plan": ("results/capacity.json",),
-    "20_launch": ("results/step-{step}.json",),
-    "30_monitor": ("results/monitor.json",),
-    "40_scale": ("results/scale.json",),
-    "50_diagnose": ("results/findings.json",),
-    "60_report": ("results/verdicts.json",),
+    "10_plan": ("capacity.json",),
+    "20_launch": ("step-{step}.json",),
+    "30_monitor": ("monitor.json",),
+    "40_scale": ("scale.json",),
+    "50_diagnose": ("findings.json",),
+    "60_report": ("verdicts.json",),
 }
 
 
@@ -144,12 +144,12 @@ def run_notebook(
     return output
 
 
-def check_artifacts(name: str, cycle_path: Path, parameters: Mapping[str, Any]) -> None:
+def check_artifacts(name: str, results_dir: Path, parameters: Mapping[str, Any]) -> None:
     """Every artifact that the notebook promises is there. Raises NotebookError."""
     promised = [a.format(**{"step": "", **parameters}) for a in ARTIFACTS.get(name, ())]
-    missing = [a for a in promised if not (cycle_path / a).is_file()]
+    missing = [a for a in promised if not (results_dir / a).is_file()]
     if missing:
-        raise NotebookError(f"{name}: expected it to write {', '.join(missing)} in {cycle_path}, got no such file")
+        raise NotebookError(f"{name}: expected it to write {', '.join(missing)} in {results_dir}, got no such file")
 
 
 def _told(error: Any) -> str:

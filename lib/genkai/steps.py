@@ -58,7 +58,7 @@ def run_step(
     waiting = [run for run in (cycle.run(step, s) for s in plan.subjects(step)) if not run.finished]
     if waiting or plan.step_named(step) is None:
         check_gate(cycle, step, keep_going)
-    if waiting and cycle.manifest().get("recorded"):
+    if waiting and cycle.recorded:
         raise StepError(f"{cycle.path}: expected a cycle of your own, got the recorded sample; try: genkai demo")
     for run in waiting:
         run_one(run, plan, on_second)

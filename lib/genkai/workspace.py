@@ -108,7 +108,7 @@ class Cycle:
     def plan(self) -> Plan:
         """The frozen plan."""
         base = self.manifest().get("base_dir")
-        return read_plan(self.path / "plan.yaml", Path(base) if base else None)
+        return read_plan(self.path / "plan.yaml", self.path / base if base else None)
 
     def run(self, step: str, subject: str) -> Run:
         """The run of a step and subject, whether or not it exists yet."""
@@ -119,13 +119,25 @@ class Cycle:
         found = [Run(p.parent) for p in sorted((self.path / "runs").glob("*/run.json"))]
         return [r for r in found if step in (None, r.step)]
 
+    @property
+    def recorded(self) -> bool:
+        """A sample that came with the project: it is read and never written to."""
+        return bool(self.manifest().get("recorded"))
+
+    @property
+    def results_dir(self) -> Path:
+        """Where results are written; those of a recorded sample go to the git-ignored folder of cycles."""
+        return self.path.parent / "cycles" / ".recorded" / self.path.name if self.recorded else self.path / "results"
+
     def result(self, name: str) -> Path:
-        """Path of a result, e.g. results/verdicts.json."""
-        return self.path / "results" / name
+        """Path of a result, e.g. results/verdicts.json; of a sample, what came with it where nothing is newer."""
+        path = self.results_dir / name
+        came_with_it = self.path / "results" / name
+        return came_with_it if self.recorded and not path.exists() and came_with_it.exists() else path
 
     def write_result(self, name: str, record: Any) -> Path:
         """Write results/NAME.json."""
-        path = self.result(f"{name}.json")
+        path = self.results_dir / f"{name}.json"
         write_json(path, record)
         return path
 

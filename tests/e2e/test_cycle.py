@@ -92,7 +92,7 @@ def test_every_notebook_left_its_artifacts_and_its_executed_copy(first: CycleOut
     for name, promised in ARTIFACTS.items():
         for artifact in promised:
             for step in ("verify", "api", "scenario") if "{step}" in artifact else ("",):
-                assert (first.cycle.path / artifact.format(step=step)).is_file(), (name, artifact)
+                assert (first.cycle.results_dir / artifact.format(step=step)).is_file(), (name, artifact)
     made = {p.name for p in cycles.reports_dir(first.cycle).iterdir()}
     assert {
         "10_plan.ipynb",

@@ -34,7 +34,7 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
     Raises CollectError when AWS cannot be asked at all (profile, endpoint, load balancer).
     """
     study, notes = read_study(cycle), []
-    for run in [] if cycle.manifest().get("recorded") else study.runs:
+    for run in () if cycle.recorded else study.runs:
         if not run.run.table("metrics", "hosts").exists() and run.run.raw("sampling.jsonl").exists():
             collect_hosts(run.run, study.plan.hosts)
         if study.plan.aws and study.plan.aws.load_balancer and len(run.marks):
