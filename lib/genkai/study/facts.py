@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from genkai.allow import is_loopback
 from genkai.analyse.records import number
 from genkai.plan import STEPS, Level, Plan
 from genkai.study.reading import Study
+from genkai.workspace import Run
 
 Record = dict[str, Any]
 SHORT_S = 600.0  # a steady window below this says nothing about slow changes
@@ -150,12 +151,18 @@ def appendix_record(study: Study) -> Record:
         "allow": ", ".join(e.host for e in plan.allow) or "loopback only",
         "environment": "; ".join(plainly(plan.environment.target)),
     }  # fmt: skip
-    runs = [
-        {"run_id": r.run.name, "step": r.step, "start": r.record.get("start"), "end": r.record.get("end"),
-         "stop_reason": r.record.get("stop_reason") or r.record.get("state")}
-        for r in study.runs
-    ]  # fmt: skip
+    runs = run_rows([r.run for r in study.runs])
     return {"settings": settings, "versions": versions, "plan_hash": plan.digest(), "runs": runs}
+
+
+def run_rows(runs: Iterable[Run]) -> list[Record]:
+    """{"run_id", "step", "start", "end", "stop_reason"} of each run."""
+    records = [(run, run.record()) for run in runs]
+    return [
+        {"run_id": run.name, "step": run.step, "start": found.get("start"), "end": found.get("end"),
+         "stop_reason": found.get("stop_reason") or found.get("state")}
+        for run, found in records
+    ]  # fmt: skip
 
 
 def window_of(study: Study) -> Sequence[float]:
