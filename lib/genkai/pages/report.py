@@ -16,6 +16,7 @@ from genkai.report.messages import Messages
 from genkai.study import RunStudy, Study, facts, read_study
 from genkai.study.results import cycle_comparison, cycle_record
 
+COMPARED = ("throughput", "p95", "error_ratio", "ceiling", "knee")
 STEP_FIGURES = ("verify", "api", "scenario", "endurance")
 
 
@@ -105,13 +106,20 @@ class Report:
         before = Diagnosis(self.before).record if self.before else None
         actions = facts.action_rows(self.study, self.findings, before, self.comparison)
         parts = [
-            sections.comparison(self.m, self.comparison, self._comparison_figures()),
+            sections.comparison(self.m, self._compared(), self._comparison_figures()),
             sections.actions(self.m, actions),
             sections.limits(self.m, facts.limit_rows(self.study, self.findings)),
             sections.appendix(self.m, facts.appendix_record(self.study)),
             *([self.scale.windows(self.lang)] if self.scale else []),
         ]
         return Contents(parts, self.m)
+
+    def _compared(self) -> dict[str, Any] | None:
+        """The comparison's main rows, the mix first; every row is in results/comparison.json."""
+        if not self.comparison or self.comparison.get("refused"):
+            return self.comparison
+        rows = [r for r in self.comparison["rows"] if r["api"] == r["subject"] and r["what"] in COMPARED]
+        return {**self.comparison, "rows": sorted(rows, key=lambda r: -STEP_FIGURES.index(r["step"]))}
 
     def _levels(self) -> dict[str, pd.DataFrame]:
         return {

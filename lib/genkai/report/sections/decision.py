@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from genkai.analyse.records import value_of
 from genkai.report.displayed import Badge, Contents, Displayed, Terms, Verdict
 from genkai.report.figure import Figure
 from genkai.report.inline import Text
@@ -46,16 +47,21 @@ def cause_text(m: Messages, finding: Record, part: str) -> Text:
     return m.text(key, **(finding.get("values") or {}))
 
 
+MIXED = ("scenario", "endurance")  # one run of several APIs
 WORST_FIRST = ("fail", "cannot_tell", "not_run", "pass")
 _SHORT = {"throughput": "throughput", "error_ratio": "error_ratio"}  # what is left is a response time
 
 
 def subjects_table(m: Messages, targets: Sequence[Record]) -> Table:
-    """Return the table of page 1: a row for each step and API, what was missed first; each cell measured / target."""
-    groups: dict[str, list[Record]] = {}
+    """Return the table of page 1: a row for each run, what was missed first; each cell measured / target.
+
+    Of a mix of APIs the worst is shown, by name.
+    """
+    groups: dict[tuple, list[Record]] = {}
     for target in targets:
-        groups.setdefault(subject(m, target), []).append(target)
-    rows = [_subject_row(m, name, group) for name, group in groups.items()]
+        mixed = target["step"] in MIXED
+        groups.setdefault((target["step"], None if mixed else target.get("api")), []).append(target)
+    rows = [_subject_row(m, group) for group in groups.values()]
     rows.sort(key=lambda row: WORST_FIRST.index(row["verdict"].status))
     columns = {name: m(f"column.{name}") for name in rows[0]}
     return Table(
@@ -64,13 +70,27 @@ def subjects_table(m: Messages, targets: Sequence[Record]) -> Table:
     )  # fmt: skip
 
 
-def _subject_row(m: Messages, name: str, targets: Sequence[Record]) -> dict[str, Any]:
-    cells: dict[str, Any] = {"throughput": [], "response_time": [], "error_ratio": []}
+def _subject_row(m: Messages, targets: Sequence[Record]) -> dict[str, Any]:
+    columns: dict[str, list[Record]] = {"throughput": [], "response_time": [], "error_ratio": []}
     for target in targets:
-        cells[_SHORT.get(target["what"], "response_time")].append(_against(m, target))
+        columns[_SHORT.get(target["what"], "response_time")].append(target)
     status = min((t["status"] for t in targets), key=WORST_FIRST.index)
-    shown = {column: "; ".join(texts) or m("number.missing") for column, texts in cells.items()}
-    return {"subject": name, **shown, "verdict": Badge(status, m)}
+    cells = {column: _worst(m, found) for column, found in columns.items()}
+    whole = next(iter(columns["throughput"]), targets[0])
+    return {"subject": subject(m, whole), **cells, "verdict": Badge(status, m)}
+
+
+def _worst(m: Messages, targets: Sequence[Record]) -> str:
+    if not targets:
+        return m("number.missing")
+    margin = [t.get("margin_ratio") for t in targets]
+    order = [
+        (WORST_FIRST.index(t["status"]), 0.0 if g is None else value_of(g))
+        for t, g in zip(targets, margin, strict=True)
+    ]
+    worst = targets[order.index(min(order))]
+    shown = _against(m, worst)
+    return m("decision.worst", shown=shown, api=worst["api"]) if len({t.get("api") for t in targets}) > 1 else shown
 
 
 def _against(m: Messages, target: Record) -> str:
