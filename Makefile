@@ -25,15 +25,17 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)
 	$(BIN)/genkai demo
 
+# First what may run side by side, then what puts load on something and must run alone.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not load"
+	$(BIN)/python -m pytest -m load
 
 check: $(STAMP)
 	$(BIN)/ruff check lib tests notebooks
 	$(BIN)/ruff format --check lib tests notebooks
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab --config=jupyter_config.py
 
 cycle: $(STAMP)
 	$(BIN)/genkai cycle $(PLAN)

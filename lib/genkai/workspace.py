@@ -151,6 +151,15 @@ class Cycle:
         return earlier[-1] if earlier else None
 
 
+def project_root() -> Path:
+    """The nearest folder at or above the present one that holds notebooks/ and data/; else the present one.
+
+    A notebook that is run by hand works in notebooks/, the command in the folder above.
+    """
+    here = Path.cwd()
+    return next((p for p in (here, *here.parents) if (p / "notebooks").is_dir() and (p / "data").is_dir()), here)
+
+
 def cycles(plan_dir: Path) -> list[Cycle]:
     """The cycles of one plan's folder, oldest first."""
     found = [Cycle(p.parent) for p in plan_dir.glob("*/cycle.json")]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from genkai.plan import STEPS
 from genkai.report.display import Badge, Displayed, Paragraph, Table
 from genkai.report.messages import Messages
-from genkai.workspace import Cycle, cycles, read_json
+from genkai.workspace import Cycle, cycles, project_root, read_json
 
 
 def _all(root: str) -> list[Cycle]:
-    found = [c for plan in sorted(Path(root).glob("*")) for c in cycles(plan)]
+    found = [c for plan in sorted((project_root() / root).glob("*")) for c in cycles(plan)]
     return sorted(found, key=lambda c: str(c.manifest().get("created", "")))
 
 

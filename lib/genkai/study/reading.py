@@ -16,7 +16,7 @@ from genkai.analyse.resample import level_intervals
 from genkai.analyse.seconds import seconds_table
 from genkai.capacity import target_rps, target_split
 from genkai.plan import STEPS, Plan
-from genkai.workspace import Cycle, Run, cycles, open_cycle, read_json, read_tables
+from genkai.workspace import Cycle, Run, cycles, open_cycle, project_root, read_json, read_tables
 
 CYCLES = Path("data/cycles")
 SAMPLE = Path("data/sample")
@@ -143,11 +143,12 @@ def find_cycle(path: str | Path = "") -> Cycle:
     """
     if str(path):
         return open_cycle(path)
-    found = [c for plan in sorted(CYCLES.glob("*")) for c in cycles(plan)]
+    root = project_root()
+    found = [c for plan in sorted((root / CYCLES).glob("*")) for c in cycles(plan)]
     if found:
         return max(found, key=lambda c: str(c.manifest().get("created", "")))
-    if (SAMPLE / "cycle.json").is_file():
-        return Cycle(SAMPLE)
+    if (root / SAMPLE / "cycle.json").is_file():
+        return Cycle(root / SAMPLE)
     raise StudyError(f"{CYCLES}: expected a cycle, got none; start one with: genkai cycle PLAN (or: genkai demo)")
 
 

@@ -1,0 +1,178 @@
+"""The tables of the test plan: purposes, environment, tools, scenarios, steps, monitoring, safety, agreement."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genkai.analyse.generator_limit import CPU_RATIO
+from genkai.analyse.rules.relations import BUSY, WORKERS_FULL
+from genkai.plan import STEPS, Plan
+from genkai.report.display import Table
+from genkai.report.messages import Messages
+from genkai.report.sections.records import named
+from genkai.study import Study
+
+# Where each item is watched from, as far as the plan names it.
+SOURCES: dict[str, tuple[str, ...]] = {
+    "M1": ("generator", "elb"), "M2": ("generator", "elb"), "M3": ("hosts", "ec2"), "M4": ("hosts",),
+    "M5": ("hosts", "ec2"), "M6": ("generator", "hosts", "elb"), "M7": ("ec2",), "M8": ("hosts", "ec2"),
+    "M9": ("status", "services"), "M10": (),
+}  # fmt: skip
+TOOLS = ("genkai", "locust", "python", "boto3", "vmstat", "typst")
+
+
+def plan_table(
+    m: Messages, name: str, rows: Sequence[Mapping[str, Any]], widths: Mapping[str, str] | None = None
+) -> Table:
+    """A table of the plan: caption, label and column names by its name."""
+    columns = {column: m(f"column_plan.{column}") for column in rows[0]}
+    caption = m(f"caption_plan.{name}")
+    return Table(rows, caption=caption, label=f"tab-{name}", columns=columns, widths=widths, messages=m)
+
+
+def purposes(m: Messages, plan: Plan) -> Table:
+    """Each purpose with the question it asks and how it is judged."""
+    rows = [{"purpose": m(f"purpose.{p}"), "judged": m(f"plan_doc.purpose.{p}")} for p in plan.purposes]
+    return plan_table(m, "purposes", rows, {"purpose": "1fr", "judged": "2fr"})
+
+
+def environment(m: Messages, plan: Plan) -> Table | None:
+    """What is tested beside what production is; None where the plan says neither."""
+    here, there = plan.environment.target, plan.environment.production
+    rows = [
+        {"item": key.replace("_", " "), "tested": _plain(m, here.get(key)), "production": _plain(m, there.get(key)),
+         "differs": "≠" if there and here.get(key) != there.get(key) else ""}
+        for key in dict.fromkeys([*here, *there])
+    ]  # fmt: skip
+    return plan_table(m, "environment", rows, dict.fromkeys(("item", "tested", "production"), "1fr")) if rows else None
+
+
+def _plain(m: Messages, value: Any) -> str:
+    if isinstance(value, bool):
+        return m(f"word.{'yes' if value else 'no'}")
+    return m("number.missing") if value is None else str(value)
+
+
+def tools(m: Messages, study: Study) -> Table:
+    """Tools with their versions: those of the runs where there are any, else those installed here."""
+    used = next((r.record["versions"] for r in study.runs if r.record.get("versions")), {})
+    shown = [t for t in TOOLS if t != "boto3" or study.plan.aws]
+    rows = [{"tool": t, "version": used.get(t) or _version(m, t), "use": m(f"plan_doc.tool.{t}")} for t in shown]
+    return plan_table(m, "tools", rows, {"use": "1fr"})
+
+
+def _version(m: Messages, tool: str) -> str:
+    if tool == "vmstat":
+        return m("plan_doc.of_hosts")
+    if tool == "python":
+        return platform.python_version()
+    try:
+        return importlib.metadata.version(tool)
+    except importlib.metadata.PackageNotFoundError:
+        return m("number.missing")
+
+
+def scenarios(m: Messages, plan: Plan) -> Table:
+    """Each scenario: its calls with their shares and think times, and why it was chosen."""
+    rows = []
+    for scenario in plan.scenarios:
+        total = sum(c.weight for c in scenario.calls)
+        calls = [
+            m("plan_doc.scenario_call", api=c.api, share=c.weight / total, think=m.format(c.think_time_s, "duration"))
+            for c in scenario.calls
+        ]
+        own = m("plan_doc.scenario_own", file=str(scenario.locustfile))
+        why = scenario.why or m("number.missing")
+        rows.append({"scenario": scenario.name, "calls": ", ".join(calls) or own, "why": why})
+    return plan_table(m, "scenarios", rows, {"calls": "1fr", "why": "1fr"})
+
+
+def questions(m: Messages, plan: Plan) -> Table:
+    """Each step: what it asks and when it passes; a step that is left out is shown as such."""
+    rows = []
+    for step in STEPS:
+        part = plan.step_named(step)
+        margin = {"margin": part.margin} if part and step == "verify" else {}
+        passes = m(f"plan_doc.passes.{step}", **margin) if part else m("plan_doc.step_left_out")
+        rows.append({"step": m(f"step.{step}"), "asks": m(f"plan_doc.question.{step}"), "passes": passes})
+    return plan_table(m, "questions", rows, {"asks": "1fr", "passes": "1fr"})
+
+
+def monitoring(m: Messages, study: Study) -> Table:
+    """M1–M10: from where each is watched by this plan, and from which value on it tells something."""
+    known, rows = _known_sources(m, study.plan), []
+    values = {
+        "target": m.format({"value": study.target_rps, "unit": "rps"}), "limits": limits_text(m, study.plan),
+        "busy": BUSY, "generator": CPU_RATIO, "workers": WORKERS_FULL,
+    }  # fmt: skip
+    for item, names in SOURCES.items():
+        told = [known[name] for name in names if name in known]
+        without = "separate_run" if item == "M10" else "not_watched"
+        rows.append({
+            "id": item, "item": m(f"plan_doc.monitor.{item}"), "source": "; ".join(told) or m(f"plan_doc.{without}"),
+            "threshold": m(f"plan_doc.threshold.{item}", **values),
+        })  # fmt: skip
+    return plan_table(m, "monitoring", rows, {"source": "1fr", "threshold": "1fr"})
+
+
+def _known_sources(m: Messages, plan: Plan) -> dict[str, str]:
+    """{source: as the document says it} of what the plan names."""
+    names = {"generator": "-", "hosts": ", ".join(h.name for h in plan.hosts),
+             "status": ", ".join(h.name for h in plan.hosts if h.status_url)}  # fmt: skip
+    period = ""
+    if plan.aws:
+        period = m.format(plan.aws.period_s, "duration")
+        names |= dict.fromkeys(("elb", "ec2"), plan.aws.load_balancer or "")
+        names["services"] = ", ".join(f"{s} ({', '.join(found)})" for s, found in plan.aws.services.items())
+    return {key: m(f"plan_doc.source.{key}", names=text, period=period) for key, text in names.items() if text}
+
+
+def limits_text(m: Messages, plan: Plan) -> str:
+    """The response times that the plan allows, e.g. "p95 ≤ 200 ms"; those of single APIs are in the table of targets."""
+    limits = plan.targets.response_times_s().items()
+    texts = [f"{name.removesuffix('_s')} {m('number.at_most', value=m.format(s, 's'))}" for name, s in limits]
+    return ", ".join(texts) or m("number.missing")
+
+
+def safety(m: Messages, plan: Plan) -> Table:
+    """Where load may go, and what ends a run."""
+    allowed = [
+        m("plan_doc.safety.resolves", host=e.host, networks=", ".join(e.resolves_to)) if e.resolves_to else e.host
+        for e in plan.allow
+    ]
+    parts = [part for part in map(plan.step_named, STEPS) if part]
+    values = {
+        "ratio": plan.stop.error_ratio, "seconds": m.format(plan.stop.for_s, "duration"),
+        "in_flight": max(part.max_in_flight for part in parts),
+    }  # fmt: skip
+    rows = [{"item": m("plan_doc.safety.allowed"), "rule": ", ".join(allowed) or m("plan_doc.safety.loopback")}]
+    rows += [
+        {"item": m(f"plan_doc.safety.{key}"), "rule": m(f"plan_doc.safety.{key}_text", **values)}
+        for key in ("guard", "stop", "bounds", "gate", "hand", "secrets")
+    ]
+    return plan_table(m, "safety", rows, {"rule": "1fr"})
+
+
+def schedule(m: Messages, plan: Plan) -> Table:
+    """When what is done."""
+    return plan_table(m, "schedule", [{"when": s.when, "what": s.what} for s in plan.schedule], {"what": "1fr"})
+
+
+def roles(m: Messages, plan: Plan) -> Table:
+    """Who does what, with room for approval."""
+    rows = [{"role": role, "who": who, "approval": ""} for role, who in plan.roles.items()]
+    return plan_table(m, "roles", rows, {"role": "1fr", "who": "1fr", "approval": "1fr"})
+
+
+def actions(m: Messages, plan: Plan) -> Table:
+    """What was done since the last cycle, or is still to do."""
+    rows = [
+        {"action": a.what, "cause": named(m, "cause", f"{a.cause}.name") if a.cause else m("number.missing"),
+         "owner": a.owner or m("number.missing"), "due": a.due or m("number.missing"),
+         "state": m(f"plan_doc.{'done' if a.done else 'to_do'}")}
+        for a in plan.actions
+    ]  # fmt: skip
+    return plan_table(m, "actions", rows, {"action": "1fr"})
