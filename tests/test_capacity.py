@@ -62,8 +62,8 @@ def test_the_target_is_split_by_share_and_the_rest_evenly() -> None:
 
 def test_a_stated_target_wins_over_the_estimate() -> None:
     plan = parse_plan(
-        BASE
-        + "targets: {throughput_rps: 9}\nestimate: {users_per_day: 1, accesses_per_user: 1}\napis: [{name: a, path: /}]\n"
+        BASE + "targets: {throughput_rps: 9}\nestimate: {users_per_day: 1, accesses_per_user: 1}\n"
+        "apis: [{name: a, path: /}]\n"
     )
     assert target_rps(plan) == 9
 

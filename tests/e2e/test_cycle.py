@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import mini_plan
 from pypdf import PdfReader
 
 from genkai import cycle as cycles
@@ -21,6 +20,7 @@ from genkai.demo.world import DemoWorld
 from genkai.notebooks import ARTIFACTS
 from genkai.study import read_study
 from genkai.workspace import Cycle
+from mini import mini_plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
