@@ -1,4 +1,6 @@
-"""Journals to tables: lines add up, cut lines are dropped, seconds find their level, a tail sees each line once."""
+"""Journals to tables: lines add up, cut lines are dropped, seconds find their level, in pieces as at once."""
+
+import random
 
 import pytest
 
@@ -123,28 +125,29 @@ def test_the_reason_to_stop_is_kept(run: Run) -> None:
     assert journals.read_stop(run) == {"time": 107.0, "reason": "too many errors"}
 
 
-def test_a_tail_sees_each_line_once_and_half_a_line_later(run: Run) -> None:
-    tail = journals.Tail(run)
-    assert tail.look() == journals.News()
-    write(run, "requests", "a", line(100, sent=3, completed=2, failed=1, hist=hist_of(0.1, 0.1, 0.1)))
-    write(run, "generator", "a", {"t": 100, "users": 2, "cpu_ratio": 0.2})
-    write(run, "generator", "b", {"t": 100, "users": 3, "cpu_ratio": 0.4})
-    news = tail.look()
-    assert (news.sent, news.completed, news.failed, news.users, news.cpu_ratio) == (3, 2, 1, 5, 0.4)
-    assert news.p95_s == pytest.approx(0.1, rel=1e-3)
-    assert news.error_ratio == pytest.approx(1 / 3)
-    with open(run.journal("requests", "a"), "a") as stream:
-        stream.write('{"t": 101, "api": "search", "sent": 5')
-        stream.flush()
-        assert tail.look().sent == 0
-        stream.write(', "completed": 0, "failed": 0, "dropped": 0, "bytes": 0}\n')
-    later = tail.look()
-    assert later.sent == 5
-    assert later.error_ratio is None
-    assert later.users == 5
-
-
-def test_a_process_whose_health_ends_early_is_lost(run: Run) -> None:
-    write(run, "generator", "worker-0", *({"t": t} for t in range(100, 110)))
-    write(run, "generator", "worker-1", *({"t": t} for t in range(100, 105)))
-    assert journals.lost_processes(run) == ["worker-1"]
+def test_tables_written_piece_by_piece_are_the_same_as_at_once(run: Run, monkeypatch) -> None:
+    """Late answers, two processes, batches of a few lines: every second and API still is one row, in order."""
+    rng = random.Random(3)
+    for worker in ("worker-0", "worker-1"):
+        lines, failures, health = [], [], []
+        for t in range(100, 160):
+            lines += [line(t, api, sent=2, completed=1, hist=hist_of(0.1)) for api in "ab"]
+            late = rng.randrange(max(100, t - 17), t + 1)
+            lines.append(line(late, rng.choice("ab"), failed=1, hist=hist_of(3.0)))
+            failures.append({"t": late, "api": "a", "kind": "timeout", "status": None, "errno": None, "message": "m",
+                             "count": 1})  # fmt: skip
+            health.append({"t": t, "users": 3, "cpu_ratio": None})
+        write(run, "requests", worker, *lines)
+        write(run, "failures", worker, *failures)
+        write(run, "generator", worker, *health)
+    write(run, "levels", "", event("start", 0, 100.0), event("hold", 0, 101.0), event("end", 0, 150.0))
+    whole = [journals.compile_requests(run), journals.compile_failures(run), journals.compile_generator(run)]
+    monkeypatch.setattr(journals, "BATCH", 7)
+    assert len(list(journals._batches(run, "requests"))) > 5
+    journals.write_tables(run)
+    pieces = [journals.read_requests(run), journals.read_failures(run), journals.read_generator(run)]
+    assert all(a.equals(b) for a, b in zip(whole, pieces, strict=True))
+    assert len(whole[0]) == 120
+    assert whole[0][["sent", "completed", "failed"]].sum().tolist() == [480, 240, 120]
+    assert whole[0].equals(whole[0].sort_values(["time", "api"], ignore_index=True))
+    assert whole[0].groupby("level").size().to_dict() == {-1: 20, 0: 100}

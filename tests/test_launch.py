@@ -229,7 +229,7 @@ def test_an_open_run_keeps_its_schedule_through_a_stalling_target(tmp_path: Path
     assert histogram.quantile_s(response, 0.50) < 0.1
 
 
-def test_kill_9_leaves_everything_up_to_the_last_second(tmp_path: Path) -> None:
+def judge_killed(tmp_path: Path) -> None:
     with running_target(tmp_path) as target:
         plan = make_plan(target.url, [{"arrival_rate_rps": 100, "ramp_s": 0, "hold_s": 30}],
                          generator={"processes": 2})  # fmt: skip
@@ -257,19 +257,33 @@ def test_kill_9_leaves_everything_up_to_the_last_second(tmp_path: Path) -> None:
     assert (run.path / "previous-1" / "journal" / "levels.jsonl").exists()
 
 
-def test_one_worker_lost_is_said(tmp_path: Path) -> None:
-    with running_target(tmp_path) as target:
-        plan = make_plan(target.url, [{"arrival_rate_rps": 50, "ramp_s": 0, "hold_s": 8}],
-                         generator={"processes": 2})  # fmt: skip
-        run = Run(tmp_path / "2-api-ok")
+def judge_lost_worker(folder: Path) -> None:
+    """kill -9 of one of three: the seconds before are complete, the rest goes on with its own share, and it is said."""
+    with running_target(folder) as target:
+        plan = make_plan(target.url, [{"arrival_rate_rps": 60, "ramp_s": 0, "hold_s": 8}],
+                         generator={"processes": 3})  # fmt: skip
+        run = Run(folder / "2-api-ok")
         running = launch.start_run(run, plan, "api", "ok")
-        wait_until(lambda: len(journals.read_requests(run)) >= 2)
-        workers = psutil.Process(running.pid).children()
-        workers[-1].kill()
+        wait_until(lambda: len(journals.read_requests(run)) >= 3)
+        killed = time.time()
+        psutil.Process(running.pid).children()[-1].kill()
         outcome = running.wait()
+    requests = journals.read_requests(run)
+    seconds = requests["time"].astype("int64") // 1_000_000
+    assert list(requests[seconds < int(killed) - 1]["completed"]) == [60] * sum(seconds < int(killed) - 1)
+    assert set(requests[seconds > int(killed)]["completed"]) == {40}
     assert len(outcome.lost_processes) == 1
-    assert run.record()["lost_processes"] == list(outcome.lost_processes)
-    assert set(journals.read_requests(run)["sent"].tail(3)) == {25}, "the other one keeps its own share"
+    record = run.record()
+    assert record["lost_processes"] == list(outcome.lost_processes)
+    assert record["lost_share"] == outcome.lost_share == pytest.approx(1 / 3)
+    (level,) = record["lost_levels"]
+    assert level["start"] == pytest.approx(int(killed), abs=1)
+    assert level["lost_share"] == pytest.approx(1 - requests["sent"].sum() / 480, abs=0.05)
+
+
+def test_load_processes_that_are_killed_lose_at_most_their_last_second(tmp_path: Path) -> None:
+    whole, one = folders(tmp_path, "whole", "one")
+    at_once(lambda: judge_killed(whole), lambda: judge_lost_worker(one))
 
 
 SCRIPT = """
@@ -375,7 +389,7 @@ def judge_own_locustfile(tmp_path: Path) -> None:
     listener.close()
 
 
-def test_what_is_wrong_is_said_before_any_load(tmp_path: Path) -> None:
+def judge_wrong(tmp_path: Path) -> None:
     run = Run(tmp_path / "2-api-ok")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
@@ -408,7 +422,7 @@ def judge_broken_locustfile(tmp_path: Path) -> None:
     assert run.record()["state"] == "failed"
 
 
-def test_verify_measures_the_generators_ceiling(tmp_path: Path) -> None:
+def judge_ceiling(tmp_path: Path) -> None:
     with running_target(tmp_path) as target:
         plan = make_plan(target.url, [{"users": 2, "ramp_s": 0, "hold_s": 1}],
                          {"ok": {"path": "/ok", "check": {"contains": "status"}}})  # fmt: skip
@@ -423,3 +437,8 @@ def test_verify_measures_the_generators_ceiling(tmp_path: Path) -> None:
     assert record["limited_by"] in ("generator cpu", "sink", "machine cpu", "not known")
     assert record["measured"] == (record["limited_by"] == "generator cpu")
     assert not any("failed" in note for note in record["notes"]), "the sink answers what the check expects"
+
+
+def test_what_is_wrong_is_said_before_any_load_and_verify_measures_the_ceiling(tmp_path: Path) -> None:
+    wrong, ceiling = folders(tmp_path, "wrong", "ceiling")
+    at_once(lambda: judge_wrong(wrong), lambda: judge_ceiling(ceiling))

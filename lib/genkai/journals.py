@@ -5,6 +5,7 @@ Lines that speak of the same second and API add up; a line that a kill cut short
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -58,9 +59,59 @@ def read_stop(run: Run) -> dict[str, Any] | None:
     return {"time": stops[0]["time"], "reason": stops[0]["reason"]} if stops else None
 
 
-def _lines(run: Run, table: str) -> Iterator[dict[str, Any]]:
-    for path in run.journals(table):
-        yield from read_journal(path)
+BATCH = 20_000  # journal lines held at once: minutes of a run, megabytes of memory
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line with where it came from; `newest` is the latest second that its journal had told by then."""
+
+    newest: int
+    second: int
+    process: str
+    record: dict[str, Any]
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    newest, process = 0, path.name.split(".", 2)[1]
+    for record in read_journal(path):
+        second = int(record["t"])
+        newest = max(newest, second)
+        yield _Line(newest, second, process, record)
+
+
+def _span(path: Path) -> tuple[int, int]:
+    """(latest second, by how many seconds a line comes after later ones at most: an answer is told when it comes)."""
+    newest = late = 0
+    with open(path, "rb") as stream:
+        for text in stream:
+            if not text.endswith(b"\n"):
+                break
+            try:  # our own writer puts t first: no need to parse it all
+                own = text.startswith(b'{"t":')
+                second = int(float(text[5 : text.find(b",")] if own else json.loads(text)["t"]))
+            except ValueError:
+                continue
+            newest, late = max(newest, second), max(late, newest - second)
+    return newest, late
+
+
+def _batches(run: Run, table: str) -> Iterator[list[_Line]]:
+    """All lines of a table in batches of whole seconds, the earliest first; memory does not grow with the run."""
+    paths = run.journals(table)
+    late = max((_span(path)[1] for path in paths), default=0)
+    waiting: list[_Line] = []
+    limit = BATCH
+    for line in heapq.merge(*map(_lines, paths), key=lambda line: line.newest):
+        waiting.append(line)
+        if len(waiting) >= limit:
+            ready = [w for w in waiting if w.second < line.newest - late]
+            waiting = [w for w in waiting if w.second >= line.newest - late]
+            limit = len(waiting) + BATCH
+            if ready:
+                yield ready
+    if waiting:
+        yield waiting
 
 
 def _times(seconds: Iterable[float]) -> pd.Series:
@@ -88,7 +139,7 @@ def compile_marks(run: Run) -> list[dict[str, Any]]:
 
 
 def _last_second(run: Run) -> float:
-    return max((line["t"] for line in _lines(run, "requests")), default=0.0)
+    return max((_span(path)[0] for path in run.journals("requests")), default=0.0)
 
 
 def _assign_levels(seconds: np.ndarray, marks: list[dict[str, Any]]) -> np.ndarray:
@@ -121,16 +172,12 @@ def _merged(encoded: tuple[bytes, ...]) -> bytes:
     return encoded[0] if len(encoded) == 1 else histogram.encode(histogram.merge(encoded))
 
 
-def compile_requests(run: Run) -> pd.DataFrame:
-    """The requests table from the journals: one row for each second and API, levels by the marks."""
+def _requests_frame(lines: list[_Line], marks: list[dict[str, Any]]) -> pd.DataFrame:
     rows: dict[tuple[int, str], _Row] = defaultdict(_Row)
-    for line in _lines(run, "requests"):
-        rows[(int(line["t"]), str(line["api"]))].add(line)
+    for line in lines:
+        rows[(line.second, str(line.record["api"]))].add(line.record)
     keys = sorted(rows)
-    if not keys:
-        return schema.empty_table("requests")
     empty = histogram.encode(histogram.new_histogram())
-    marks = compile_marks(run)
     is_open = any(mark["workload"] == "open" for mark in marks)
     frame = pd.DataFrame(
         [rows[key].counts for key in keys], columns=["sent", "completed", "failed", "dropped", "bytes_received"]
@@ -142,122 +189,63 @@ def compile_requests(run: Run) -> pd.DataFrame:
     frame["hist_service"] = [
         _merged(rows[key].hist_service) if rows[key].hist_service else (empty if is_open else None) for key in keys
     ]
-    return schema.check_table(frame, "requests")
+    return frame
+
+
+def _failures_frame(lines: list[_Line]) -> pd.DataFrame:
+    counts: dict[tuple, int] = defaultdict(int)
+    for line in lines:
+        told = line.record
+        kind = told["kind"] if told["kind"] in schema.FAILURE_KINDS else "other"
+        counts[(line.second, told["api"], kind, told["status"], told["errno"], told["message"])] += told["count"]
+    keys = sorted(counts, key=lambda k: (k[0], *("" if part is None else str(part) for part in k[1:])))
+    frame = pd.DataFrame([key[1:] for key in keys], columns=["api", "kind", "status", "errno", "message"])
+    frame["time"] = _times(key[0] for key in keys)
+    frame["count"] = [counts[key] for key in keys]
+    return frame
+
+
+def _generator_frame(lines: list[_Line]) -> pd.DataFrame:
+    ordered = sorted(lines, key=lambda line: (line.second, line.process))
+    frame = pd.DataFrame(
+        [{"process": line.process, **{n: line.record.get(n) for n in GENERATOR_COLUMNS}} for line in ordered]
+    )
+    frame["time"] = _times(line.second for line in ordered)
+    return frame
+
+
+def _frames(run: Run, table: str) -> Iterator[pd.DataFrame]:
+    """The rows of a table piece by piece, in the order of time."""
+    marks = compile_marks(run) if table == "requests" else []
+    for lines in _batches(run, table):
+        if table == "requests":
+            yield _requests_frame(lines, marks)
+        else:
+            yield _failures_frame(lines) if table == "failures" else _generator_frame(lines)
+
+
+def _compile(run: Run, table: str) -> pd.DataFrame:
+    parts = [schema.check_table(frame, table) for frame in _frames(run, table)]
+    return pd.concat(parts, ignore_index=True) if parts else schema.empty_table(table)
+
+
+def compile_requests(run: Run) -> pd.DataFrame:
+    """The requests table from the journals: one row for each second and API, levels by the marks."""
+    return _compile(run, "requests")
 
 
 def compile_failures(run: Run) -> pd.DataFrame:
     """The failures table from the journals; the same failure in one second is one row, whoever saw it."""
-    counts: dict[tuple, int] = defaultdict(int)
-    for line in _lines(run, "failures"):
-        kind = line["kind"] if line["kind"] in schema.FAILURE_KINDS else "other"
-        counts[(int(line["t"]), line["api"], kind, line["status"], line["errno"], line["message"])] += line["count"]
-    if not counts:
-        return schema.empty_table("failures")
-    keys = sorted(counts, key=lambda k: tuple("" if part is None else str(part) for part in k))
-    frame = pd.DataFrame([key[1:] for key in keys], columns=["api", "kind", "status", "errno", "message"])
-    frame["time"] = _times(key[0] for key in keys)
-    frame["count"] = [counts[key] for key in keys]
-    return schema.check_table(frame, "failures")
+    return _compile(run, "failures")
 
 
 def compile_generator(run: Run) -> pd.DataFrame:
     """The generator table from the journals."""
-    rows = [
-        {"t": int(line["t"]), "process": path.name.split(".", 2)[1], **{n: line.get(n) for n in GENERATOR_COLUMNS}}
-        for path in run.journals("generator")
-        for line in read_journal(path)
-    ]
-    if not rows:
-        return schema.empty_table("generator")
-    rows.sort(key=lambda r: (r["t"], r["process"]))
-    frame = pd.DataFrame(rows)
-    frame["time"] = _times(frame.pop("t"))
-    return schema.check_table(frame, "generator")
+    return _compile(run, "generator")
 
 
 def write_tables(run: Run) -> None:
-    """Compile the journals into requests, failures and generator tables and marks.json."""
-    schema.write_table(compile_requests(run), "requests", run.table("requests"))
-    schema.write_table(compile_failures(run), "failures", run.table("failures"))
-    schema.write_table(compile_generator(run), "generator", run.table("generator"))
+    """Compile the journals into requests, failures and generator tables and marks.json, piece by piece."""
+    for table in ("requests", "failures", "generator"):
+        schema.write_table_parts(_frames(run, table), table, run.table(table))
     write_json(run.path / "marks.json", compile_marks(run))
-
-
-@dataclass(frozen=True)
-class News:
-    """What the journals gained since the last look; responses are of all seconds and APIs together."""
-
-    sent: int = 0
-    completed: int = 0
-    failed: int = 0
-    dropped: int = 0
-    hists: tuple[bytes, ...] = ()
-    p95_s: float | None = None
-    users: int | None = None
-    cpu_ratio: float | None = None
-    event: dict[str, Any] | None = None
-
-    @property
-    def error_ratio(self) -> float | None:
-        """(failed + dropped) ÷ (completed + failed + dropped); None when nothing ended."""
-        ended = self.completed + self.failed + self.dropped
-        return (self.failed + self.dropped) / ended if ended else None
-
-
-class Tail:
-    """Follows the journals of a run while they are written."""
-
-    def __init__(self, run: Run, histograms: bool = True) -> None:
-        self._run = run
-        self._histograms = histograms
-        self._offsets: dict[Path, int] = {}
-        self._event: dict[str, Any] | None = None
-        self._health: dict[Path, dict[str, Any]] = {}
-
-    def look(self) -> News:
-        """What is new; users and CPU are each process's latest, CPU of the busiest one."""
-        counts = dict.fromkeys(COUNTS, 0)
-        hists: list[bytes] = []
-        for path in self._run.journals("requests"):
-            for line in self._new_lines(path):
-                for name in COUNTS:
-                    counts[name] += line.get(name, 0)
-                if self._histograms and line.get("hist"):
-                    hists.append(line["hist"].encode("ascii"))
-        for path in self._run.journals("generator"):
-            for line in self._new_lines(path):
-                self._health[path] = line
-        for event in self._new_lines(self._run.journal("levels")):
-            self._event = event if "level" in event else self._event
-        health = self._health.values()
-        users = [h["users"] for h in health if h.get("users") is not None]
-        cpus = [h["cpu_ratio"] for h in health if h.get("cpu_ratio") is not None]
-        counts.pop("bytes")
-        return News(
-            **counts, hists=tuple(hists), p95_s=histogram.quantile_s(histogram.merge(hists), 0.95) if hists else None,
-            users=sum(users) if users else None, cpu_ratio=max(cpus, default=None), event=self._event,
-        )  # fmt: skip
-
-    def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
-        if not path.exists():
-            return
-        with open(path, "rb") as stream:
-            stream.seek(self._offsets.get(path, 0))
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    break
-                self._offsets[path] = self._offsets.get(path, 0) + len(line)
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    continue
-
-
-def lost_processes(run: Run, tolerance_s: float = 3.0) -> list[str]:
-    """Processes whose health journal ends more than `tolerance_s` before the others': they died on the way."""
-    last = {
-        path.name.split(".", 2)[1]: max((line["t"] for line in read_journal(path)), default=0)
-        for path in run.journals("generator")
-    }
-    newest = max(last.values(), default=0)
-    return sorted(process for process, second in last.items() if second < newest - tolerance_s)

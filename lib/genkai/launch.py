@@ -20,8 +20,10 @@ from genkai import journals
 from genkai.load.ceiling import measure_ceiling
 from genkai.load.job import Job, make_job
 from genkai.load.levels import TimedLevel, level_at, time_levels
+from genkai.load.losses import find_losses
 from genkai.load.preflight import LaunchError, check_allowed, check_answers, working_directory
 from genkai.load.process import GRACE_S, LoadProcess, kill_group, locust_command, start_process, start_time
+from genkai.load.tail import Tail
 from genkai.plan import Level, Plan
 from genkai.workspace import Run, now_text, read_json
 
@@ -55,6 +57,7 @@ class RunOutcome:
     exit_code: int
     stop_reason: str | None
     lost_processes: tuple[str, ...] = ()
+    lost_share: float = 0.0
 
 
 def run_load(
@@ -159,7 +162,7 @@ class RunningLoad:
     def __init__(self, run: Run, job: Job, process: LoadProcess) -> None:
         self.run, self.job = run, job
         self._process = process
-        self._tail = journals.Tail(run)
+        self._tail = Tail(run)
         self._timed: list[TimedLevel] = []
         self._failed = 0
         self._outcome: RunOutcome | None = None
@@ -239,11 +242,9 @@ def finish_run(run: Run, job: Job, exit_code: int, stop_reason: str | None) -> R
     state = "stopped" if stop_reason else "finished" if complete and exit_code == 0 else "failed"
     if state == "failed":
         stop_reason = f"the load processes ended with exit code {exit_code} before the last level did"
-    lost = tuple(journals.lost_processes(run))
-    run.write_record(
-        state=state, end=now_text(), exit_code=exit_code, stop_reason=stop_reason, lost_processes=list(lost)
-    )
-    return RunOutcome(state, exit_code, stop_reason, lost)
+    lost = find_losses(run, job)
+    run.write_record(state=state, end=now_text(), exit_code=exit_code, stop_reason=stop_reason, **lost)
+    return RunOutcome(state, exit_code, stop_reason, tuple(lost["lost_processes"]), lost["lost_share"])
 
 
 def _free_port() -> int:

@@ -1,6 +1,7 @@
-"""What recording costs: CPU per request with and without it; size of a day of 20 APIs, by fast-forward.
+"""What recording costs: CPU per request with and without it; a day of 20 APIs by fast-forward: size and memory.
 
-Run: python tests/bench/bench_recording.py. Bars: ≤ 15 % of the request path; 24 h × 20 APIs ≤ 500 MB of Parquet.
+Run: python tests/bench/bench_recording.py [day [HOURS]]. Bars: ≤ 15 % of the request path; 24 h × 20 APIs ≤ 500 MB of
+Parquet and ≤ 300 MB of memory, in the load process and in the one that writes the tables.
 """
 
 import json
@@ -26,7 +27,7 @@ from genkai.plan import Api
 from genkai.workspace import Run
 
 CONNECTIONS, SECONDS, ROUNDS = 32, 2.0, 5
-HOURS, APIS, RATE = 0.25, 20, 5
+HOURS, APIS, RATE = 24.0, 20, 5
 
 
 def job_for(port: int, folder: Path) -> Job:
@@ -66,22 +67,44 @@ def cpu_per_request(job: Job, recorder: Recorder | None) -> float:
     return (time.process_time() - before) / count
 
 
-def size_of_a_day(folder: Path) -> tuple[float, float]:
-    """(journal, Parquet) megabytes of 24 h × 20 APIs, scaled up from a part of it."""
-    run, rng, clock = Run(folder / "2-api-day"), random.Random(1), [1_800_000_000.0]
+def record_a_day(folder: Path, hours: float) -> None:
+    """The load process: its own recorder, a day's seconds by a clock that jumps."""
+    run, rng, clock = Run(folder), random.Random(1), [1_800_000_000.0]
     recorder = Recorder(run, "local", lambda: clock[0])
-    for _ in range(int(HOURS * 3600)):
+    for _ in range(int(hours * 3600)):
         clock[0] += 1
         for api in range(APIS):
             cell = recorder.cell(f"api{api}", clock[0])
             cell.sent += RATE
             cell.completed += RATE
-            cell.response += [rng.lognormvariate(-4, 0.6) for _ in range(RATE)]
+            cell.response = [rng.lognormvariate(-4, 0.6) for _ in range(RATE)]
         recorder.flush()
     recorder.close()
-    journals.write_tables(run)
-    scale = 24 / HOURS / 1e6
-    return sum(p.stat().st_size for p in run.journals("requests")) * scale, run.table("requests").stat().st_size * scale
+
+
+def write_a_day(folder: Path, _hours: float) -> None:
+    """The launcher's process: the tables from the journals."""
+    journals.write_tables(Run(folder))
+
+
+def in_a_process(work: str, folder: Path, hours: float) -> tuple[float, float]:
+    """(seconds, MB of memory at the peak) of one of the two above in a process of its own."""
+    before = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, __file__, work, str(folder), str(hours)], check=True, capture_output=True, text=True
+    )
+    return time.monotonic() - before, float(done.stdout)
+
+
+def a_day(folder: Path, hours: float = HOURS) -> None:
+    run = Run(folder / "2-api-day")
+    recording, writing = (in_a_process(work, run.path, hours) for work in ("record_a_day", "write_a_day"))
+    journal = sum(p.stat().st_size for p in run.journals("requests")) / 1e6
+    parquet = run.table("requests").stat().st_size / 1e6
+    print(f"{hours:g} h × {APIS} APIs × {RATE} rps: {journal:.0f} MB of journal, {parquet:.0f} MB of Parquet, "
+          f"{parquet / hours * 24:.0f} MB a day (bar: 500)")  # fmt: skip
+    print(f"peak memory: {recording[1]:.0f} MB recording, {writing[1]:.0f} MB writing the tables (bar: 300); "
+          f"that took {writing[0]:.0f} s")  # fmt: skip
 
 
 def main() -> None:
@@ -99,10 +122,15 @@ def main() -> None:
         bare, full = (sorted(column)[ROUNDS // 2] for column in zip(*pairs, strict=True))
         print(f"µs of CPU per request: {bare * 1e6:.2f} bare, {full * 1e6:.2f} recorded (bar: 15 % more)")
         print(f"recording adds {full / bare - 1:+.1%}")
-        journal, parquet = size_of_a_day(folder)
-        print(f"24 h × {APIS} APIs × {RATE} rps: {journal:.0f} MB of journal, {parquet:.0f} MB of Parquet (bar: 500)")
-        print(f"peak memory of this bench: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        a_day(folder)
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) == 4:
+        globals()[sys.argv[1]](Path(sys.argv[2]), float(sys.argv[3]))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    elif sys.argv[1:2] == ["day"]:
+        with tempfile.TemporaryDirectory() as name:
+            a_day(Path(name), *map(float, sys.argv[2:]))
+    else:
+        main()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gevent
 from locust.runners import Runner
 
-from genkai.journals import Tail
 from genkai.load.http.clock import now
 from genkai.load.job import Job
 from genkai.load.levels import TimedLevel, level_at
 from genkai.load.stop import StopWatch
+from genkai.load.tail import Tail
 from genkai.workspace import Journal, Run
 
 
@@ -45,8 +45,8 @@ class Conductor:
         })  # fmt: skip
 
     def _watch(self) -> None:
-        watch = StopWatch(self._job.stop.error_ratio, self._job.stop.for_s)
-        tail = Tail(self._run, histograms=False)
+        watch = StopWatch(self._job.stop)
+        tail = Tail(self._run, histograms=watch.needs_histograms)
         while not self._ended:
             gevent.sleep(1.0)
             reason = watch.see(tail.look(), now())

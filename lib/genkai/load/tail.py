@@ -1,0 +1,86 @@
+"""A run's journals while they are written: what each look finds new. Imports neither locust nor gevent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genkai import histogram
+from genkai.journals import COUNTS
+from genkai.workspace import Run
+
+
+@dataclass(frozen=True)
+class News:
+    """What the journals gained since the last look; responses are of all seconds and APIs together."""
+
+    sent: int = 0
+    completed: int = 0
+    failed: int = 0
+    dropped: int = 0
+    hists: tuple[bytes, ...] = ()
+    p95_s: float | None = None
+    users: int | None = None
+    cpu_ratio: float | None = None
+    late_s: float | None = None
+    event: dict[str, Any] | None = None
+
+    @property
+    def error_ratio(self) -> float | None:
+        """(failed + dropped) ÷ (completed + failed + dropped); None when nothing ended."""
+        ended = self.completed + self.failed + self.dropped
+        return (self.failed + self.dropped) / ended if ended else None
+
+
+class Tail:
+    """Follows the journals of a run while they are written."""
+
+    def __init__(self, run: Run, histograms: bool = True) -> None:
+        self._run = run
+        self._histograms = histograms
+        self._offsets: dict[Path, int] = {}
+        self._event: dict[str, Any] | None = None
+        self._health: dict[Path, dict[str, Any]] = {}
+
+    def look(self) -> News:
+        """What is new; users, CPU and lateness (loop lag, slip) are each process's latest, the latter two of the worst."""
+        counts = dict.fromkeys(COUNTS, 0)
+        hists: list[bytes] = []
+        for path in self._run.journals("requests"):
+            for line in self._new_lines(path):
+                for name in COUNTS:
+                    counts[name] += line.get(name, 0)
+                if self._histograms and line.get("hist"):
+                    hists.append(line["hist"].encode("ascii"))
+        for path in self._run.journals("generator"):
+            for line in self._new_lines(path):
+                self._health[path] = line
+        for event in self._new_lines(self._run.journal("levels")):
+            self._event = event if "level" in event else self._event
+        health = self._health.values()
+        users = [h["users"] for h in health if h.get("users") is not None]
+        cpus = [h["cpu_ratio"] for h in health if h.get("cpu_ratio") is not None]
+        late = [h[n] for h in health for n in ("loop_lag_p99_s", "schedule_slip_p99_s") if h.get(n) is not None]
+        counts.pop("bytes")
+        return News(
+            **counts, hists=tuple(hists), p95_s=histogram.quantile_s(histogram.merge(hists), 0.95) if hists else None,
+            users=sum(users) if users else None, cpu_ratio=max(cpus, default=None),
+            late_s=max(late, default=None), event=self._event,
+        )  # fmt: skip
+
+    def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
+        if not path.exists():
+            return
+        with open(path, "rb") as stream:
+            stream.seek(self._offsets.get(path, 0))
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    break
+                self._offsets[path] = self._offsets.get(path, 0) + len(line)
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
