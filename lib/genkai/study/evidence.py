@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genkai import schema
 from genkai.study.reading import RunStudy
 
 # Of several statistics of one metric, the one that shows trouble first.
@@ -44,17 +45,14 @@ def _rows(run: RunStudy, item: Mapping[str, Any]) -> pd.DataFrame:
     if source == "levels":
         return _of_levels(run, metric)
     if source == "generator":
-        table = run.generator.assign(
-            resource="process:" + run.generator["process"].astype(str), value=run.generator[metric]
-        )
-        return _per_level(run, table, item, metric, "ratio" if metric.endswith("_ratio") else "s")
+        return _of_generator(run, item, metric)
     found = run.metrics[(run.metrics["metric"] == metric) & (run.metrics["source"] == source)]
+    found = found[found["resource"].str.partition(":")[0] == _kind(item)] if len(found) else found
     if not len(found):
         return pd.DataFrame(columns=COLUMNS)
     statistics = sorted(found["statistic"].unique(), key=_rank)
     found = found[found["statistic"] == statistics[0]]
-    found = found[found["resource"].str.startswith(_kind(item))]
-    return _per_level(run, found, item, metric, str(found["unit"].iloc[0]) if len(found) else "")
+    return _per_level(run, found, item, metric, str(found["unit"].iloc[0]))
 
 
 def _rank(statistic: str) -> int:
@@ -70,6 +68,14 @@ def _of_levels(run: RunStudy, metric: str) -> pd.DataFrame:
         "resource": run.subject, "metric": metric, "unit": LEVEL_UNITS.get(metric, "s"),
         "value": levels[metric].astype(float), "role": "bottleneck", "intended": levels["intended"].astype(float),
     })  # fmt: skip
+
+
+def _of_generator(run: RunStudy, item: Mapping[str, Any], metric: str) -> pd.DataFrame:
+    units = {column.name: column.unit for column in schema.columns("generator")}
+    if metric not in units:
+        return pd.DataFrame(columns=COLUMNS)
+    table = run.generator.assign(resource="process:" + run.generator["process"], value=run.generator[metric])
+    return _per_level(run, table, item, metric, units[metric])
 
 
 def _per_level(run: RunStudy, table: pd.DataFrame, item: Mapping[str, Any], metric: str, unit: str) -> pd.DataFrame:

@@ -126,7 +126,7 @@ class Study:
         for name in [step] if step else ["scenario", "api", "endurance", "verify"]:
             found = [r for r in self.of(name) if len(r.marks)]
             if found:
-                return max(found, key=lambda r: r.whole["throughput_rps"].max())
+                return max(found, key=lambda r: r.whole["throughput_rps"].fillna(-1).max())  # NaN hides all others
         wanted = f"a run of step {step}" if step else "a run"
         raise StudyError(f"{self.cycle.path}: expected {wanted}, got none; run notebook 20_launch first")
 
@@ -146,7 +146,7 @@ def find_cycle(path: str | Path = "") -> Cycle:
     root = project_root()
     found = [c for plan in sorted((root / CYCLES).glob("*")) for c in cycles(plan)]
     if found:
-        return max(found, key=lambda c: str(c.manifest().get("created", "")))
+        return max(found, key=lambda c: (str(c.manifest().get("created", "")), c.number))
     if (root / SAMPLE / "cycle.json").is_file():
         return Cycle(root / SAMPLE)
     raise StudyError(f"{CYCLES}: expected a cycle, got none; start one with: genkai cycle PLAN (or: genkai demo)")
