@@ -1,5 +1,6 @@
 """Generator health: the quantile, and what is read from /proc."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from genkai.load.health import count_fds, count_time_wait, quantile_of
+from genkai.load.health import count_fds, count_ports_left, count_time_wait, quantile_of, run_queue_wait_s
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,31 @@ def test_time_wait_sockets_are_counted_as_the_kernel_lists_them() -> None:
     assert count_time_wait() == pytest.approx(listed, rel=0.25), "others on this machine open and close sockets too"
 
 
+def test_open_connections_take_ports() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=400) as listener:
+        before = count_ports_left()
+        with contextlib.ExitStack() as stack:
+            for _ in range(300):
+                stack.enter_context(socket.create_connection(listener.getsockname()))
+            taken = before - count_ports_left()
+    assert taken >= 250, "300, but for what others on this machine closed meanwhile"
+
+
+def test_two_that_want_one_cpu_wait_for_it() -> None:
+    """The kernel's own count: of two spinning processes on one CPU each waits for about half of the time."""
+    script = (
+        "import os, time; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+        "from genkai.load.health import run_queue_wait_s\n"
+        "before, start = run_queue_wait_s(), time.monotonic()\n"
+        "while time.monotonic() < start + 1: pass\n"
+        "print(run_queue_wait_s() - before)"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    waited = [float(process.communicate(timeout=60)[0]) for process in both]
+    assert sum(waited) > 0.3
+    assert run_queue_wait_s() is not None
+
+
 SCRIPT = """
 import gevent, time
 from genkai.load.health import Health
@@ -51,10 +77,11 @@ while time.process_time() < end:
 gevent.sleep(0.05)
 health.slip += [0.001, 0.002]
 row = health.read(1, 4, 2)
+print(0 <= row["steal_ratio"] <= 1, row["run_queue_wait_ratio"] >= 0, 0 < row["ports_left"] < 65536)
 print(row["cpu_ratio"] > 0.2, row["loop_lag_p99_s"] > 0.3, row["schedule_slip_p99_s"], row["in_flight"], row["users"])
 """
 
 
 def test_a_busy_process_shows_cpu_and_a_late_loop() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == ["True", "True", "0.002", "4", "2"]
+    assert done.stdout.split() == ["True"] * 5 + ["0.002", "4", "2"]

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genkai.schema import TABLES, TableError, check_table, columns, empty_table, read_table, write_table
+from genkai.schema import (
+    TABLES,
+    TableError,
+    check_table,
+    columns,
+    empty_table,
+    read_table,
+    write_table,
+    write_table_parts,
+)
 
 TIME = pd.Timestamp("2026-01-01", tz="UTC")
 METRIC = {"time": [TIME], "source": ["vmstat"], "resource": ["host:a"], "metric": ["m"], "statistic": ["sample"],
@@ -75,3 +84,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(TableError):
         write_table(pd.DataFrame({**METRIC, "value": ["x"]}), "metrics", path)
     assert read_table(path, "metrics")["value"].tolist() == [2.0]
+
+
+def test_parts_make_one_table_and_a_bad_part_leaves_the_old_file(tmp_path: Path) -> None:
+    first, second = pd.DataFrame(METRIC), pd.DataFrame({**METRIC, "value": [3.0]})
+    path = write_table_parts(iter([first, second]), "metrics", tmp_path / "m.parquet")
+    pd.testing.assert_frame_equal(
+        read_table(path, "metrics"), check_table(pd.concat([first, second], ignore_index=True), "metrics")
+    )
+    with pytest.raises(TableError):
+        write_table_parts([first, pd.DataFrame({**METRIC, "value": ["x"]})], "metrics", path)
+    assert len(read_table(path, "metrics")) == 2
+    assert len(read_table(write_table_parts([], "generator", tmp_path / "g.parquet"), "generator")) == 0
+
+
+def test_an_optional_column_may_be_left_out_and_is_then_missing() -> None:
+    optional = [c.name for c in columns("generator") if c.optional]
+    assert optional
+    frame = empty_table("generator").drop(columns=optional)
+    frame.loc[0, ["time", "process"]] = [TIME, "local"]
+    checked = check_table(frame, "generator")
+    assert list(checked.columns) == [c.name for c in columns("generator")]
+    assert checked[optional].isna().all(axis=None)

@@ -33,7 +33,7 @@ class TableError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its kind, unit, closed range and whether it may be missing."""
+    """One column: its kind, unit, closed range, whether a value may be missing, or the column (then all of its are)."""
 
     name: str
     kind: str
@@ -43,6 +43,7 @@ class Column:
     nullable: bool = False
     choices: tuple[str, ...] = ()
     meaning: str = ""
+    optional: bool = False
 
 
 def _ratio(name: str, meaning: str, nullable: bool = True) -> Column:
@@ -113,6 +114,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("users", INT, "users", 0, None, True),
         Column("sockets_time_wait", INT, "sockets", 0, None, True),
         Column("fds", INT, "descriptors", 0, None, True),
+        Column("run_queue_wait_ratio", FLOAT, "ratio", 0.0, None, True, (), "waited for a CPU, s per s", True),
+        Column("steal_ratio", FLOAT, "ratio", 0.0, 1.0, True, (), "share of the machine's CPU that others took", True),
+        Column(
+            "ports_left", INT, "ports", None, None, True, (), "ephemeral ports towards one destination, at least", True
+        ),
     ),
     "metrics": (
         Column("time", TIME, meaning="start of the interval that the value describes"),
@@ -146,6 +152,7 @@ def check_table(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     """
     wanted = columns(table)
     names = [c.name for c in wanted]
+    frame = frame.assign(**{c.name: None for c in wanted if c.optional and c.name not in frame.columns})
     missing = [n for n in names if n not in frame.columns]
     unknown = [n for n in frame.columns if n not in names]
     if missing or unknown:

@@ -46,7 +46,7 @@ class Tail:
         self._health: dict[Path, dict[str, Any]] = {}
 
     def look(self) -> News:
-        """What is new; users, CPU and lateness (loop lag, slip) are each process's latest, the latter two of the worst."""
+        """What is new; users, CPU and lateness (loop lag, slip) are each process's latest, the latter two the worst."""
         counts = dict.fromkeys(COUNTS, 0)
         hists: list[bytes] = []
         for path in self._run.journals("requests"):
