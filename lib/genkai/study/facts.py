@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ def plainly(facts: Mapping[str, Any]) -> list[str]:
 
 def host_of(plan: Plan) -> str:
     """Host name of what is tested."""
-    return plan.base_url.split("//", 1)[1].rsplit(":", 1)[0].strip("[]")
+    return urlsplit(plan.base_url).hostname or ""
 
 
 def shares_machine(plan: Plan) -> bool:

@@ -1,0 +1,202 @@
+"""Facts for the report: what differs from production, planned load, what became of actions, what cannot be said."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genkai.plan import Plan
+from genkai.report.messages import Messages
+from genkai.study import Study, facts, read_study
+from genkai.workspace import Cycle
+from sample_cycles import SAMPLE, own_cycle
+
+CAUSE = "load_balancer_capacity"
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study(Cycle(SAMPLE))
+
+
+def changed(plan: Plan, **fields: Any) -> Plan:
+    return Plan.model_validate({**plan.model_dump(by_alias=True), **fields})
+
+
+def with_plan(study: Study, **fields: Any) -> Study:
+    return dataclasses.replace(study, plan=changed(study.plan, **fields))
+
+
+def found(*causes: str, strength: str = "strong") -> dict[str, Any]:
+    return {
+        "findings": [
+            {"cause": c, "strength": strength, "remedy_key": f"cause.{c}.remedy", "values": {},
+             "evidence": [{"figure": None}, {"figure": "fig-evidence-1"}]} for c in causes
+        ]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://shop.example.com", "shop.example.com"), ("https://shop.example.com:8443", "shop.example.com"),
+     ("http://[::1]:8080", "::1"), ("http://[::1]", "::1"), ("http://127.0.0.1:80", "127.0.0.1")],
+)  # fmt: skip
+def test_the_host_of_an_address(study: Study, url: str, host: str) -> None:
+    assert facts.host_of(changed(study.plan, base_url=url)) == host
+
+
+@pytest.mark.parametrize(
+    ("url", "shared"),
+    [("http://127.0.0.1:1", True), ("http://[::1]", True), ("http://[::1]:1", True), ("http://localhost", True),
+     ("http://shop.example.com", False), ("http://[2001:db8::1]", False)],
+)  # fmt: skip
+def test_whether_generator_and_target_share_a_machine(study: Study, url: str, shared: bool) -> None:
+    assert facts.shares_machine(changed(study.plan, base_url=url)) is shared
+
+
+def test_facts_are_written_as_people_do() -> None:
+    given = {"instance_type": "t3.medium", "prewarmed": True, "stubs": False, "instances": 2}
+    assert facts.plainly(given) == ["instance type: t3.medium", "prewarmed: yes", "stubs: no", "instances: 2"]
+
+
+@pytest.mark.parametrize(
+    ("target", "production", "words", "expected"),
+    [
+        ({"instances": 2}, {"instances": 2}, [], []),
+        ({"instances": 2, "cache": "cold"}, {"instances": 8}, [], ["instances: 2 ≠ 8"]),
+        ({}, {"instances": 8}, [], ["instances: – ≠ 8"]),
+        ({"prewarmed": False}, {"prewarmed": True}, ["no TLS"], ["no TLS", "prewarmed: no ≠ yes"]),
+        ({"url": "a: b"}, {"url": "c: d"}, [], ["url: a: b ≠ c: d"]),
+        ({"only_here": 1}, {}, [], []),
+    ],
+)
+def test_differences_of_environments(study: Study, target, production, words, expected) -> None:
+    environment = {"target": target, "production": production, "differences": words}
+    assert facts.differences(changed(study.plan, environment=environment)) == expected
+
+
+def test_planned_load_is_a_number_where_there_is_one_target_else_a_share(study: Study) -> None:
+    steps = {s["step"]: s for s in facts.setup_record(study)["steps"]}
+    assert list(steps) == ["verify", "api", "scenario", "endurance"]
+    part = study.plan.steps.verify
+    assert steps["verify"]["levels"] == [level.target_ratio * study.target_rps for level in part.levels]
+    assert steps["api"]["levels"] == [f"{level.target_ratio:.0%}" for level in study.plan.steps.api.levels]
+    assert steps["scenario"]["levels"] == [float(level.users) for level in study.plan.steps.scenario.levels]
+    assert steps["api"]["duration_s"] == sum(x.ramp_s + x.hold_s for x in study.plan.steps.api.levels) * 3
+    assert (steps["api"]["workload"], steps["scenario"]["workload"]) == ("open", "closed")
+
+
+def test_one_api_has_a_target_of_its_own_and_rates_are_rates(study: Study) -> None:
+    steps = study.plan.steps.model_dump(by_alias=True)
+    steps["api"] |= {"apis": ["search"], "levels": [{"target_ratio": 0.5}]}
+    one = facts.setup_record(with_plan(study, steps=steps))["steps"]
+    assert next(s for s in one if s["step"] == "api")["levels"] == [0.5 * study.split["search"]]
+    steps["api"] |= {"apis": ["search", "item"], "levels": [{"arrival_rate_rps": 37.5}]}
+    rate = facts.setup_record(with_plan(study, steps=steps))["steps"]
+    assert next(s for s in rate if s["step"] == "api")["levels"] == [37.5]
+
+
+def test_conditions_name_what_is_watched_and_leave_out_what_is_empty(study: Study) -> None:
+    rows = {r["key"]: r["value"] for r in facts.setup_record(study)["rows"]}
+    assert rows["watched"] == ["local (generator)", study.plan.aws.load_balancer]
+    assert rows["hold"] == f"{study.plan.preconditions.hold_h:g} h"
+    assert "actions_taken" not in rows
+    assert all(rows.values())
+    assert all(f"setup.{key}" in Messages(lang) for key in rows for lang in ("en", "ja"))
+
+
+@pytest.mark.parametrize(
+    ("done", "cause", "now", "then", "verdicts", "outcome"),
+    [
+        (True, CAUSE, [], [CAUSE], ["same", "better"], "worked"),
+        (True, CAUSE, [CAUSE], [CAUSE], ["better"], "did_not_work"),
+        (True, CAUSE, [CAUSE], [], [], "did_not_work"),
+        (True, CAUSE, [], [CAUSE], ["same", "worse"], "cannot_tell"),
+        (True, CAUSE, [], [CAUSE], None, "cannot_tell"),
+        (True, CAUSE, [], ["target_cpu"], ["better"], "cannot_tell"),
+        (True, None, [], [CAUSE], ["better"], "cannot_tell"),
+        (False, CAUSE, [], [CAUSE], ["better"], "open"),
+    ],
+)
+def test_what_became_of_an_action(study: Study, done, cause, now, then, verdicts, outcome) -> None:
+    action = {"what": "warmed", "cause": cause, "owner": "me", "due": "today", "done": done}
+    comparison = None if verdicts is None else {"rows": [{"verdict": v} for v in verdicts]}
+    rows = facts.action_rows(with_plan(study, actions=[action]), found(*now), found(*then), comparison)
+    assert rows[0] == {
+        "action": "warmed", "owner": "me", "due": "today", "outcome": outcome,
+        "evidence": "tab-comparison" if comparison else None,
+    }  # fmt: skip
+    assert len(rows) == 1 + len(now)
+
+
+def test_a_refused_comparison_proves_nothing(study: Study) -> None:
+    action = {"what": "warmed", "cause": CAUSE}
+    rows = facts.action_rows(with_plan(study, actions=[action]), found(), found(CAUSE), {"refused": "x", "rows": []})
+    assert rows[0]["outcome"] == "cannot_tell"
+
+
+def test_findings_ask_for_actions_but_weak_ones(study: Study) -> None:
+    rows = facts.action_rows(study, found(CAUSE), None, None)
+    assert rows == [{"action": {"key": f"cause.{CAUSE}.remedy", "values": {}}, "outcome": "open",
+                     "evidence": "fig-evidence-1"}]  # fmt: skip
+    assert facts.action_rows(study, found(CAUSE, strength="weak"), None, None) == []
+    assert facts.action_rows(study, None, None, None) == []
+
+
+def limits(study: Study) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in facts.limit_rows(study, None):
+        rows.setdefault(row["text_key"], []).append(row["values"])
+    return rows
+
+
+def test_what_the_report_cannot_say(study: Study) -> None:
+    rows = limits(study)
+    told = "; ".join(facts.differences(study.plan))
+    assert rows["limits.environment_differs"] == [{"differences": told}]
+    assert "prewarmed: no ≠ yes" in told
+    assert rows["limits.generator_margin"][0]["ceiling"]["value"] == study.ceiling["throughput_rps"]
+    assert rows["limits.step_missing"] == [{"step": {"key": "step.endurance"}}]
+    longest = max((r.whole["window_end"] - r.whole["window_start"]).max().total_seconds() for r in study.runs)
+    assert rows["limits.short_run"] == [{"duration": longest}]
+    assert "limits.same_machine" in rows
+    for key in rows:
+        assert all(key in Messages(lang) for lang in ("en", "ja"))
+
+
+def test_what_does_not_apply_is_not_said(study: Study) -> None:
+    elsewhere = with_plan(
+        study, base_url="http://shop.example.com", environment={}, allow=[{"host": "shop.example.com"}]
+    )
+    rows = limits(dataclasses.replace(elsewhere, runs=()))
+    assert set(rows) == {"limits.single_run", "limits.step_missing"}
+    assert len(rows["limits.step_missing"]) == 4
+
+
+def test_the_appendix_names_settings_versions_and_runs(study: Study) -> None:
+    record = facts.appendix_record(study)
+    assert record["plan_hash"] == study.plan.digest()
+    assert record["versions"] == study.runs[0].record["versions"]
+    assert [r["run_id"] for r in record["runs"]] == [r.run.name for r in study.runs]
+    assert {r["stop_reason"] for r in record["runs"]} == {"finished"}
+    assert record["settings"]["base_url"] == study.plan.base_url
+    assert record["settings"]["allow"] == "loopback only"
+
+
+def test_a_run_that_was_stopped_says_why(tmp_path: Path) -> None:
+    cycle = own_cycle(tmp_path)
+    cycle.run("api", "item").write_record(state="stopped", stop_reason="error ratio 0.9")
+    rows = {r["run_id"]: r for r in facts.run_rows(cycle.runs())}
+    assert rows["2-api-item"]["stop_reason"] == "error ratio 0.9"
+    assert rows["2-api-item"]["step"] == "api"
+    assert rows["2-api-order"]["stop_reason"] == "finished"
+
+
+def test_the_window_is_that_of_all_runs(study: Study) -> None:
+    marks = [m for r in study.runs for m in r.marks]
+    assert facts.window_of(study) == (min(m["start"] for m in marks), max(m["end"] for m in marks))
+    reversed_runs = dataclasses.replace(study, runs=study.runs[::-1])
+    assert facts.window_of(reversed_runs) == facts.window_of(study)
+    unmarked = tuple(dataclasses.replace(r, marks=[]) for r in study.runs)
+    assert facts.window_of(dataclasses.replace(study, runs=unmarked)) == ()
