@@ -186,6 +186,7 @@ def test_the_index_lists_verdict_limit_cause_and_links(tmp_path: Path, lang: str
 def test_the_index_survives_what_is_not_a_verdict(tmp_path: Path) -> None:
     write_text(tmp_path / "demo/01/verdict.json", verdict_json(record())[:100])
     write_text(tmp_path / "demo/02/verdict.json", json.dumps({"schema": "genkai.verdict/9"}))
+    write_text(tmp_path / "demo/03/verdict.json", json.dumps({"schema": SCHEMA}))
     write_text(tmp_path / "sample/verdict.json", verdict_json(record(recorded=True)))
     assert [folder for folder, _ in read_verdicts(tmp_path)] == ["sample"]
     assert "recorded sample" in index_html(read_verdicts(tmp_path))

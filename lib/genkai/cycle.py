@@ -37,6 +37,7 @@ class CycleOutcome:
     status: str
     reports: tuple[Path, ...]
     fixed_s: float
+    plans: tuple[Path, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -67,12 +68,12 @@ def run_cycle(
     begun, loaded = time.monotonic(), 0.0
     steps = [s for s in STEPS if plan.step_named(s)]
     with WarmKernels(1 + len(steps)) as kernels:
-        _run(cycle, "10_plan", {}, kernels)
+        _run(cycle, "10_plan", {"lang": wanted[0]}, kernels)
         for step in steps:
             before = time.monotonic()
             _launch(cycle, step, keep_going, kernels)
             loaded += min(time.monotonic() - before, _load_s(cycle, step))
-        kernels.add(4)
+        kernels.add(2 + 2 * len(wanted))
         for name in ("30_monitor", "40_scale", "50_diagnose"):
             _run(cycle, name, {}, kernels)
         return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun - loaded)
@@ -81,8 +82,9 @@ def run_cycle(
 def report_cycle(path: Path, *, lang: str = "en") -> CycleOutcome:
     """The PDF of a cycle again, from what was measured. Raises WorkspaceError, NotebookError, ReportError."""
     wanted, cycle, begun = languages(lang), open_cycle(path), time.monotonic()
-    with WarmKernels(1) as kernels:
-        missing = [n for n in ("30_monitor", "40_scale", "50_diagnose") if not _complete(cycle, n)]
+    missing = [n for n in ("30_monitor", "40_scale", "50_diagnose") if not _complete(cycle, n)]
+    unplanned = [each for each in wanted if not _complete(cycle, f"10_plan-{each}")]
+    with WarmKernels(len(missing) + len(unplanned) + len(wanted)) as kernels:
         for name in missing:
             _run(cycle, name, {}, kernels)
         return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun)
@@ -108,6 +110,20 @@ def stop_runs(path: Path | None = None) -> list[str]:
     """Stop every load of ours that runs, of one cycle or of all; what was stopped."""
     chosen = [open_cycle(path)] if path else [c for plan in sorted(CYCLES.glob("*")) for c in cycles(plan)]
     return [str(run.path) for cycle in chosen for run in cycle.runs() if launch.stop_run(run)]
+
+
+def plan_documents(plan_file: Path, *, lang: str = "en") -> list[Path]:
+    """The test plan of a plan file as PDF, without a cycle: reports/<plan>/plan-<lang>.pdf.
+
+    Raises PlanError, NotebookError, ReportError.
+    """
+    wanted, folder, made = languages(lang), REPORTS / read_plan(plan_file).name, []
+    with WarmKernels(len(wanted)) as kernels:
+        for each in wanted:
+            notebook = folder / f"10_plan-{each}.ipynb"
+            run_notebook("10_plan", notebook, {"plan": str(plan_file), "lang": each}, kernels=kernels)
+            made.append(_export(notebook, f"plan-{each}.pdf"))
+    return made
 
 
 def reports_dir(cycle: Cycle) -> Path:
@@ -171,20 +187,27 @@ def _launch(cycle: Cycle, step: str, keep_going: bool, kernels: WarmKernels) -> 
     write_verdict(read_study(cycle), step)
 
 
+def _export(notebook: Path, name: str) -> Path:
+    """The PDF of an executed notebook, beside it, whole or not at all."""
+    pdf = notebook.with_name(name)
+    part = pdf.with_suffix(".part")
+    part.write_bytes(export_notebook(notebook))
+    os.replace(part, pdf)
+    return pdf
+
+
 def _report(cycle: Cycle, wanted: tuple[str, ...], kernels: WarmKernels, fixed_s: Callable[[], float]) -> CycleOutcome:
-    made = []
+    made, plans = [], []
     for lang in wanted:
         notebook = reports_dir(cycle) / f"60_report-{lang}.ipynb"
         run_notebook("60_report", notebook, {"cycle": str(cycle.path), "lang": lang}, kernels=kernels,
                      timeout_s=SPARE_S, stdout=sys.stdout)  # fmt: skip
-        pdf = reports_dir(cycle) / f"report-{lang}.pdf"
-        part = pdf.with_suffix(".part")
-        part.write_bytes(export_notebook(notebook))
-        os.replace(part, pdf)
-        made.append(pdf)
+        planned = _run(cycle, "10_plan", {"lang": lang}, kernels)
+        made.append(_export(notebook, f"report-{lang}.pdf"))
+        plans.append(_export(planned, f"plan-{lang}.pdf"))
     check_artifacts("60_report", cycle.results_dir, {})
     status = write_outcome(cycle)
-    ended = CycleOutcome(cycle, status, tuple(made), fixed_s())
+    ended = CycleOutcome(cycle, status, tuple(made), fixed_s(), tuple(plans))
     tell(f"verdict: {status.upper().replace('_', ' ')}; " + ", ".join(str(p) for p in made))
     tell(f"  ({ended.fixed_s:.0f} s besides the load itself)")
     return ended

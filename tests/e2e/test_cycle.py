@@ -95,11 +95,15 @@ def test_every_notebook_left_its_artifacts_and_its_executed_copy(first: CycleOut
                 assert (first.cycle.results_dir / artifact.format(step=step)).is_file(), (name, artifact)
     made = {p.name for p in cycles.reports_dir(first.cycle).iterdir()}
     assert {
-        "10_plan.ipynb",
+        "10_plan-en.ipynb",
         "20_launch-verify.ipynb",
         "30_monitor.ipynb",
         "60_report-en.ipynb",
         "report-ja.pdf",
+        "plan-en.pdf",
+        "plan-ja.pdf",
+        "verdict.json",
+        "verdict.xml",
     } <= made
     assert (second.cycle.path / "results/step-endurance.json").is_file()
 

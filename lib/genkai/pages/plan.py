@@ -11,24 +11,20 @@ from genkai.plan import STEPS, Estimate, Plan
 from genkai.report.display import Contents, Figure, Table
 from genkai.report.messages import Messages
 from genkai.study import Study
-from genkai.study.facts import differences, plainly
 
 
 def conditions(study: Study, lang: str = "en") -> Table:
-    """Purposes, scope, preconditions and environment of the plan as a table."""
+    """What the result vouches for: target, scope and preconditions of the plan as a table."""
     m, plan = Messages(lang), study.plan
+    hold = plan.preconditions.hold_h
     facts = {
-        "purposes": [m(f"purpose.{p}") for p in plan.purposes],
-        "target": f"{plan.base_url} ({plan.title or plan.name})",
+        "target": plan.base_url,
         "scope": plan.scope.included,
         "out_of_scope": plan.scope.excluded,
         "data_volume": plan.preconditions.data_volume,
+        "hold": m.format(hold * 3600, "duration") if hold else "",
         "method": plan.preconditions.method,
         "other": plan.preconditions.other,
-        "environment": plainly(plan.environment.target),
-        "production": plainly(plan.environment.production),
-        "differences": differences(plan),
-        "actions_taken": [a.what for a in plan.actions if a.done],
     }
     rows = [
         {"item": m(f"setup.{k}"), "value": v if isinstance(v, str) else "; ".join(v)} for k, v in facts.items() if v
@@ -123,4 +119,5 @@ def estimate_of(plan: Plan) -> Estimate:
 
 
 def _range_text(value: float, low: float, high: float) -> str:
-    return f"{value:,.4g}" if low == high else f"{value:,.4g} ({low:,.4g} – {high:,.4g})"
+    shown = [f"{v:,.0f}" if v >= 1000 else f"{v:.4g}" for v in (value, low, high)]
+    return shown[0] if low == high else f"{shown[0]} ({shown[1]} – {shown[2]})"

@@ -19,7 +19,7 @@ from genkai.workspace import Cycle
 
 
 def open_plan(cycle: str = "", plan: str = "") -> Study:
-    """The cycle's frozen plan, or that of a plan file, which has no runs. Raises PlanError, WorkspaceError, StudyError."""
+    """The cycle's frozen plan, or that of a plan file. Raises PlanError, WorkspaceError, StudyError."""
     return Study(Cycle(Path()), read_plan(plan), ()) if plan else read_study(find_cycle(cycle))
 
 
@@ -74,7 +74,7 @@ class PlanDocument:
         limits = list(self.plan.targets.response_times_s().items())
         for name, limit in [x for x in limits if x[0] == "p95_s"] or limits[-1:]:
             title = m("plan_doc.key.response", quantile=name.removesuffix("_s"))
-            at_most = m("number.at_most", value=m.format(limit, "s"))
+            at_most = m("number.at_most", value=m.format(limit, "time"))
             rows.append((title, at_most, m("plan_doc.key.response_note")))
         errors = m("number.at_most", value=m.format(self.plan.targets.error_ratio, "percent"))
         rows.append((m("plan_doc.key.errors"), errors, m("plan_doc.key.errors_note")))
@@ -124,15 +124,12 @@ class PlanDocument:
     def agreement(self) -> Contents:
         """Schedule, roles with room for approval, open questions, actions."""
         m, plan = self.m, self.plan
-        shown: list[Displayed] = []
-        for name, given in (("schedule", plan.schedule), ("roles", plan.roles), ("actions", plan.actions)):
-            none = Paragraph(m.text(f"plan_doc.no_{name}"), m)
-            shown.append(getattr(tables, name)(m, plan) if given else none)
+        made = {"schedule": tables.schedule, "roles": tables.roles, "actions": tables.actions}
+        shown: list[Displayed] = [make(m, plan) for name, make in made.items() if getattr(plan, name)]
         if plan.open_questions:
             shown += [Paragraph(m.text("plan_doc.questions"), m, lead=True), Bullets(plan.open_questions, messages=m)]
-        else:
-            shown.append(Paragraph(m.text("plan_doc.no_questions"), m))
-        return self._section("agreement", shown)
+        absent = [m.text(f"plan_doc.no_{n}") for n in (*made, "open_questions") if not getattr(plan, n)]
+        return self._section("agreement", [*shown, *([Bullets(absent, messages=m)] if absent else [])])
 
     def write(self) -> str:
         """results/capacity.json where the plan belongs to a cycle; what was written."""

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genkai.analyse.generator_limit import CPU_RATIO
+from genkai.analyse.generator_limit import CPU_RATIO, SENT_RATIO
 from genkai.analyse.rules.relations import BUSY, WORKERS_FULL
 from genkai.plan import STEPS, Plan
 from genkai.report.display import Table
@@ -106,7 +106,7 @@ def monitoring(m: Messages, study: Study) -> Table:
     known, rows = _known_sources(m, study.plan), []
     values = {
         "target": m.format({"value": study.target_rps, "unit": "rps"}), "limits": limits_text(m, study.plan),
-        "busy": BUSY, "generator": CPU_RATIO, "workers": WORKERS_FULL,
+        "sent": SENT_RATIO, "busy": BUSY, "generator": CPU_RATIO, "workers": WORKERS_FULL,
     }  # fmt: skip
     for item, names in SOURCES.items():
         told = [known[name] for name in names if name in known]
@@ -131,9 +131,9 @@ def _known_sources(m: Messages, plan: Plan) -> dict[str, str]:
 
 
 def limits_text(m: Messages, plan: Plan) -> str:
-    """The response times that the plan allows, e.g. "p95 ≤ 200 ms"; those of single APIs are in the table of targets."""
+    """The response times that the plan allows, e.g. "p95 ≤ 200 ms"."""
     limits = plan.targets.response_times_s().items()
-    texts = [f"{name.removesuffix('_s')} {m('number.at_most', value=m.format(s, 's'))}" for name, s in limits]
+    texts = [f"{name.removesuffix('_s')} {m('number.at_most', value=m.format(s, 'time'))}" for name, s in limits]
     return ", ".join(texts) or m("number.missing")
 
 

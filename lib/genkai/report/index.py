@@ -15,6 +15,7 @@ from genkai.report.outcome import SCHEMA
 
 Record = Mapping[str, Any]
 PAGES = {"en": "index.html", "ja": "index-ja.html"}
+NEEDED = frozenset(("status", "sentence", "plan", "cycle", "window", "limit", "cause", "targets", "paths"))
 STYLE = """
 :root{color-scheme:light dark;--ink:#1f2933;--muted:#57606a;--line:#d0d7de;--card:#fff;--page:#f5f7fa;--accent:#1f3a5f}
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--muted:#9da7b3;--line:#30363d;--card:#161b22;--page:#0d1117;
@@ -58,7 +59,7 @@ def read_verdicts(root: Path) -> list[tuple[str, dict[str, Any]]]:
             record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             continue  # cut short by a kill: the next report writes it again
-        if isinstance(record, dict) and record.get("schema") == SCHEMA:
+        if isinstance(record, dict) and record.get("schema") == SCHEMA and record.keys() >= NEEDED:
             found.append((path.parent.relative_to(root).as_posix(), record))
     return found
 
@@ -132,7 +133,8 @@ def _answers_html(m: Messages, record: Record) -> str:
     if record["limit"]:
         rows.append(("limit", record["limit"]["sentence"][m.lang]))
     if record["cause"]:
-        rows += [("cause", record["cause"]["claim"][m.lang]), ("next", record["cause"]["next"][m.lang])]
+        cause = record["cause"]
+        rows += [("cause", cause["claim"][m.lang]), ("next", cause.get("next", cause["remedy"])[m.lang])]
     shown = "".join(f"<dt>{_e(m('index.' + name))}</dt><dd>{_e(text)}</dd>" for name, text in rows)
     return f"<dl>{shown}</dl>" if rows else ""
 

@@ -36,7 +36,7 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
             )
         )
     if steps:
-        items.append(_load_table(m, steps))
+        items.append(load_table(m, steps, m("caption.load")))
     return Contents([*items, *figures], m)
 
 
@@ -46,7 +46,8 @@ def _joined(value: Any) -> str:
     )
 
 
-def _load_table(m: Messages, steps: Sequence[Record]) -> Table:
+def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
+    """Return the table of what each step does: subjects, workload, levels, duration."""
     rows = [
         {
             "step": named(m, "step", step["step"]),
@@ -61,7 +62,7 @@ def _load_table(m: Messages, steps: Sequence[Record]) -> Table:
     ]
     columns = {name: m(f"column.{name}") for name in rows[0]}
     widths = {"subjects": "1fr", "levels": "1fr"}
-    return Table(rows, caption=m("caption.load"), label="tab-load", columns=columns, widths=widths, messages=m)
+    return Table(rows, caption=caption, label="tab-load", columns=columns, widths=widths, messages=m)
 
 
 def step_results(
