@@ -107,3 +107,12 @@ def test_unless_the_generator_itself_woke_later_then() -> None:
     world = World(STALL).on("local", "cpu_idle_ratio", [0.03, 0.02, 0.01], "vmstat")
     finding = world.processes([0.1] * 3, lag=[0.004, 0.005, 0.06]).diagnosis(SHARED)["findings"][0]
     assert (finding["cause"], finding["strength"]) == ("shared_machine_cpu", "moderate")
+
+
+def test_a_full_machine_in_which_nothing_starves_explains_nothing() -> None:
+    """Others take the CPU in bursts: the generator wakes on time and the instances answer as before."""
+    world = World(STALL).on("local", "cpu_idle_ratio", [0.6, 0.3, 0.01], "vmstat").instances([2, 4, 4])
+    world.balancer([100, 495, 510], [0.019, 0.021, 0.021], [0, 0, 470]).processes([0.1] * 3, lag=[0.002, 0.002, 0.003])
+    assert causes(world.diagnosis(SHARED)) == ["load_balancer_capacity"]
+    starved = world.processes([0.1] * 3, lag=[0.002, 0.002, 0.2])
+    assert causes(starved.diagnosis(SHARED))[0] == "shared_machine_cpu"

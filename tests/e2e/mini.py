@@ -15,7 +15,10 @@ environment:
 base_url: {base_url}
 apis:
   - {{name: health, path: /health}}
-  - {{name: item, path: /items/7, check: {{json: {{id: 7}}}}}}
+  - name: item
+    path: /items/7
+    check: {{json: {{id: 7}}}}
+    targets: {{throughput_rps: 20, p95_ms: 300}}
 scenarios:
   - name: browse
     calls: [{{api: item, think_time_s: 0.5}}]
@@ -23,7 +26,7 @@ hosts: [{{name: local, role: generator}}]
 aws: {{load_balancer: genkai-demo, period_s: 1, endpoints: {endpoints}}}
 steps:
   verify: {{api: health, ceiling_s: 2, levels: [{{target_ratio: 0.3, ramp_s: 0, hold_s: 4}}]}}
-  api: {{apis: [item], levels: [{{arrival_rate_rps: 20, ramp_s: 0, hold_s: 4}}]}}
+  api: {{apis: [item], levels: [{{target_ratio: 1, ramp_s: 0, hold_s: 4}}]}}
   scenario:
     levels:
       - {{users: 10, ramp_s: 1, hold_s: 6}}

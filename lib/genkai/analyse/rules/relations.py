@@ -14,6 +14,7 @@ BUSY = 0.85  # CPU from here on makes requests wait noticeably
 IDLE = 0.70
 MACHINE_FULL = 0.95
 WORKERS_FULL = 0.95
+LATE_S = 0.02  # an event loop that wakes later than this waits for the CPU
 
 
 @dataclass(frozen=True)
@@ -66,20 +67,30 @@ def machine_full(case: Case) -> tuple[Series | None, bool]:
     """(CPU of the machine that holds generator and target, whether it was full at the limit and that explains it).
 
     A machine that was as full below the limit, where nothing waited, is kept busy by others; it counts only when the
-    generator itself woke later than below the limit.
+    generator itself woke later than below the limit. Nor does a full machine explain anything where neither the
+    generator woke late nor the instances answered more slowly: what starves must feel it.
     """
     if not case.facts.shared:
         return None, False
     series, busy = case.highest_generator("cpu.busy")
     if series is None or busy < MACHINE_FULL:
         return series, False
+    if _nobody_starves(case):
+        return series, False
     before = case.before(series)
     return series, not math.isfinite(before) or before < MACHINE_FULL or _wakes_later(case)
 
 
+def _nobody_starves(case: Case) -> bool:
+    """Whether generator and instances were measured and both went on as promptly as below the limit."""
+    lag, seconds = case.highest_process("loop_lag_p99_s")
+    wait = wait_sides(case)
+    return lag is not None and seconds < LATE_S and wait is not None and not wait.rises_behind
+
+
 def _wakes_later(case: Case) -> bool:
     series, seconds = case.highest_process("loop_lag_p99_s")
-    return series is not None and seconds >= 0.02 and seconds >= 2 * case.before_or_zero(series)
+    return series is not None and seconds >= LATE_S and seconds >= 2 * case.before_or_zero(series)
 
 
 def target_cpu(case: Case) -> tuple[Series | None, float]:
