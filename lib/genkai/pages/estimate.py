@@ -44,6 +44,6 @@ def estimate_text(record: dict[str, Any]) -> str:
         lines.append(f"  within         {record['low_rps']:.2f} – {record['high_rps']:.2f} rps")
     for row in record["sensitivity"]:
         target = f"{row['target_at_low_rps']:.1f}–{row['target_at_high_rps']:.1f} rps"
-        lines.append(f"  {row['factor']} {row['low']:g}–{row['high']:g}: {target}")
+        lines.append(f"  {row['factor']} {row['low']:,.10g}–{row['high']:,.10g}: {target}")
     lines += [f"  {api}: {rps:.2f} rps" for api, rps in record.get("split_rps", {}).items() if rps]
     return "\n".join(lines)

@@ -25,7 +25,7 @@ class Live:
         self._rows: list[Progress] = []
         self._run: Run | None = None
         self._figure: Any = None
-        self._drawn = 0.0
+        self._drawn = -REDRAW_S
         self._bar, self._picture = _handles()
 
     def __call__(self, run: Run, progress: Progress) -> None:
@@ -44,8 +44,8 @@ class Live:
         """Print the last level's line and draw the last frame."""
         self._end_level()
         if self._bar is not None and self._rows:
-            self._drawn = 0.0
-            self._draw()
+            self._drawn = -REDRAW_S
+            self._show(self._run, self._rows[-1])
 
     def _end_level(self) -> None:
         if not self._rows:

@@ -1,0 +1,85 @@
+"""Notebook 10 of the recorded plan: its numbers against the rule worked by hand, in both languages."""
+
+from pathlib import Path
+
+import pytest
+
+from genkai.pages import plan as page
+from genkai.report.messages import Messages
+from genkai.study import Study, read_study
+from genkai.workspace import Cycle
+from sample_cycles import SAMPLE, own_cycle, plain, table_rows
+
+LANGUAGES = ("en", "ja")
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study(Cycle(SAMPLE))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_part_is_shown(study: Study, lang: str) -> None:
+    told = plain(page.conditions(study, lang))
+    assert study.plan.base_url in told
+    assert "; ".join(study.plan.scope.included) in told
+    assert plain(page.tornado(study, lang)).startswith("[fig-tornado]")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_estimate_is_the_rule_worked_by_hand(study: Study, lang: str) -> None:
+    m, told = Messages(lang), plain(page.capacity(study, lang))
+    rows = dict(table_rows(told, f"{m('column.item')} | "))
+    users, accesses, peak, safety = 350_000, 20, 3, 3
+    assert rows[m("factor.users_per_day")] == "350,000 (300,000 – 380,000)"
+    assert rows[m("estimate.accesses_per_day")] == f"{users * accesses:,}"
+    for key, value in (("mean", 1), ("peak", peak)):
+        expected = m.format({"value": users * accesses / 86_400 * value, "unit": "rps"})
+        assert rows[m(f"estimate.{key}")] == expected
+    assert rows[m("estimate.target")].startswith(f"{users * accesses / 86_400 * peak * safety:.4g} (")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_each_api_has_its_share(study: Study, lang: str) -> None:
+    m = Messages(lang)
+    rows = {r[0]: r for r in table_rows(plain(page.split(study, lang)), f"{m('column.api')} | ")}
+    assert list(rows) == [a.name for a in study.plan.apis]
+    for api in study.plan.apis:
+        value = study.target_rps * api.share if api.share else None
+        assert rows[api.name][2] == m.format({"value": value, "unit": "rps"})
+    assert rows["order"][1] == "POST /orders"
+    assert "p95 ≤ 200 ms" in rows["order"]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_load_curve_for_each_step(study: Study, lang: str) -> None:
+    shown = page.load_curves(study, lang)
+    assert shown.labels() == tuple(f"fig-load-{s}" for s in ("verify", "api", "scenario", "endurance"))
+    minutes = sum(level.ramp_s + level.hold_s for level in study.plan.steps.scenario.levels) / 60
+    assert f"{minutes:.1f}" in plain(shown.items[2])
+
+
+def test_a_step_that_is_left_out_has_no_curve(tmp_path: Path) -> None:
+    study = read_study(own_cycle(tmp_path, edit=lambda plan: plan["steps"].pop("api"), runs=False))
+    assert "fig-load-api" not in page.load_curves(study).labels()
+
+
+def test_a_stated_target_is_shown_the_same_way(tmp_path: Path) -> None:
+    def stated(plan) -> None:
+        del plan["estimate"]
+        plan["targets"]["throughput_rps"] = 250.0
+
+    study = read_study(own_cycle(tmp_path, edit=stated, runs=False))
+    m = Messages("en")
+    rows = dict(table_rows(plain(page.capacity(study)), f"{m('column.item')} | "))
+    assert rows[m("estimate.target")] == "250 rps"
+    assert plain(page.tornado(study))
+
+
+def test_the_artifact_is_what_the_page_shows(tmp_path: Path) -> None:
+    cycle = own_cycle(tmp_path, runs=False)
+    path = page.write(read_study(cycle))
+    assert path == cycle.path / "results/capacity.json"
+    record = cycle.read_result("capacity")
+    assert record["target_rps"] == pytest.approx(350_000 * 20 / 86_400 * 9)
+    assert sum(record["split_rps"].values()) == pytest.approx(record["target_rps"])
