@@ -425,7 +425,8 @@ def judge_broken_locustfile(tmp_path: Path) -> None:
 def judge_ceiling(tmp_path: Path) -> None:
     with running_target(tmp_path) as target:
         plan = make_plan(target.url, [{"users": 2, "ramp_s": 0, "hold_s": 1}],
-                         {"ok": {"path": "/ok", "check": {"contains": "status"}}})  # fmt: skip
+                         {"ok": {"path": "/ok", "check": {"contains": "status"}}},
+                         targets={"throughput_rps": 1_000_000})  # fmt: skip
         verify = plan.steps.verify.model_copy(update={"ceiling_s": 2})
         plan = plan.model_copy(update={"steps": plan.steps.model_copy(update={"verify": verify})})
         run = Run(tmp_path / "1-verify-ok")
@@ -437,6 +438,11 @@ def judge_ceiling(tmp_path: Path) -> None:
     assert record["limited_by"] in ("generator cpu", "sink", "machine cpu", "not known")
     assert record["measured"] == (record["limited_by"] == "generator cpu")
     assert not any("failed" in note for note in record["notes"]), "the sink answers what the check expects"
+    (advice,) = record["advice"]
+    assert advice["key"] == "advice.machines", "a million requests/s"
+    cores = len(os.sched_getaffinity(0))
+    assert advice["values"]["whole"] == pytest.approx(record["ceiling_rps"] * cores)
+    assert advice["values"]["machines"] > 1
 
 
 def test_what_is_wrong_is_said_before_any_load_and_verify_measures_the_ceiling(tmp_path: Path) -> None:

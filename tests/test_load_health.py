@@ -9,7 +9,8 @@ import sys
 import psutil
 import pytest
 
-from genkai.load.health import count_fds, count_ports_left, count_time_wait, quantile_of, run_queue_wait_s
+from genkai.load.counters import count_fds, count_ports_left, count_time_wait, run_queue_wait_s
+from genkai.load.health import quantile_of
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_two_that_want_one_cpu_wait_for_it() -> None:
     """The kernel's own count: of two spinning processes on one CPU each waits for about half of the time."""
     script = (
         "import os, time; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-        "from genkai.load.health import run_queue_wait_s\n"
+        "from genkai.load.counters import run_queue_wait_s\n"
         "before, start = run_queue_wait_s(), time.monotonic()\n"
         "while time.monotonic() < start + 1: pass\n"
         "print(run_queue_wait_s() - before)"

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genkai import journals
+from genkai import capacity, journals
+from genkai.load.advice import count_connections
 from genkai.load.ceiling import measure_ceiling
 from genkai.load.job import Job, make_job
 from genkai.load.levels import TimedLevel, level_at, time_levels
@@ -73,7 +74,8 @@ def run_load(
     outcome = running.wait(on_second)
     part = plan.step_named(step)
     if step == "verify" and part.ceiling_s and running.job.calls and outcome.state == "finished":
-        measure_ceiling(run, running.job, part.ceiling_s, _free_port())
+        needed_rps = part.margin * capacity.target_rps(plan)
+        measure_ceiling(run, running.job, part.ceiling_s, _free_port(), needed_rps, count_connections(plan))
     return outcome
 
 

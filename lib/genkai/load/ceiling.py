@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
 from genkai import journals
+from genkai.load.advice import advise, read_settings
 from genkai.load.job import Job, JobLevel, JobTimeouts
 from genkai.load.preflight import LaunchError, load_environment
 from genkai.load.process import locust_command, start_process
@@ -28,16 +30,22 @@ STARTUP_S = 40.0
 PERIOD_S = 0.2
 
 
-def measure_ceiling(run: Run, job: Job, seconds: float, port: int) -> dict[str, Any]:
+def measure_ceiling(
+    run: Run, job: Job, seconds: float, port: int, needed_rps: float = 0.0, connections: int = 0
+) -> dict[str, Any]:
     """Measure with one process, and with the plan's number; writes and returns ceiling.json.
 
     ceiling.json: processes, throughput_rps, cpu_ratio (mean of each process), sink_cpu_ratio, machine_cpu_cores
     (busy cores in all), ceiling_rps (throughput ÷ cpu_ratio: what the processes would do with a core each),
     measured (whether that was reached), limited_by (generator cpu, sink, machine cpu, not known), seconds, notes,
-    and measurements (the same for each number of processes). Raises LaunchError.
+    measurements (the same for each number of processes), and advice: [{key, values}], which settings to change for
+    the plan's needed_rps and connections (see `load.advice`). Raises LaunchError.
     """
     found = [_measure(run, job, seconds, count, port) for count in sorted({1, job.processes})]
-    return write_json(run.path / "ceiling.json", {**found[-1], "measurements": found})
+    closes = read_json(run.path / "probe.json").get("keep_alive") is False
+    loopback = urlsplit(job.base_url).hostname in ("127.0.0.1", "::1", "localhost")
+    advice = advise(found, needed_rps, connections, closes, loopback, read_settings())
+    return write_json(run.path / "ceiling.json", {**found[-1], "measurements": found, "advice": advice})
 
 
 def _measure(run: Run, job: Job, seconds: float, processes: int, port: int) -> dict[str, Any]:
