@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("doctor", "check", "estimate", "cycle", "step", "report", "stop", "demo", "steady", "fit")
+COMMANDS = ("doctor", "check", "estimate", "cycle", "step", "report", "stop", "demo", "steady", "fit", "search")
 
 
 def genkai(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

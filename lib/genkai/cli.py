@@ -139,6 +139,25 @@ def fit(
 
 
 @app.command()
+def search(
+    plan: PlanFile,
+    api: Annotated[str | None, typer.Option(help="the API to load")] = None,
+    scenario: Annotated[str | None, typer.Option(help="the scenario to load")] = None,
+    trial_s: Annotated[float, typer.Option(help="seconds of a short trial", min=2)] = 11,
+    confirm_s: Annotated[float, typer.Option(help="seconds of the long confirmation", min=2)] = 40,
+    lang: Lang = "en",
+    as_json: Json = False,
+) -> None:
+    """The highest arrival rate that keeps the targets; exit code 2: not found (generator, errors, unsteady)."""
+    from genkai.search import run_search, search_text
+
+    tell = (lambda line: None) if as_json else (lambda line: print(line, flush=True))
+    record = run_search(plan, api, scenario, lang=lang, tell=tell, trial_s=trial_s, confirm_s=confirm_s)
+    _print_json(record) if as_json else print(search_text(record))
+    raise typer.Exit(0 if record["status"] == "found" else 2)
+
+
+@app.command()
 def stop(path: Annotated[Path | None, typer.Argument(help="folder of a cycle; default: all")] = None) -> None:
     """Stop the load that is running; what was measured stays."""
     from genkai.cycle import stop_runs

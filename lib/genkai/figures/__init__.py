@@ -8,6 +8,7 @@ from genkai.figures.legible import legibility_problems
 from genkai.figures.load import api_steps, ceiling, live
 from genkai.figures.plan import load_curve, plan_capacity, plan_tornado
 from genkai.figures.scale import scale
+from genkai.figures.search import search
 from genkai.figures.style import PALETTE, FigureError, figure_style
 from genkai.figures.texts import figure_texts
 from genkai.figures.timeline import timeline
@@ -32,6 +33,7 @@ __all__ = [
     "plan_capacity",
     "plan_tornado",
     "scale",
+    "search",
     "timeline",
     "windows",
 ]

@@ -1,0 +1,189 @@
+"""Search for a service's capacity: every trial a real run of one level; the log, the record and the figure of it.
+
+data/searches/<plan>/<NN>/plan.yaml  search.json  trials.csv  search-<lang>.png  trials/<NN>-<step>-<subject>/
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genkai import figures
+from genkai.analyse.levels import level_table
+from genkai.analyse.search import Measured, Settings, Trial, search_capacity
+from genkai.analyse.texts import plain
+from genkai.capacity import target_rps, target_split
+from genkai.launch import run_load
+from genkai.plan import Level, Plan, Step
+from genkai.planfile import read_plan
+from genkai.study import StudyError
+from genkai.study.reading import read_run
+from genkai.workspace import Run, now_text, write_json, write_text
+
+SEARCHES = Path("data/searches")
+START_RATIO = 0.25  # of the target: where the ramp begins
+RAMP_S = 1.0
+DRAIN_S = 10.0  # a queue that an overload left must be gone before the next trial
+MOST_BROKEN = 3  # targets named for a trial
+LANGUAGES = {"en": ("en",), "ja": ("ja",), "both": ("en", "ja")}
+COLUMNS = ("number", "phase", "rate_rps", "seconds", "sent_rps", "throughput_rps", "error_ratio", "p95_s", "verdict",
+           "why", "run")  # fmt: skip
+
+
+class SearchError(StudyError):
+    """A search that cannot start; the message says what was expected of plan and options."""
+
+
+class Measurer:
+    """Measures one rate by one run of the plan's API or scenario."""
+
+    def __init__(self, plan: Plan, step: str, subject: str, folder: Path) -> None:
+        # A step that the plan leaves out needs no levels of its own here.
+        steps = plan.steps.model_copy(update={step: plan.step_named(step) or Step(levels=[Level(users=1)])})
+        self.plan = plan.model_copy(update={"steps": steps})
+        self.step, self.subject, self.folder = step, subject, folder
+        self.count = 0
+
+    def __call__(self, phase: str, rate: float, seconds: float) -> Measured:
+        """The trial as measured. Raises LaunchError."""
+        self.count += 1
+        run = Run(self.folder / "trials" / f"{self.count:02d}-{self.step}-{self.subject}")
+        levels = [Level(arrival_rate_rps=rate, ramp_s=RAMP_S, hold_s=seconds)]
+        outcome = run_load(run, self.plan, self.step, self.subject, levels=levels, drain_s=DRAIN_S)
+        if outcome.state == "failed":
+            raise SearchError(
+                f"{run.path}: expected a run of {seconds:g} s at {rate:.4g} rps, got {outcome.stop_reason}"
+            )
+        return self.read(run, outcome.stop_reason)
+
+    def read(self, run: Run, stop_reason: str | None) -> Measured:
+        """What the run's tables say of its only level."""
+        study = read_run(run)
+        table = level_table(study.requests, study.marks, study.generator, subject=self.subject)
+        first = table.iloc[0]
+        if pd.isna(first["throughput_rps"]):
+            return Measured(0.0, 0.0, 1.0, stop_reason=stop_reason or "no second was measured", run=run.name)
+        limited = bool(first["generator_limited"]) if not pd.isna(first["generator_limited"]) else False
+        broken = broken_targets(self.plan, table)
+        return Measured(
+            throughput_rps=float(first["throughput_rps"]), sent_rps=float(first["sent_rps"]),
+            error_ratio=float(first["error_ratio"]), p95_s=None if pd.isna(first["p95_s"]) else float(first["p95_s"]),
+            broken=tuple(broken[:MOST_BROKEN]), steady=None if pd.isna(first["steady"]) else bool(first["steady"]),
+            generator=str(first["generator_note"]) if limited else None, stop_reason=stop_reason, run=run.name,
+        )  # fmt: skip
+
+
+def broken_targets(plan: Plan, levels: pd.DataFrame) -> list[str]:
+    """The response-time and error targets that a level missed, each row of the table by the targets of its API."""
+    found = []
+    for row in levels.to_dict("records"):
+        targets = plan.targets_for(row["api"])
+        limits = {**targets.response_times_s(), "error_ratio": targets.error_ratio}
+        for name, limit in limits.items():
+            if pd.isna(row[name]) or row[name] <= limit:
+                continue
+            form = "percent" if name == "error_ratio" else "time"
+            text = f"{row['api']}: {name.removesuffix('_s').replace('_', ' ')} {{got:{form}}} > {{limit:{form}}}"
+            found.append(plain(text, {"got": float(row[name]), "limit": limit}))
+    return found
+
+
+def new_folder(plan: Plan) -> Path:
+    """The next free folder data/searches/<plan>/<NN>."""
+    parent = SEARCHES / plan.name
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 10_000):
+        folder = parent / f"{number:02d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise SearchError(f"{parent}: expected fewer than 10 000 searches; remove old ones")
+
+
+def run_search(
+    plan_file: Path, api: str | None = None, scenario: str | None = None, *, lang: str = "en",
+    tell: Callable[[str], None] = lambda line: None, **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Search for the capacity of an API or a scenario of a plan; writes and returns the search record.
+
+    settings: fields of analyse.search.Settings. Raises PlanError, SearchError, LaunchError, TargetRefused.
+    """
+    plan = read_plan(plan_file)
+    step, subject = chosen(plan, api, scenario)
+    if lang not in LANGUAGES:
+        raise SearchError(f"--lang: expected {', '.join(LANGUAGES)}, got {lang!r}")
+    target = (target_split(plan).get(subject) if step == "api" else None) or target_rps(plan)
+    asked = Settings(**{"start_rps": START_RATIO * target, **settings})
+    folder = new_folder(plan)
+    write_text(folder / "plan.yaml", plan_file.read_text(encoding="utf-8"))
+    tell(f"search for the capacity of {step} {subject}: {folder}")
+    begun = now_text()
+    log: list[Trial] = []
+
+    def on_trial(trial: Trial) -> None:
+        log.append(trial)
+        tell(trial_line(trial))
+        write_trials(folder, log)
+
+    record = search_capacity(Measurer(plan, step, subject, folder), asked, on_trial)
+    record = {
+        "plan": plan.name, "step": step, "subject": subject, "target_rps": target, "folder": os.fspath(folder),
+        "start": begun, "end": now_text(), **record,
+    }  # fmt: skip
+    write_json(folder / "search.json", record)
+    for name in LANGUAGES[lang]:
+        picture = io.BytesIO()
+        with figures.figure_style(name):
+            figures.search(record, t=name).savefig(picture, format="png")
+        (folder / f"search-{name}.png").write_bytes(picture.getvalue())
+    return record
+
+
+def chosen(plan: Plan, api: str | None, scenario: str | None) -> tuple[str, str]:
+    """(step, subject) of --api or --scenario. Raises SearchError."""
+    known = [a.name for a in plan.apis] if api else [s.name for s in plan.scenarios if s.calls]
+    if bool(api) == bool(scenario):
+        raise SearchError("search: expected --api NAME or --scenario NAME, got " + ("both" if api else "neither"))
+    name = api or scenario
+    if name not in known:
+        what = "an API" if api else "a scenario with calls (a locustfile has no arrival rate)"
+        raise SearchError(f"plan {plan.name}: expected {what} of {', '.join(known) or 'none'}, got {name!r}")
+    return ("api", name) if api else ("scenario", name)
+
+
+def write_trials(folder: Path, trials: list[Trial]) -> None:
+    """trials.csv, whole after each trial."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(trials)
+    write_text(folder / "trials.csv", text.getvalue())
+
+
+def trial_line(trial: Trial) -> str:
+    """One line of the trial log."""
+    p95 = f"p95 {trial['p95_s'] * 1000:7.1f} ms" if trial["p95_s"] is not None else "p95       –   "
+    return (
+        f"{trial['number']:3d} {trial['phase']:8s}{trial['rate_rps']:9.1f} rps {trial['seconds']:5.0f} s → "
+        f"{trial['throughput_rps']:9.1f} rps  {p95}  {trial['verdict']}{': ' if trial['why'] else ''}{trial['why']}"
+    )
+
+
+def search_text(record: dict[str, Any]) -> str:
+    """The result in two sentences."""
+    limit, low, high = (record["limit"][k] for k in ("value", "low", "high"))
+    span = f"between {low:.4g} and {high:.4g} rps" if low and high else f"at least {low:.4g} rps" if low else ""
+    if record["status"] == "found":
+        head = f"capacity of {record['subject']}: {limit:.4g} rps keep the targets ({span})"
+    else:
+        head = f"cannot tell the capacity of {record['subject']}: {record['why']}" + (f"; it is {span}" if span else "")
+    tried = f"{len(record['trials'])} trials, {record['load_s']:.0f} s of load, {record['discarded']} discarded"
+    return f"{head}\n{tried}; log and figure: {record['folder']}"
