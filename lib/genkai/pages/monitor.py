@@ -79,7 +79,7 @@ def timeline(study: Study, step: str = "", lang: str = "en") -> Displayed:
     limits = study.plan.targets_for(run.subject).response_times_s()
     thresholds = {"throughput_rps": study.target_of(run)} | ({"p95_s": limits["p95_s"]} if "p95_s" in limits else {})
     whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
-    names = _instances(run) | {metric: m(f"metric.{metric}") for metric, _ in TIMELINE if f"metric.{metric}" in m}
+    names = _instances(run, m) | {metric: m(f"metric.{metric}") for metric, _ in TIMELINE if f"metric.{metric}" in m}
     drawn = figures.timeline(whole, timeline_metrics(run), list(run.marks), thresholds=thresholds, names=names, t=lang)
     return Figure(drawn, label="fig-timeline", messages=m, caption=m("caption.timeline", subject=run.subject),
                   alt=m("alt.timeline"))  # fmt: skip
@@ -94,7 +94,9 @@ def timeline_metrics(run: RunStudy) -> pd.DataFrame:
         found = inside[inside["metric"] == metric]
         chosen = next((s for s in statistics if s.lower() in set(found["statistic"].str.lower())), None)
         if chosen is not None and len(parts) < MOST_PANELS:
-            parts.append(found[found["statistic"].str.lower() == chosen.lower()])
+            shown = found[found["statistic"].str.lower() == chosen.lower()]
+            # vmstat and /proc tell some metrics both: two series of one name would be drawn as one zigzag.
+            parts.append(shown[shown["source"] == shown.groupby("resource")["source"].transform("min")])
     return pd.concat(parts, ignore_index=True) if parts else run.metrics.iloc[:0]
 
 
@@ -143,7 +145,7 @@ def _cloudwatch_notes(run: RunStudy) -> list[str]:
     return list(read_json(path).get("warnings") or []) if path.exists() else []
 
 
-def _instances(run: RunStudy) -> dict[str, str]:
+def _instances(run: RunStudy, m: Messages) -> dict[str, str]:
     """Short names for long resource ids."""
     ids = sorted({r for r in run.metrics["resource"].unique() if r.startswith("ec2:")})
-    return {name: f"instance {number}" for number, name in enumerate(ids, 1)}
+    return {name: m("page.instance", n=number) for number, name in enumerate(ids, 1)}

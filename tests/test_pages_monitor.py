@@ -1,0 +1,168 @@
+"""Notebook 30: what is collected and from where, which metrics the timeline picks, and the USE table."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from genkai.pages import monitor as page
+from genkai.report.messages import Messages
+from genkai.study import RunStudy, Study, read_study
+from genkai.workspace import Cycle
+from sample_cycles import SAMPLE, checksums, copy_sample, metric_rows, own_cycle, plain
+
+LANGUAGES = ("en", "ja")
+VALUES = [1.0] * 6
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study(Cycle(SAMPLE))
+
+
+def with_metrics(run: RunStudy, *parts: pd.DataFrame) -> RunStudy:
+    return dataclasses.replace(run, metrics=pd.concat(parts, ignore_index=True))
+
+
+def chosen(run: RunStudy) -> list[tuple[str, str]]:
+    table = page.timeline_metrics(run)
+    return list(dict.fromkeys(zip(table["metric"], table["statistic"], strict=True)))
+
+
+def test_the_recorded_run_shows_the_balancers_queue_first(study: Study) -> None:
+    run = study.main("scenario")
+    found = chosen(run)
+    assert found[:2] == [("SurgeQueueLength", "maximum"), ("SpilloverCount", "sum")]
+    assert len(found) == page.MOST_PANELS
+    table = page.timeline_metrics(run)
+    assert table["time"].min() >= pd.Timestamp(run.window[0], unit="s", tz="UTC")
+    assert table["time"].max() <= pd.Timestamp(run.window[1], unit="s", tz="UTC")
+    queue = run.metrics[run.metrics["metric"] == "SurgeQueueLength"]
+    inside = [v for t, v in zip(queue["time"], queue["value"], strict=True)
+              if run.window[0] <= t.timestamp() <= run.window[1]]  # fmt: skip
+    assert list(table[table["metric"] == "SurgeQueueLength"]["value"]) == inside
+
+
+def test_the_statistic_that_shows_trouble_whatever_its_case(study: Study) -> None:
+    run = study.main("scenario")
+    for given, expected in (
+        (("Average", "Maximum", "Minimum"), "Maximum"),
+        (("average", "minimum"), "average"),
+        (("Minimum", "p95"), None),
+    ):
+        parts = [metric_rows(run, "cloudwatch", "ec2:a", "CPUUtilization", s, VALUES) for s in given]
+        assert chosen(with_metrics(run, *parts)) == ([("CPUUtilization", expected)] if expected else [])
+
+
+def test_one_source_for_each_resource(study: Study) -> None:
+    """vmstat and /proc both tell the run queue: two series of one name would be drawn as one zigzag."""
+    run = study.main("scenario")
+    both = with_metrics(
+        run,
+        metric_rows(run, "vmstat", "host:a", "run_queue", "sample", [5.0] * 6),
+        metric_rows(run, "proc", "host:a", "run_queue", "sample", VALUES),
+        metric_rows(run, "vmstat", "host:b", "run_queue", "sample", [7.0] * 6),
+    )
+    table = page.timeline_metrics(both)
+    assert {r: set(rows["source"]) for r, rows in table.groupby("resource")} == {
+        "host:a": {"proc"}, "host:b": {"vmstat"}
+    }  # fmt: skip
+    recorded = with_metrics(run, run.metrics[run.metrics["source"] != "cloudwatch"])
+    shown = page.timeline_metrics(recorded)
+    assert not shown.duplicated(["metric", "resource", "time"]).any()
+    assert shown.groupby(["metric", "resource"])["source"].nunique().max() == 1
+
+
+def test_without_metrics_the_timeline_is_load_alone(study: Study) -> None:
+    run = study.main("scenario")
+    bare = dataclasses.replace(run, metrics=run.metrics.iloc[:0])
+    assert page.timeline_metrics(bare).empty
+    assert plain(page.timeline(dataclasses.replace(study, runs=(bare,))))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_part_is_shown(study: Study, lang: str) -> None:
+    assert study.main().subject in plain(page.timeline(study, lang=lang))
+    assert plain(page.timeline(study, "api", lang)).startswith("[fig-timeline]")
+    assert plain(page.generator(study, lang=lang)).startswith("[fig-generator]")
+    told = plain(page.environment(study, lang))
+    recorded = json.loads((SAMPLE / "runs/1-verify-health/raw/discovery.json").read_text())
+    assert study.plan.aws.load_balancer in told
+    assert study.plan.aws.load_balancer in json.dumps(recorded)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_use_table_shows_its_rows(study: Study, lang: str) -> None:
+    m, rows = Messages(lang), page.use_rows(study, study.main())
+    told = plain(page.use(study, lang=lang))
+    assert len(told.splitlines()) == len(rows) + 2, "caption and header"
+    for row in rows:
+        assert row["resource"] in told
+        assert f"[{m('status.' + row['verdict'])}]" in told
+
+
+def test_the_busiest_second_is_in_the_use_table(study: Study) -> None:
+    """The instances' CPU at the highest load: the largest of CloudWatch's samples within that level."""
+    run = study.main()
+    used = [r["used"]["value"] for r in page.use_rows(study, run) if "ec2" in str(r) and r.get("used")]
+    cpu = run.metrics[run.metrics["metric"] == "CPUUtilization"]["value"]
+    assert used
+    assert all(value <= cpu.max() for value in used)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_is_missing_is_said(tmp_path: Path, study: Study, lang: str) -> None:
+    m, run = Messages(lang), study.main("scenario")
+    nothing = dataclasses.replace(run, requests=run.requests.iloc[:0], generator=run.generator.iloc[:0])
+    alone = dataclasses.replace(study, runs=(nothing,))
+    assert plain(page.timeline(alone, lang=lang)) == str(m.text("page.no_metrics"))
+    assert plain(page.generator(alone, lang=lang)) == str(m.text("page.no_metrics"))
+    assert plain(page.environment(dataclasses.replace(study, runs=()), lang)) == str(m.text("page.no_discovery"))
+    assert plain(page.said([], lang)) == str(m.text("page.collected"))
+    assert plain(page.said(["host a: silent", "b"], lang)) == "- host a: silent\n- b"
+
+
+def test_instances_have_short_names_in_the_readers_language(study: Study) -> None:
+    run = study.main("scenario")
+    ids = sorted(r for r in run.metrics["resource"].unique() if r.startswith("ec2:"))
+    assert page._instances(run, Messages("en")) == {name: f"instance {n}" for n, name in enumerate(ids, 1)}
+    assert page._instances(run, Messages("ja")) == {name: f"インスタンス {n}" for n, name in enumerate(ids, 1)}
+
+
+def test_a_recorded_cycle_is_collected_by_nobody(tmp_path: Path) -> None:
+    """Its endpoints are gone: nothing is asked, nothing is written into it."""
+    cycle = copy_sample(tmp_path)
+    before = checksums(cycle.path)
+    study, notes = page.collect(cycle, refresh=True)
+    path = page.write(study, notes)
+    assert checksums(cycle.path) == before
+    assert path == tmp_path / "data/cycles/.recorded/sample/monitor.json"
+    record = json.loads(path.read_text())
+    assert set(record["use"]) == {r.run.name for r in study.runs}
+    assert record["notes"] == notes
+
+
+def test_what_was_odd_is_named_by_run_and_said_once(tmp_path: Path) -> None:
+    cycle = own_cycle(tmp_path, edit=lambda plan: plan.pop("aws"))
+    run = cycle.run("api", "item")
+    run.raw("hosts.json").write_text(json.dumps({"local": ["local: a gap", "local: a gap"]}))
+    run.raw("cloudwatch.json").write_text(json.dumps({"warnings": ["no data"]}))
+    _, notes = page.collect(cycle)
+    assert [n for n in notes if n.startswith("2-api-item")] == [
+        "2-api-item: local: a gap", "2-api-item: CloudWatch: no data"
+    ]  # fmt: skip
+
+
+def test_logs_that_were_never_read_become_a_table(tmp_path: Path) -> None:
+    """As after a kill: the raw logs are there, the table is not."""
+    cycle = own_cycle(tmp_path, edit=lambda plan: plan.pop("aws"))
+    run = cycle.run("scenario", "shopping")
+    run.table("metrics", "hosts").unlink()
+    run.raw("sampling.jsonl").write_text("")
+    log = Path(__file__).parent / "data/vmstat/procps-4.0.2-wide-stamped.txt"
+    run.raw("local.vmstat.log").write_bytes(log.read_bytes())
+    study, notes = page.collect(cycle)
+    assert {"vmstat"} == set(study.main("scenario").metrics["source"]) - {"cloudwatch"}
+    assert any("local.proc.log" in n for n in notes), "the other log is missing, which is said"
