@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("doctor", "check", "estimate", "cycle", "step", "report", "stop", "demo", "steady", "fit", "search")
+COMMANDS = ("doctor", "check", "estimate", "cycle", "step", "report", "plan", "compare", "next",
+            "stop", "demo", "steady", "fit", "search")  # fmt: skip
 
 
 def genkai(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -158,6 +158,31 @@ def search(
 
 
 @app.command()
+def plan(plan: PlanFile, lang: Lang = "en") -> None:
+    """The test plan of a plan file as PDF, to be approved before anything runs."""
+    from genkai.cycle import plan_documents
+
+    print("\n".join(map(str, plan_documents(plan, lang=lang))))
+
+
+@app.command()
+def compare(before: CyclePath, after: CyclePath, lang: Lang = "en", as_json: Json = False) -> None:
+    """Two cycles at equal load: better, same, worse or cannot tell, and what else changed."""
+    from genkai.pages.comparison import comparison_record, comparison_text
+
+    record = comparison_record(before, after)
+    _print_json(record) if as_json else print(comparison_text(record, lang))
+
+
+@app.command("next")
+def next_(plan: PlanFile, lang: Lang = "en") -> None:
+    """The plan file of the next cycle: the newest findings as actions to confirm."""
+    from genkai.pages.next_plan import next_plan, next_text
+
+    print(next_text(*next_plan(plan, lang)))
+
+
+@app.command()
 def stop(path: Annotated[Path | None, typer.Argument(help="folder of a cycle; default: all")] = None) -> None:
     """Stop the load that is running; what was measured stays."""
     from genkai.cycle import stop_runs
