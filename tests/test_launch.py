@@ -18,7 +18,7 @@ import pytest
 
 from genkai import histogram, journals, launch
 from genkai.launch import LaunchError, Progress
-from genkai.workspace import Run
+from genkai.workspace import Run, read_journal
 from load_target import make_plan, running_target
 
 pytestmark = pytest.mark.load
@@ -54,7 +54,7 @@ def judge_closed(folder: Path) -> None:
     with running_target(folder) as target:
         plan = make_plan(target.url, levels, {"ok": "/ok"}, step={"think_time_s": 0.05})
         run = Run(folder / "2-api-ok")
-        outcome = launch.run_load(run, plan, "api", "ok", seen.append)
+        outcome = launch.run_load(run, plan, "api", "ok", seen.append, log_ratio=1.0)
         answered = target.answered()
     assert outcome == launch.RunOutcome("finished", 0, None)
     requests = journals.read_requests(run)
@@ -63,6 +63,10 @@ def judge_closed(folder: Path) -> None:
     assert requests["sent"].sum() == requests["completed"].sum()
     merged = histogram.merge(requests["hist"])
     assert merged.total_count == requests["completed"].sum()
+    single = list(read_journal(run.journal("samples", "local")))
+    assert len(single) == merged.total_count
+    assert {(s["api"], s["kind"], s["status"]) for s in single} == {("ok", None, 200)}
+    assert all(s["intended"] <= s["sent"] <= s["done"] for s in single)
     marks = journals.read_marks(run)
     assert [(m["level"], m["intended"], m["end"] - m["hold_start"]) for m in marks] == [(0, 4, 1.5), (1, 8, 1.5)]
     assert marks[0]["end"] == marks[1]["start"]

@@ -130,3 +130,17 @@ def test_messages_and_names_without_end_are_bounded(run: Run, clock: Clock) -> N
     failures = journals.read_failures(run)
     assert len(failures) == MESSAGES_PER_API + 1
     assert failures["count"].sum() == 100
+
+
+def test_a_sample_of_single_requests_is_logged_where_it_is_wanted(run: Run, clock: Clock) -> None:
+    recorder = Recorder(run, "local", clock, log_ratio=0.25)
+    for number in range(4000):
+        recorder.log.note("a", clock.time, clock.time, clock.time + 0.5, "check" if number % 2 else None, 200)
+        if number % 1000 == 0:
+            recorder.flush()
+    recorder.close()
+    lines = list(read_journal(run.journal("samples", "local")))
+    assert 800 < len(lines) < 1200, "a quarter, six standard deviations either way"
+    assert set(lines[0]) == {"intended", "sent", "done", "api", "kind", "status"}
+    assert Recorder(run, "other", clock).log is None
+    assert not run.journal("samples", "other").exists()

@@ -212,6 +212,7 @@ class Generator(Model):
 
     processes: int | Literal["auto"] = Field(1, description="processes on each machine; auto = one a core")
     hosts: list[str] = Field([], description="ssh hosts that run workers")
+    log_ratio: Ratio = Field(0, description="share of the requests that are also logged one by one")
 
     @field_validator("processes")
     @classmethod

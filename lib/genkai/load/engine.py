@@ -93,7 +93,7 @@ class Engine:
         gc.freeze()  # a full collection of all that was imported would hold up the schedule for tens of milliseconds
         self.share = max(0, getattr(runner, "worker_index", 0))
         process = f"worker-{self.share}" if isinstance(runner, WorkerRunner) else "local"
-        self.recorder = Recorder(self.run, process, now)
+        self.recorder = Recorder(self.run, process, now, self.job.log_ratio)
         self.health = Health(now)
         self._health_journal = Journal(self.run.journal("generator", process))
         self._flusher = gevent.spawn(self._flush_each_second, runner)

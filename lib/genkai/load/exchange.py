@@ -36,10 +36,15 @@ def perform(
         done = now()
         _record_times(cell, intended, actual, done, serve)
         recorder.fail(cell, "timeout", None, None, UNANSWERED)
+        if recorder.log is not None:
+            recorder.log.note(cell.api, intended, actual, done, "timeout", None)
         raise
     cell.response.append(done - intended)
     if serve:
         cell.service.append(done - actual)
+    if recorder.log is not None:
+        kind, status = (None, response.status) if failure is None else (failure.kind, failure.status)
+        recorder.log.note(cell.api, intended, actual, done, kind, status)
     if failure is None:
         cell.completed += 1
         return True

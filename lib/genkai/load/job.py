@@ -62,6 +62,7 @@ class Job(Model):
     arrivals: Literal["constant", "poisson"] = "constant"
     seed: int = 1
     max_in_flight: int = 2000
+    log_ratio: float = 0.0
     timeouts: JobTimeouts = JobTimeouts()
     drain_s: float = 5.0
     stop: StopRule = StopRule()
@@ -136,6 +137,7 @@ def make_job(run: Run, plan: Plan, step: str, subject: str, levels: list[Level] 
         locustfile=locustfile,
         processes=count_processes(plan),
         max_in_flight=part.max_in_flight,
+        log_ratio=plan.generator.log_ratio,
         stop=plan.stop,
         allow=plan.allow,
     )

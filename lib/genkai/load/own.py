@@ -23,14 +23,18 @@ def record_events(engine: Engine, events: Events) -> None:
     ) -> None:  # fmt: skip
         seconds = (response_time or 0.0) / 1000
         recorder = engine.recorder
-        cell = recorder.cell(str(name), now() - seconds if start_time is None else start_time)
+        start = now() - seconds if start_time is None else start_time
+        cell = recorder.cell(str(name), start)
         cell.sent += 1
         cell.bytes += int(response_length or 0)
         cell.response.append(seconds)
         if exception is None:
             cell.completed += 1
+            kind, status = None, getattr(response, "status_code", None)
         else:
             kind, status, number = classify(exception, response)
             recorder.fail(cell, kind, status, number, f"{type(exception).__name__}: {exception}")
+        if recorder.log is not None:
+            recorder.log.note(cell.api, start, start, start + seconds, kind, status)
 
     events.request.add_listener(on_request)

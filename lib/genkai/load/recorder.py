@@ -5,6 +5,7 @@ Hot-path cost is an append: response times wait in a list until the flush counts
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -81,10 +82,37 @@ class HistogramWriter:
         return text
 
 
-class Recorder:
-    """The cells of one process; `now` gives epoch seconds."""
+class RequestLog:
+    """A sample of the requests, one by one: {"intended", "sent", "done" (epoch seconds), "api", "kind", "status"}."""
 
-    def __init__(self, run: Run, process: str, now: Callable[[], float]) -> None:
+    def __init__(self, run: Run, process: str, ratio: float) -> None:
+        self._ratio = ratio
+        self._lines: list[dict[str, Any]] = []
+        self._journal = Journal(run.journal("samples", process))
+
+    def note(self, api: str, intended: float, sent: float, done: float, kind: str | None, status: int | None) -> None:
+        """Take a request into the sample, or not; kind is None for one that passed."""
+        if random.random() < self._ratio:
+            self._lines.append(
+                {"intended": intended, "sent": sent, "done": done, "api": api, "kind": kind, "status": status}
+            )
+
+    def flush(self) -> None:
+        """Write what came since the last time."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._journal.write(*lines)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.flush()
+        self._journal.close()
+
+
+class Recorder:
+    """The cells of one process; `now` gives epoch seconds; `log` is a sample of single requests, when it is wanted."""
+
+    def __init__(self, run: Run, process: str, now: Callable[[], float], log_ratio: float = 0.0) -> None:
         self.process = process
         self._now = now
         self._cells: dict[tuple[str, int], Cell] = {}
@@ -95,6 +123,7 @@ class Recorder:
         self._requests_journal = Journal(run.journal("requests", process))
         self._failures_journal = Journal(run.journal("failures", process))
         self._apis: set[str] = set()
+        self.log = RequestLog(run, process, log_ratio) if log_ratio else None
 
     def cell(self, api: str, intended: float) -> Cell:
         """The cell of an API and the second in which the request was intended."""
@@ -145,6 +174,8 @@ class Recorder:
         if lines:
             self._requests_journal.write(*lines)
         self._flush_failures()
+        if self.log is not None:
+            self.log.flush()
 
     def _line(self, cell: Cell) -> dict[str, Any] | None:
         line = cell.take()
@@ -168,3 +199,5 @@ class Recorder:
         self.flush()
         self._requests_journal.close()
         self._failures_journal.close()
+        if self.log is not None:
+            self.log.close()
