@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -158,6 +159,18 @@ def judge_stopped(folder: Path) -> None:
     assert mark["end"] - mark["start"] < 25
 
 
+def judge_too_slow(folder: Path) -> None:
+    with running_target(folder) as target:
+        plan = make_plan(target.url, [{"arrival_rate_rps": 20, "ramp_s": 0, "hold_s": 30}], {"slow": "/slow/0.3"},
+                         stop={"p95_ms": 200, "for_s": 2})  # fmt: skip
+        run = Run(folder / "2-api-slow")
+        outcome = launch.run_load(run, plan, "api", "slow")
+    assert outcome.state == "stopped"
+    assert re.fullmatch(r"p95 \d{3,4} ms > 200 ms for 2 s \(plan: stop\)", outcome.stop_reason)
+    mark = journals.read_marks(run)[0]
+    assert 2 <= mark["end"] - mark["start"] < 20
+
+
 def judge_stopped_from_elsewhere(folder: Path) -> None:
     with running_target(folder) as target:
         run = Run(folder / "2-api-ok")
@@ -207,9 +220,10 @@ def test_failures_and_what_is_unanswered_at_the_end_are_told_by_kind(tmp_path: P
 
 
 def test_runs_end_before_their_time_by_rule_by_word_and_by_a_broken_locustfile(tmp_path: Path) -> None:
-    rule, word, broken, judged = folders(tmp_path, "rule", "word", "broken", "own")
+    rule, slow, word, broken, judged = folders(tmp_path, "rule", "slow", "word", "broken", "own")
     at_once(
         lambda: judge_stopped(rule),
+        lambda: judge_too_slow(slow),
         lambda: judge_stopped_from_elsewhere(word),
         lambda: judge_broken_locustfile(broken),
         lambda: judge_own_locustfile(judged),
