@@ -61,6 +61,17 @@ def test_a_process_that_never_told_anything_is_lost_from_the_start(run: Run) -> 
     assert [m["lost_share"] for m in found["lost_levels"]] == [0.5, 0.5]
 
 
+@pytest.mark.parametrize(("last", "lost"), [(126, []), (119, []), (118, []), (117, ["worker-1"])])
+def test_some_drain_longer_than_others_and_death_shortly_before_the_end_is_seen(
+    run: Run, last: int, lost: list
+) -> None:
+    """The load ends at 120; worker-0 waits 6 s for an answer."""
+    write_levels(run, "open")
+    for process, second in (("worker-0", 126), ("worker-1", last)):
+        write(run, "generator", process, *({"t": t} for t in range(100, second + 1)))
+    assert find_losses(run, job_of(run, "open", 2))["lost_processes"] == lost
+
+
 def test_nothing_lost_is_said_as_such_and_read_back(run: Run) -> None:
     write_levels(run, "open")
     for process, last in (("worker-0", 120), ("worker-1", 118)):

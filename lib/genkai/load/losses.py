@@ -11,7 +11,7 @@ from genkai import journals
 from genkai.load.job import Job
 from genkai.workspace import Run, read_journal
 
-TOLERANCE_S = 3.0  # by how much the last seconds of healthy processes may differ
+TOLERANCE_S = 1.0  # by how much the last seconds of healthy processes may differ while there is load
 
 
 def find_losses(run: Run, job: Job) -> dict[str, Any]:
@@ -21,9 +21,11 @@ def find_losses(run: Run, job: Job) -> dict[str, Any]:
     them, seconds: how many do, lost_share: share of the level's intended load that was not put out} of each level.
     """
     last = _last_seconds(run, job)
-    newest = max(last.values(), default=0.0)
+    marks = journals.read_marks(run)
+    loaded = marks[-1]["end"] - 1.0 if marks else 0.0  # after the load some drain longer than others
+    newest = min(max(last.values(), default=0.0), loaded)
     lost = {process: second + 1.0 for process, second in last.items() if second < newest - TOLERANCE_S}
-    levels = [_lost_level(run, job, mark, lost) for mark in journals.read_marks(run)] if lost else []
+    levels = [_lost_level(run, job, mark, lost) for mark in marks] if lost else []
     return {
         "lost_processes": sorted(lost), "lost_share": len(lost) / len(last) if last else 0.0,
         "lost_levels": [level for level in levels if level is not None],
