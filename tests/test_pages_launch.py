@@ -8,6 +8,7 @@ import pytest
 
 from genkai.pages import launch as page
 from genkai.report.messages import Messages
+from genkai.steps import StepError
 from genkai.study import Study, read_study
 from genkai.workspace import Cycle
 from sample_cycles import SAMPLE, checksums, copy_sample, naive_level, own_cycle, plain, table_rows
@@ -34,6 +35,11 @@ def test_a_step_that_is_not_planned_is_said(tmp_path: Path, lang: str) -> None:
     m = Messages(lang)
     told = plain(page.planned(study, "endurance", lang))
     assert told == str(m.text("page.step_not_planned", step=m("step.endurance")))
+
+
+def test_a_name_that_is_no_step_is_told(study: Study) -> None:
+    with pytest.raises(StepError, match="step: expected one of verify, api, scenario, endurance, got 'warmup'"):
+        page.planned(study, "warmup")
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -24,10 +24,15 @@ class StepError(RuntimeError):
     """A step that may not start; the message says why and what would let it."""
 
 
-def check_gate(cycle: Cycle, step: str, keep_going: bool = False) -> None:
-    """Raise StepError unless every step before this one passed (or keep_going)."""
+def check_step(step: str) -> None:
+    """Raise StepError for a name that is no step's."""
     if step not in STEPS:
         raise StepError(f"step: expected one of {', '.join(STEPS)}, got {step!r}")
+
+
+def check_gate(cycle: Cycle, step: str, keep_going: bool = False) -> None:
+    """Raise StepError unless every step before this one passed (or keep_going)."""
+    check_step(step)
     plan = cycle.plan()
     if plan.step_named(step) is None:
         raise StepError(f"plan {plan.name}: expected steps.{step}, got none; add it to the plan to run it")
@@ -54,6 +59,7 @@ def run_step(
     cycle: Cycle, step: str, *, keep_going: bool = False, on_second: Callable[[Run, Progress], None] | None = None
 ) -> Study:
     """Run what the step has not run yet; the study of the cycle afterwards. Raises StepError, LaunchError."""
+    check_step(step)
     plan = cycle.plan()
     waiting = [run for run in (cycle.run(step, s) for s in plan.subjects(step)) if not run.finished]
     if waiting or plan.step_named(step) is None:

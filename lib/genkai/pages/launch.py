@@ -12,14 +12,15 @@ from genkai.pages.verdicts import step_banner
 from genkai.report.display import Contents, Displayed, Figure, Paragraph
 from genkai.report.messages import Messages
 from genkai.report.sections.records import levels_table
-from genkai.steps import write_verdict
+from genkai.steps import check_step, write_verdict
 from genkai.study import Study
 
 __all__ = ["Live", "artifact", "ceiling", "levels", "planned", "seconds", "verdict"]
 
 
 def planned(study: Study, step: str, lang: str = "en") -> Displayed:
-    """The load of the step over time, and how long it will take."""
+    """The load of the step over time, and how long it will take. Raises StepError for no step at all."""
+    check_step(step)
     m, part = Messages(lang), study.plan.step_named(step)
     if part is None:
         return Paragraph(m.text("page.step_not_planned", step=m(f"step.{step}")), m)

@@ -53,7 +53,7 @@ class Report:
     @cached_property
     def scale(self) -> scale.Scale | None:
         """The run that shows the limit best, with its scale characteristic."""
-        return scale.Scale(self.study) if any(len(r.marks) for r in self.study.runs) else None
+        return scale.Scale(self.study) if _measured(self.study) else None
 
     @cached_property
     def findings(self) -> dict[str, Any] | None:
@@ -103,7 +103,7 @@ class Report:
 
     def closing(self) -> Contents:
         """Comparison, actions, reservations, appendix."""
-        before = Diagnosis(self.before).record if self.before else None
+        before = Diagnosis(self.before).record if self.before and _measured(self.before) else None
         actions = facts.action_rows(self.study, self.findings, before, self.comparison)
         parts = [
             sections.comparison(self.m, self._compared(), self._comparison_figures()),
@@ -162,6 +162,10 @@ def scale_record(shown: scale.Scale) -> dict[str, Any]:
         "reason": warnings[0] if warnings and not fit.get("model") else None,
         "warnings": warnings if fit.get("model") else [],
     }  # fmt: skip
+
+
+def _measured(study: Study) -> bool:
+    return any(len(r.marks) for r in study.runs)
 
 
 def _same_run(study: Study, run: RunStudy) -> RunStudy | None:

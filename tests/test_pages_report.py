@@ -1,0 +1,159 @@
+"""Notebook 60 of the recorded cycle: numbers of the tables, both languages, and what a second cycle adds."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genkai.pages.report import Report
+from genkai.report.display import Displayed
+from genkai.report.messages import Messages
+from genkai.study import Study, facts, read_study
+from genkai.workspace import Cycle
+from sample_cycles import SAMPLE, checksums, copy_sample, own_cycle, plain
+
+LANGUAGES = ("en", "ja")
+ACTION = {"what": "load balancer warmed", "cause": "load_balancer_capacity", "owner": "A. Engineer", "due": "today"}
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study(Cycle(SAMPLE))
+
+
+@pytest.fixture(scope="module")
+def computed(study: Study) -> dict[str, Any]:
+    """What does not depend on the language, computed once."""
+    made = Report(study)
+    return {name: getattr(made, name) for name in ("verdicts", "scale", "findings")}
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def report(request: pytest.FixtureRequest, study: Study, computed: dict[str, Any]) -> Report:
+    made = Report(study, request.param)
+    vars(made).update(computed)
+    return made
+
+
+@pytest.fixture(scope="module")
+def parts(report: Report) -> dict[str, Displayed]:
+    """Every section, made once."""
+    return {name: getattr(report, name)() for name in ("decision", "results", "explanation", "closing")}
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Cycle 2 with the same tables as cycle 1, after an action that did nothing."""
+    place = tmp_path_factory.mktemp("two")
+    first = own_cycle(place, 1)
+    first.write_result("verdicts", {"overall": {"status": "fail"}})
+    return Report(read_study(own_cycle(place, 2, edit=lambda plan: plan.update(actions=[ACTION]))))
+
+
+def test_page_1_says_verdict_limit_and_cause(report: Report, parts: dict[str, Displayed]) -> None:
+    m, told = report.m, plain(parts["decision"])
+    assert f"[{m('status.fail')}]" in told
+    best = report.study.main("scenario").whole["throughput_rps"].max()
+    limit = report.scale.fit["ceiling_rps"]
+    assert limit["value"] == pytest.approx(best, rel=0.03)
+    assert f"{limit['value']:.0f}" in told
+    assert re.search(rf"{report.study.target_rps:.3g}", told)
+    finding = report.findings["findings"][0]
+    assert m(f"cause.{finding['cause']}.name") in told or str(m.text(finding["claim_key"], **finding["values"])) in told
+
+
+def test_the_title_block_holds_the_frozen_plan(report: Report) -> None:
+    stated = report.document().document()
+    assert stated["language"] == report.lang if "language" in stated else report.document().to_plain()
+    assert report.study.plan.digest() in json.dumps(report.document()._repr_mimebundle_(), default=str)
+
+
+def test_each_step_and_its_levels(report: Report, parts: dict[str, Displayed]) -> None:
+    shown = parts["results"]
+    told = plain(shown)
+    for run in report.study.runs:
+        for value in run.whole["throughput_rps"]:
+            assert report.m.format({"value": value, "unit": "rps"}) in told
+    assert {"fig-ceiling", "fig-apis"} <= set(shown.labels())
+
+
+def test_explanation_and_closing(report: Report, parts: dict[str, Displayed]) -> None:
+    shown = parts["explanation"]
+    assert plain(shown)
+    assert {"fig-hockey-stick", "fig-timeline", "fig-evidence-1"} <= set(shown.labels())
+    told = plain(parts["closing"])
+    for row in facts.limit_rows(report.study, report.findings):
+        assert str(report.m.text(row["text_key"], **row["values"]))[:20] in told
+    assert report.study.plan.digest() in told
+    assert all(r.run.name in told for r in report.study.runs)
+
+
+def test_every_reference_has_its_figure_or_table(report: Report, parts: dict[str, Displayed]) -> None:
+    """A reference to a label that nothing defines would break the PDF."""
+    labels = [label for part in parts.values() for label in part.labels()]
+    assert len(labels) == len(set(labels)), "each label is defined once"
+    evidence = {row["evidence"] for row in report.verdicts["targets"] if row["evidence"]}
+    assert evidence <= set(labels)
+    used = set(re.findall(r"@((?:fig|tab)-[a-z0-9-]+)", "".join(part.to_typst() for part in parts.values())))
+    assert used <= set(labels)
+
+
+def test_the_first_cycle_has_nothing_to_compare(report: Report, parts: dict[str, Displayed]) -> None:
+    assert report.before is None
+    assert report.comparison is None
+    assert "fig-compare" not in parts["closing"].labels()
+
+
+def test_verdicts_go_beside_the_sample_not_into_it(tmp_path: Path, computed: dict[str, Any]) -> None:
+    cycle = copy_sample(tmp_path)
+    before = checksums(cycle.path)
+    made = Report(read_study(cycle))
+    vars(made).update(computed)
+    made.write()
+    assert checksums(cycle.path) == before
+    folder = tmp_path / "data/cycles/.recorded/sample"
+    assert [p.name for p in folder.iterdir()] == ["verdicts.json"]
+    assert json.loads((folder / "verdicts.json").read_text()) == json.loads(json.dumps(made.verdicts))
+
+
+def test_a_second_cycle_is_compared_with_the_first(second: Report) -> None:
+    assert second.before.cycle.number == 1
+    second.write()
+    written = second.study.cycle.read_result("comparison")
+    assert {row["verdict"] for row in written["rows"]} <= {"same", "cannot_tell"}, "the same tables twice"
+    shown = second.closing()
+    told = plain(shown)
+    assert "fig-compare" in shown.labels()
+    assert ACTION["what"] in told
+    assert f"[{Messages('en')('status.did_not_work')}]" in told, "its cause is still found"
+
+
+def test_the_comparison_shows_main_rows_only_the_mix_first(second: Report) -> None:
+    rows = second._compared()["rows"]
+    assert 0 < len(rows) < len(second.comparison["rows"])
+    assert all(row["api"] == row["subject"] for row in rows)
+    order = [("verify", "api", "scenario", "endurance").index(row["step"]) for row in rows]
+    assert order == sorted(order, reverse=True)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_cycle_that_was_stopped_before_its_first_run(tmp_path: Path, lang: str) -> None:
+    """After a finished one: what there is is told, and nothing fails."""
+    first = own_cycle(tmp_path, 1)
+    first.write_result("verdicts", {"overall": {"status": "fail"}})
+    bare = Report(read_study(own_cycle(tmp_path, 2, runs=False, results=False)), lang)
+    assert bare.scale is None
+    assert bare.findings is None
+    assert bare.verdicts["overall"]["status"] != "pass"
+    told = [part.to_plain() for part in (bare.decision(), bare.results(), bare.explanation(), bare.closing())]
+    assert f"[{bare.m('status.' + bare.verdicts['overall']['status'])}]" in told[0]
+    assert told[3]
+
+
+def test_the_cycle_before_may_have_measured_nothing(tmp_path: Path) -> None:
+    first = own_cycle(tmp_path, 1, runs=False, results=False)
+    first.write_result("verdicts", {"overall": {"status": "not_run"}})
+    made = Report(read_study(own_cycle(tmp_path, 2)))
+    assert plain(made.closing())

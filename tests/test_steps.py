@@ -1,0 +1,154 @@
+"""One test step: the gate before it, what is run again and what is not, a host that tells nothing, the verdict."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from genkai.plan import STEPS
+from genkai.steps import StepError, check_gate, judge_step, run_one, run_step, step_status, write_verdict
+from genkai.study import read_study
+from genkai.workspace import Cycle, new_cycle
+from load_target import Target, running_target
+from sample_cycles import checksums, copy_sample, own_cycle
+
+
+def passed(cycle: Cycle, **statuses: str) -> Cycle:
+    for step in STEPS:
+        cycle.result(f"step-{step}.json").unlink(missing_ok=True)
+    for step, status in statuses.items():
+        cycle.write_result(f"step-{step}", {"status": status})
+    return cycle
+
+
+@pytest.mark.parametrize(
+    ("statuses", "step", "keep_going", "told"),
+    [
+        ({}, "verify", False, None),
+        ({}, "api", False, "steps.api: expected step verify to have passed first, got not run"),
+        ({"verify": "pass"}, "api", False, None),
+        ({"verify": "cannot_tell"}, "api", False, "expected step verify to have passed first, got cannot_tell"),
+        ({"verify": "pass", "api": "fail"}, "scenario", False, "expected step api to have passed first, got fail"),
+        ({"verify": "fail", "api": "pass"}, "scenario", False, "expected step verify to have passed first, got fail"),
+        ({"verify": "fail"}, "scenario", True, None),
+        ({}, "endurance", True, None),
+    ],
+)
+def test_the_gate(tmp_path: Path, statuses, step, keep_going, told) -> None:
+    cycle = passed(own_cycle(tmp_path, runs=False), **statuses)
+    if told is None:
+        check_gate(cycle, step, keep_going)
+        return
+    with pytest.raises(StepError, match=told) as caught:
+        check_gate(cycle, step, keep_going)
+    assert "--keep-going" in str(caught.value)
+
+
+def test_a_step_that_the_plan_leaves_out_is_no_gate(tmp_path: Path) -> None:
+    cycle = passed(own_cycle(tmp_path, edit=lambda plan: plan["steps"].pop("api"), runs=False), verify="pass")
+    check_gate(cycle, "scenario")
+    for keep_going in (False, True):
+        with pytest.raises(StepError, match=r"plan demo: expected steps\.api, got none; add it to the plan"):
+            check_gate(cycle, "api", keep_going)
+    with pytest.raises(StepError, match=r"expected steps\.api, got none"):
+        run_step(cycle, "api")
+
+
+def test_an_unknown_step_is_told_by_name(tmp_path: Path) -> None:
+    cycle = own_cycle(tmp_path, runs=False)
+    for ask in (check_gate, run_step):
+        with pytest.raises(StepError, match="step: expected one of verify, api, scenario, endurance, got 'warmup'"):
+            ask(cycle, "warmup")
+
+
+def test_the_status_is_what_was_written(tmp_path: Path) -> None:
+    cycle = passed(own_cycle(tmp_path), verify="pass")
+    assert [step_status(cycle, s) for s in ("verify", "api")] == ["pass", None]
+    record = write_verdict(read_study(cycle), "scenario")
+    assert record == judge_step(read_study(cycle), "scenario")
+    assert step_status(cycle, "scenario") == record["status"] == "fail"
+
+
+def test_finished_runs_are_not_repeated_whatever_the_gate_says(tmp_path: Path) -> None:
+    cycle = passed(own_cycle(tmp_path))
+    before = checksums(cycle.path)
+    study = run_step(cycle, "scenario")
+    assert checksums(cycle.path) == before
+    assert [r.run.name for r in study.of("scenario")] == ["3-scenario-shopping"]
+
+
+def test_the_recorded_sample_is_never_run(tmp_path: Path) -> None:
+    cycle = copy_sample(tmp_path)
+    before = checksums(cycle.path)
+    assert run_step(cycle, "api").cycle == cycle, "what it has is read"
+    with pytest.raises(StepError, match="expected a cycle of your own, got the recorded sample; try: genkai demo"):
+        run_step(cycle, "endurance", keep_going=True)
+    with pytest.raises(StepError, match="expected step scenario to have passed first, got fail"):
+        run_step(cycle, "endurance")
+    assert checksums(cycle.path) == before
+
+
+PLAN = """\
+name: small
+purposes: [responsiveness]
+targets: {{throughput_rps: 20, p95_ms: 500}}
+base_url: {url}
+apis: [{{name: health, path: /ok}}, {{name: slow, path: /slow/0.01}}, {{name: fine, path: /ok}}]
+hosts: [{hosts}]
+steps:
+  verify: {{api: health, ceiling_s: 0, levels: [{{arrival_rate_rps: 20, ramp_s: 0, hold_s: 2}}]}}
+  api: {{levels: [{{arrival_rate_rps: 20, ramp_s: 0, hold_s: 2}}]}}
+"""
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Target]:
+    with running_target(tmp_path) as running:
+        yield running
+
+
+def small_cycle(place: Path, target: Target, hosts: str) -> Cycle:
+    plan = place / "small.yaml"
+    plan.write_text(PLAN.format(url=target.url, hosts=hosts))
+    return passed(new_cycle(place / "data/cycles", plan), verify="pass")
+
+
+@pytest.mark.load
+def test_a_step_goes_on_where_it_was_cut_short(tmp_path: Path, target: Target) -> None:
+    """Of two APIs one is finished, the other was killed: only that one is run, its first attempt is kept."""
+    cycle = small_cycle(tmp_path, target, "{name: local}")
+    done, cut = cycle.run("api", "slow"), cycle.run("api", "fine")
+    done.write_record(state="finished", step="api", subject="slow", start="long ago")
+    cut.write_record(state="running", step="api", subject="fine", start="just now", pid=2**22 + 1, pid_started=1.0)
+    cut.raw("local.vmstat.log").parent.mkdir()
+    cut.raw("local.vmstat.log").write_text("of the first attempt")
+    seen: list[str] = []
+    study = run_step(cycle, "api", on_second=lambda run, progress: seen.append(run.subject))
+    assert done.record()["start"] == "long ago"
+    assert json.loads((cut.path / "previous-1/run.json").read_text())["start"] == "just now"
+    assert (cut.path / "previous-1/raw/local.vmstat.log").read_text() == "of the first attempt"
+    assert cut.finished
+    assert set(seen) == {"fine"}
+    run = next(r for r in study.runs if r.subject == "fine")
+    answered = [path for _, _, path in target.answered() if path == "/ok"]
+    assert run.requests["completed"].sum() == len(answered) - 1, "all but the probe"
+    assert {"vmstat", "proc"} <= set(run.metrics["source"])
+    offsets = cut.record()["clock_offsets"]
+    assert set(offsets) == {"start", "end"}
+    assert set(offsets["start"]) == {"local"}
+
+
+@pytest.mark.load
+def test_hosts_that_tell_nothing_never_hide_the_loads_outcome(
+    tmp_path: Path, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cycle = small_cycle(tmp_path, target, "{name: gone, ssh: nobody@127.0.0.1:1}")
+    run = cycle.run("api", "fine")
+    outcome = run_one(run, cycle.plan())
+    assert outcome.state == "finished"
+    assert "hosts: " in capsys.readouterr().out
+    assert "error" in run.record()["clock_offsets"]["start"]["gone"]
+    assert not run.table("metrics", "hosts").exists()
+    study = read_study(cycle)
+    assert write_verdict(study, "api")["status"] == step_status(cycle, "api")
