@@ -60,7 +60,7 @@ def _summarise(outcomes: list[CycleOutcome], seconds: float) -> None:
         tell(f"cycle {outcome.cycle.number}: {outcome.status}" + (f", stopped by {cause}" if cause else ""))
         for path in outcome.reports:
             tell(f"  {path}")
-        if (number == 0) != (outcome.status == "fail") or (number == 0 and cause != CAUSE):
+        if (outcome.status, cause) != (("fail", CAUSE) if number == 0 else ("pass", cause)):
             tell(UNEXPECTED)
 
 
