@@ -1,10 +1,13 @@
 """The strict runner: unknown parameters, failing cells, time-outs and missing artifacts are errors of one paragraph."""
 
 import io
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from genkai import notebooks
@@ -13,7 +16,7 @@ from genkai.notebooks import NotebookError, WarmKernels, check_artifacts, check_
 
 @pytest.fixture(scope="module")
 def kernels() -> Iterator[WarmKernels]:
-    with WarmKernels(1) as ready:
+    with WarmKernels() as ready:
         yield ready
 
 
@@ -79,12 +82,21 @@ def test_a_promised_artifact_that_is_missing(tmp_path: Path) -> None:
     check_artifacts("20_launch", tmp_path, {"step": "api"})
 
 
-def test_no_kernel_outlives_the_pool() -> None:
-    import psutil
+def test_a_kernel_is_used_again_and_empty(tmp_path: Path, kernels: WarmKernels) -> None:
+    """Nothing of the notebook before is left, and its cells are numbered from one."""
+    name = write_notebook(tmp_path, "import os\nsecret = 1\nprint('pid', os.getpid())")
+    first = run_notebook(name, tmp_path / "a.ipynb", {}, kernels=kernels, folder=tmp_path).read_text()
+    name = write_notebook(tmp_path, "import os\nprint('pid', os.getpid(), 'secret' in globals())")
+    second = run_notebook(name, tmp_path / "b.ipynb", {}, kernels=kernels, folder=tmp_path).read_text()
+    pid = re.search(r"pid (\d+)", first).group(1)
+    assert f"pid {pid} False" in second
+    counts = [c["execution_count"] for c in json.loads(second)["cells"] if c["cell_type"] == "code"]
+    assert counts == [1, 2]
 
-    with WarmKernels(1) as pool:
-        kernel = pool._ready[0]
-        pid = kernel.provisioner.process.pid
+
+def test_no_kernel_outlives_its_owner() -> None:
+    with WarmKernels() as owner:
+        pid = owner._kernel.provisioner.process.pid
         assert psutil.pid_exists(pid)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 

@@ -67,13 +67,12 @@ def run_cycle(
     tell(f"plan {plan.name}, cycle {cycle.number}: {cycle.path}")
     begun, loaded = time.monotonic(), 0.0
     steps = [s for s in STEPS if plan.step_named(s)]
-    with WarmKernels(1 + len(steps)) as kernels:
+    with WarmKernels() as kernels:
         _run(cycle, "10_plan", {"lang": wanted[0]}, kernels)
         for step in steps:
             before = time.monotonic()
             _launch(cycle, step, keep_going, kernels)
             loaded += min(time.monotonic() - before, _load_s(cycle, step))
-        kernels.add(2 + 2 * len(wanted))
         for name in ("30_monitor", "40_scale", "50_diagnose"):
             _run(cycle, name, {}, kernels)
         return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun - loaded)
@@ -83,8 +82,7 @@ def report_cycle(path: Path, *, lang: str = "en") -> CycleOutcome:
     """The PDF of a cycle again, from what was measured. Raises WorkspaceError, NotebookError, ReportError."""
     wanted, cycle, begun = languages(lang), open_cycle(path), time.monotonic()
     missing = [n for n in ("30_monitor", "40_scale", "50_diagnose") if not _complete(cycle, n)]
-    unplanned = [each for each in wanted if not _complete(cycle, f"10_plan-{each}")]
-    with WarmKernels(len(missing) + len(unplanned) + len(wanted)) as kernels:
+    with WarmKernels() as kernels:
         for name in missing:
             _run(cycle, name, {}, kernels)
         return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun)
@@ -99,7 +97,7 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
     fresh = not found or (step == "verify" and found[-1].result("step-verify.json").exists())
     cycle = new_cycle(CYCLES, plan_file) if fresh else found[-1]
     check_gate(cycle, step, keep_going)
-    with WarmKernels(1) as kernels:
+    with WarmKernels() as kernels:
         _launch(cycle, step, keep_going, kernels)
     record = cycle.read_result(f"step-{step}")
     tell(f"{step}: {record['status']} ({cycle.path})")
@@ -118,7 +116,7 @@ def plan_documents(plan_file: Path, *, lang: str = "en") -> list[Path]:
     Raises PlanError, NotebookError, ReportError.
     """
     wanted, folder, made = languages(lang), REPORTS / read_plan(plan_file).name, []
-    with WarmKernels(len(wanted)) as kernels:
+    with WarmKernels() as kernels:
         for each in wanted:
             notebook = folder / f"10_plan-{each}.ipynb"
             run_notebook("10_plan", notebook, {"plan": str(plan_file), "lang": each}, kernels=kernels)

@@ -1,6 +1,6 @@
 """Run the notebooks by papermill, strictly: unknown parameter, time-out, dead kernel, missing artifact are errors.
 
-Kernels are started ahead with the heavy imports done, while nothing is measured, so that the notebooks cost little.
+The kernel is started ahead with the heavy imports done, while nothing is measured, so that the notebooks cost little.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from genkai.refusals import REFUSALS
 
 NOTEBOOKS = Path("notebooks")
 KERNEL = "python3"
+EMPTY = "get_ipython().run_line_magic('reset', '-f'); get_ipython().execution_count = 1"
 START_TIMEOUT_S = 90
-WARM_IMPORTS = "import pandas, pyarrow.parquet, matplotlib.figure, scipy.optimize, genkai.study"
+WARM_IMPORTS = "import pandas, pyarrow.parquet, matplotlib.figure, scipy.optimize, genkai.pages.report"
 
 # What each notebook must leave among the cycle's results.
 ARTIFACTS: dict[str, tuple[str, ...]] = {
@@ -37,57 +38,67 @@ class NotebookError(RuntimeError):
 
 
 class WarmKernels:
-    """Kernels started ahead; `take` gives one away, `close` ends those that are left."""
+    """A kernel with the heavy imports done, lent to one notebook after the other, emptied in between.
 
-    def __init__(self, count: int = 0) -> None:
-        self._ready: list[Any] = []
+    One process for all: each of its own would import for seconds what the next one imports again. A notebook that
+    fails takes its kernel with it.
+    """
+
+    def __init__(self) -> None:
+        self._kernel: Any = None
         self._sockets = tempfile.TemporaryDirectory(prefix="genkai-")
         self._loop = asyncio.new_event_loop()
-        self.add(count)
-
-    def add(self, count: int) -> None:
-        """Start that many more kernels; returns when their imports are done, so that none disturbs a run."""
-        self._ready += self._loop.run_until_complete(self._start_all(count))
-
-    async def _start_all(self, count: int) -> list[Any]:
-        return await asyncio.gather(*(self._start() for _ in range(count)))
 
     async def _start(self) -> Any:
         from jupyter_client import AsyncKernelManager
 
-        # Sockets of their own in a private folder: TCP ports would be scarce on a load generator, and open to others.
+        # Sockets of its own in a private folder: TCP ports would be scarce on a load generator, and open to others.
         place = Path(self._sockets.name) / uuid.uuid4().hex[:8]
         kernel = AsyncKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
         await kernel.start_kernel(extra_arguments=[f"--IPKernelApp.exec_lines={WARM_IMPORTS}"])
+        await self._ask(kernel, "None")  # answered when the imports are done, so that none of them disturbs a run
+        return kernel
+
+    async def _ask(self, kernel: Any, code: str) -> None:
         client = kernel.client()
         client.start_channels()
-        await client.wait_for_ready(timeout=START_TIMEOUT_S)
-        client.stop_channels()
-        return kernel
+        try:
+            await client.wait_for_ready(timeout=START_TIMEOUT_S)
+            await client.execute(code, store_history=False, reply=True, timeout=START_TIMEOUT_S)
+        finally:
+            client.stop_channels()
+
+    def start(self) -> WarmKernels:
+        """Start the kernel if none runs; returns when it is warm."""
+        if self._kernel is None:
+            self._kernel = self._loop.run_until_complete(self._start())
+        return self
 
     @contextlib.contextmanager
     def take(self) -> Iterator[Any]:
-        """One kernel, for one notebook; it is ended afterwards."""
-        if not self._ready:
-            self.add(1)
-        kernel = self._ready.pop(0)
+        """The kernel, for one notebook."""
+        kernel = self.start()._kernel
         try:
             yield kernel
-        finally:
-            self._end(kernel)
+            self._loop.run_until_complete(self._ask(kernel, EMPTY))
+        except BaseException:
+            self.close_kernel()
+            raise
 
-    def _end(self, kernel: Any) -> None:
-        self._loop.run_until_complete(kernel.shutdown_kernel(now=True))
+    def close_kernel(self) -> None:
+        """End the kernel; the next notebook gets a new one."""
+        if self._kernel is not None:
+            kernel, self._kernel = self._kernel, None
+            self._loop.run_until_complete(kernel.shutdown_kernel(now=True))
 
     def close(self) -> None:
-        """End every kernel that nobody took."""
-        while self._ready:
-            self._end(self._ready.pop())
+        """End the kernel and remove its sockets."""
+        self.close_kernel()
         self._loop.close()
         self._sockets.cleanup()
 
     def __enter__(self) -> WarmKernels:
-        return self
+        return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.close()
