@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from genkai.cli_import import app as import_app
 from genkai.refusals import is_refusal
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find the limit of a web service, say what it is made of, and hand stakeholders a PDF.",
 )
+app.add_typer(import_app, name="import")
 
 PlanFile = Annotated[Path, typer.Argument(help="plan file, e.g. data/plans/shop.yaml")]
 CyclePath = Annotated[Path, typer.Argument(help="folder of a cycle, e.g. data/cycles/shop/01, or data/sample")]

@@ -53,6 +53,14 @@ def read_series(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
     return found
 
 
+def read_table_text(path: Path) -> pd.DataFrame:
+    """Every column of a CSV file as text, short lines filled with "". Raises SeriesError."""
+    rows = _rows(path)
+    header = [name.strip() for name in rows[0][1]]
+    width = len(header)
+    return pd.DataFrame([(row + [""] * width)[:width] for _, row in rows[1:]], columns=header, dtype="str")
+
+
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """(line, cells) of every line that has a value."""
     try:

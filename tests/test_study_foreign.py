@@ -1,0 +1,217 @@
+"""Results of JMeter and Locust as a cycle: known samples come back exactly, and what reads cycles reads them."""
+
+import csv
+import io
+import random
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from genkai import histogram
+from genkai.study import read_study
+from genkai.study.foreign import ImportedError, api_names, import_results, plateaus
+from genkai.study.jmeter import read_jtl
+from genkai.study.locust_history import read_history
+from genkai.study.results import fit_run
+from genkai.study.series import fit_record
+from genkai.workspace import open_cycle
+from test_cli import genkai
+
+START = 1_700_000_000
+USERS, HOLD_S = (2, 4, 8, 16, 32), 12
+COLUMNS = ["timeStamp", "elapsed", "label", "responseCode", "responseMessage", "threadName", "success",
+           "failureMessage", "bytes", "allThreads"]  # fmt: skip
+
+
+def rate_of(users: int) -> int:
+    """A ceiling of 60 requests/s."""
+    return min(5 * users, 60)
+
+
+def samples() -> list[dict]:
+    """Every second as many samples as the ceiling lets through, 1 in 20 of "search page" fails."""
+    rows = []
+    for index, users in enumerate(USERS):
+        for second in range(HOLD_S):
+            for k in range(rate_of(users)):
+                failed = k % 20 == 19
+                rows.append({
+                    "timeStamp": 1000 * (START + index * HOLD_S + second) + k, "elapsed": 10 * (index + 1),
+                    "label": "search page" if k % 2 else "home", "responseCode": "503" if failed else "200",
+                    "responseMessage": 'Service, "Unavailable"' if failed else "OK", "threadName": f"g 1-{k % users}",
+                    "success": "false" if failed else "true", "failureMessage": "", "bytes": 100, "allThreads": users,
+                })  # fmt: skip
+    return rows
+
+
+def jtl(path: Path, rows: list[dict], columns=COLUMNS, delimiter=",", quoting=csv.QUOTE_MINIMAL) -> Path:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, delimiter=delimiter, quoting=quoting, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_text(text.getvalue())
+    return path
+
+
+def shuffled() -> list[str]:
+    return random.Random(1).sample(COLUMNS, len(COLUMNS))
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [{}, {"columns": shuffled(), "delimiter": "\t"}, {"delimiter": ";", "quoting": csv.QUOTE_ALL}],
+)
+def test_a_jtl_file_comes_back_exactly(tmp_path, layout):
+    cycle = import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", samples(), **layout)], tmp_path / "out")
+    study = read_study(open_cycle(cycle.path))
+    run = study.main()
+    assert run.requests["sent"].sum() == len(samples())
+    assert (
+        run.requests["failed"].sum() == run.failures["count"].sum() == sum(r["success"] == "false" for r in samples())
+    )
+    assert set(run.failures["kind"]) == {"http_5xx"}
+    assert run.failures["message"].unique().tolist() == ['Service, "Unavailable"']
+    assert [m["intended"] for m in run.marks] == list(USERS)
+    assert set(run.requests["api"]) == {"home", "search-page"}
+    assert histogram.merge(run.requests["hist"]).total_count == len(samples())
+    whole = run.whole
+    assert whole["p95_s"].tolist() == pytest.approx([0.01, 0.02, 0.03, 0.04, 0.05], rel=0.01)
+    good = [sum(k % 20 != 19 for k in range(rate_of(u))) for u in USERS]
+    assert whole["throughput_rps"].tolist() == pytest.approx(good, rel=0.02)
+    fit = fit_run(study, run)
+    assert fit["ceiling_rps"]["value"] == pytest.approx(57, rel=0.05)
+    assert not any(c["alarm"] for c in fit["checks"])
+    assert run.record["imported"]["renamed"] == {"search page": "search-page"}
+
+
+def test_levels_csv_is_what_fit_reads(tmp_path):
+    import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", samples())], tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out/levels.csv")
+    assert table["users"].tolist() == list(USERS)
+    assert table["mean_s"].tolist() == pytest.approx([0.01, 0.02, 0.03, 0.04, 0.05])
+    record = fit_record(tmp_path / "out/levels.csv", "users", "throughput_rps")
+    assert record["ceiling_rps"]["value"] == pytest.approx(57, rel=0.03)
+
+
+def test_transactions_are_left_out_threads_are_counted_and_dates_are_read(tmp_path):
+    rows = samples()
+    for row in rows:
+        moment = pd.Timestamp(row["timeStamp"], unit="ms")
+        row["timeStamp"] = moment.strftime("%Y/%m/%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+    parent = {**rows[0], "label": "whole", "responseMessage": "Number of samples in transaction : 2, number of failing"}
+    columns = [c for c in COLUMNS if c != "allThreads"]
+    found = read_jtl(jtl(tmp_path / "a.jtl", [*rows, parent], columns))
+    assert "whole" not in set(found.requests["api"])
+    assert int(found.requests["time"].min().timestamp()) == START
+    assert found.users.loc[START + 5] == 2
+    assert any(note.startswith("1 transaction samples left out") for note in found.notes)
+    assert any("No column allThreads" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        ("Non HTTP response code: java.net.SocketTimeoutException", "Read timed out", "timeout"),
+        ("Non HTTP response code: org.apache.http.conn.HttpHostConnectException", "Connection refused", "refused"),
+        ("Non HTTP response code: java.net.SocketException", "Connection reset", "reset"),
+        ("404", "Not Found", "http_4xx"),
+        ("200", "OK", "check"),
+        ("", "something", "other"),
+    ],
+)
+def test_failures_get_our_kinds(tmp_path, code, message, kind):
+    rows = [{**samples()[0], "responseCode": code, "responseMessage": message, "success": "false"}]
+    assert read_jtl(jtl(tmp_path / "a.jtl", rows)).failures["kind"].tolist() == [kind]
+
+
+def history(path: Path, full: bool = True) -> Path:
+    """What locust writes: running totals each second, with percentiles that never come down again."""
+    names = ["home", "search"] if full else []
+    lines = ["Timestamp,User Count,Type,Name,Requests/s,95%,Total Request Count,Total Failure Count,"
+             "Total Average Response Time"]  # fmt: skip
+    count = failed = time_ms = 0
+    for index, users in enumerate(USERS):
+        for second in range(HOLD_S):
+            count, failed = count + rate_of(users), failed + (rate_of(users) // 10)
+            time_ms += rate_of(users) * 10 * (index + 1)
+            stamp = START + index * HOLD_S + second
+            for name in [*names, "Aggregated"]:
+                part = 1 if name == "Aggregated" else 2
+                kind = "" if part == 1 else "GET"
+                lines.append(f"{stamp},{users},{kind},{name},1,9999,{count // part},{failed // part},{time_ms / count}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_locusts_running_totals_become_levels(tmp_path, full):
+    into = tmp_path / "out"
+    found = genkai("import", "locust", str(history(tmp_path / "x_stats_history.csv", full)), "--into", str(into))
+    assert found.returncode == 0, found.stderr
+    assert "Percentiles are not taken over" in found.stdout
+    table = pd.read_csv(into / "levels.csv")
+    assert table["users"].tolist() == list(USERS)
+    good = [rate_of(u) - rate_of(u) // 10 for u in USERS]
+    assert table["throughput_rps"].tolist() == pytest.approx(good, rel=0.02)
+    assert table["mean_s"].tolist() == pytest.approx([0.01, 0.02, 0.03, 0.04, 0.05], rel=0.02)
+    whole = read_study(open_cycle(into)).main().whole
+    assert whole["throughput_rps"].tolist() == pytest.approx(good, rel=0.02)
+    assert whole["p95_s"].isna().all(), "cumulative percentiles are no level's"
+
+
+def test_totals_that_were_reset_and_seconds_without_a_line(tmp_path):
+    rows = [(0, 10), (1, 20), (4, 50), (5, 7), (6, 14)]
+    text = "Timestamp,User Count,Type,Name,Total Request Count,Total Failure Count,Total Average Response Time\n"
+    text += "".join(f"{START + s},3,,Aggregated,{n},0,20\n" for s, n in rows)
+    (tmp_path / "h.csv").write_text(text)
+    found = read_history(tmp_path / "h.csv")
+    assert found.requests["sent"].tolist() == [10, 10, 10, 10, 10, 7, 7]
+    assert found.time_s.sum() == pytest.approx(64 * 0.02)
+
+
+def test_plateaus_leave_ramps_out():
+    users = [1, 2, 3, 4] + [5] * 10 + [6, 7, 8, 9] + [10] * 12 + [4, 2]
+    marks = plateaus(pd.Series(users, index=range(START, START + len(users))))
+    assert [(m["intended"], m["start"] - START, m["hold_start"] - START, m["end"] - START) for m in marks] == [
+        (5, 0, 4, 14), (10, 14, 18, 30)]  # fmt: skip
+    ramp = plateaus(pd.Series(range(1, 30), index=range(START, START + 29)))
+    assert [(m["start"], m["end"]) for m in ramp] == [(START, START + 29)]
+
+
+def test_names_that_a_plan_may_hold():
+    found = api_names(["GET /a", "GET  /a", "検索", "ok", "_x"])
+    assert len(set(found.values())) == len(found)
+    assert found["ok"] == "ok"
+    assert all(name[0].isalnum() for name in found.values())
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "told"),
+    [
+        ("jmeter", '<?xml version="1.0"?>\n<testResults/>', "expected JTL as CSV, got XML"),
+        ("jmeter", "1700,10,home\n", "expected columns timeStamp, elapsed, label in line 1, missing"),
+        ("jmeter", "timeStamp,elapsed,label,allThreads\n", "expected samples below the header"),
+        (
+            "jmeter",
+            "timeStamp,elapsed,label,allThreads\n1,fast,a,1\n",
+            ":2: column elapsed: expected a number, got 'fast'",
+        ),
+        ("jmeter", "timeStamp,elapsed,label\n1700,1,a\n", "expected a column allThreads or threadName"),
+        ("locust", "Type,Name\nGET,a\n", "pass the file that ends in _stats_history.csv"),
+        ("locust", "", "got an empty file"),
+    ],
+)
+def test_what_cannot_be_read_is_told(tmp_path, tool, text, told):
+    (tmp_path / "bad").write_text(text)
+    with pytest.raises(ImportedError) as found:
+        import_results(tool, {"jmeter": read_jtl, "locust": read_history}[tool], [tmp_path / "bad"], tmp_path / "out")
+    assert told in str(found.value)
+    assert str(tmp_path / "bad") in str(found.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    (tmp_path / "keep").write_text("mine")
+    with pytest.raises(ImportedError, match="expected a folder that is empty"):
+        import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", samples())], tmp_path)
