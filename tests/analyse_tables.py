@@ -1,6 +1,5 @@
 """Synthetic tables for the tests of the analysis: requests with histograms, marks, generators, levels."""
 
-import numpy as np
 import pandas as pd
 
 from genkai import schema
@@ -70,5 +69,3 @@ def poisson_requests(rate, seconds, rng, mean_s=0.02, api="a", start=0):
         count = max(1, int(rng.poisson(rate)))
         rows.append(request_row(second, rng.gamma(4, mean_s / 4, count), api=api))
     return rows
-
-

@@ -168,6 +168,21 @@ def plan(plan: PlanFile, lang: Lang = "en") -> None:
 
 
 @app.command()
+def discover(
+    plan: Annotated[Path | None, typer.Argument(help="plan whose aws part to use; or give the options")] = None,
+    load_balancer: Annotated[str | None, typer.Option(help="name of an ALB, NLB or classic ELB")] = None,
+    region: Annotated[str, typer.Option(help="AWS region")] = "ap-northeast-1",
+    profile: Annotated[str | None, typer.Option(help="profile of ~/.aws/config")] = None,
+    as_json: Json = False,
+) -> None:
+    """What is behind a load balancer: target groups, instances, groups, limits; differences from the plan."""
+    from genkai.pages.discovery import discovery_record, discovery_text
+
+    record = discovery_record(plan, load_balancer, region, profile)
+    _print_json(record) if as_json else print(discovery_text(record))
+
+
+@app.command()
 def compare(before: CyclePath, after: CyclePath, lang: Lang = "en", as_json: Json = False) -> None:
     """Two cycles at equal load: better, same, worse or cannot tell, and what else changed."""
     from genkai.pages.comparison import comparison_record, comparison_text

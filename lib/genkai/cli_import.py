@@ -36,3 +36,34 @@ def jmeter(files: Files, into: Into) -> None:
     from genkai.study.jmeter import read_jtl
 
     _told(import_results("jmeter", read_jtl, files, into), files)
+
+
+@app.command()
+def vmstat(
+    files: Annotated[list[Path], typer.Argument(help="vmstat logs of Linux, any layout")],
+    unit: Annotated[str, typer.Option(help="unit of -S when the log was made with it: k, K, m or M")] = "K",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """What a vmstat log holds: rows, columns, since-boot rows dropped, first, last, min, max, sum, warnings."""
+    import json
+
+    from genkai.collect.files import vmstat_summary, vmstat_text
+
+    records = {str(file): vmstat_summary(file, unit) for file in files}
+    if as_json:
+        print(json.dumps(next(iter(records.values())) if len(files) == 1 else records, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(vmstat_text(name, record) for name, record in records.items()))
+
+
+SocketFiles = Annotated[list[Path], typer.Argument(help="output of ss -s, ss -tan, netstat -an, or /proc/net/sockstat")]
+
+
+@app.command()
+def sockets(files: SocketFiles) -> None:
+    """Sockets by state, from what ss, netstat or sockstat printed."""
+    import json
+
+    from genkai.collect.files import socket_summary
+
+    print(json.dumps({str(file): socket_summary(file) for file in files}, indent=1))

@@ -18,11 +18,12 @@ from genkai.report import outcome
 from genkai.report.exporter import export_notebook
 from genkai.report.index import PAGES, index_html, read_verdicts
 from genkai.report.junit import verdict_xml
-from genkai.steps import StepError, check_gate, write_verdict
-from genkai.study import CYCLES, StudyError, facts, read_study
+from genkai.steps import StepError, check_gate
+from genkai.study import CYCLES, StudyError, facts
 from genkai.workspace import Cycle, cycles, new_cycle, open_cycle, write_text
 
 REPORTS = Path("reports")
+ANALYSIS = ("30_monitor", "40_scale", "50_diagnose")
 SPARE_S = 240.0  # what a notebook may take beyond its load
 LANGUAGES = {"en": ("en",), "ja": ("ja",), "both": ("en", "ja")}
 
@@ -73,7 +74,7 @@ def run_cycle(
             before = time.monotonic()
             _launch(cycle, step, keep_going, kernels)
             loaded += min(time.monotonic() - before, _load_s(cycle, step))
-        for name in ("30_monitor", "40_scale", "50_diagnose"):
+        for name in ANALYSIS:
             _run(cycle, name, {}, kernels)
         return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun - loaded)
 
@@ -81,7 +82,7 @@ def run_cycle(
 def report_cycle(path: Path, *, lang: str = "en") -> CycleOutcome:
     """The PDF of a cycle again, from what was measured. Raises WorkspaceError, NotebookError, ReportError."""
     wanted, cycle, begun = languages(lang), open_cycle(path), time.monotonic()
-    missing = [n for n in ("30_monitor", "40_scale", "50_diagnose") if not _complete(cycle, n)]
+    missing = [n for n in ANALYSIS if not _complete(cycle, n)]
     with WarmKernels() as kernels:
         for name in missing:
             _run(cycle, name, {}, kernels)
@@ -180,9 +181,11 @@ def _launch(cycle: Cycle, step: str, keep_going: bool, kernels: WarmKernels) -> 
     except StepError as closed:
         tell(f"  20_launch-{step}: not run ({closed})")
         return
+    if not _complete(cycle, f"20_launch-{step}"):
+        for name in ANALYSIS:  # what they say of the runs so far is no longer the whole
+            _mark(cycle, name, "stale")
     timeout_s = _load_s(cycle, step) * 1.2 + SPARE_S
     _run(cycle, "20_launch", {"step": step, "keep_going": keep_going}, kernels, timeout_s)
-    write_verdict(read_study(cycle), step)
 
 
 def _export(notebook: Path, name: str) -> Path:

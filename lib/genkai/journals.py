@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 
 from genkai import histogram, schema
-from genkai.workspace import Run, read_journal, read_json, write_json
+from genkai.workspace import COUNTS, Run, read_journal, read_json, write_json
 
-COUNTS = ("sent", "completed", "failed", "dropped", "bytes")
 GENERATOR_COLUMNS = (
     "cpu_ratio", "loop_lag_p99_s", "schedule_slip_p99_s", "in_flight", "users", "sockets_time_wait", "fds",
     "run_queue_wait_ratio", "steal_ratio", "ports_left",

@@ -55,7 +55,9 @@ class WarmKernels:
         # Sockets of its own in a private folder: TCP ports would be scarce on a load generator, and open to others.
         place = Path(self._sockets.name) / uuid.uuid4().hex[:8]
         kernel = AsyncKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
-        await kernel.start_kernel(extra_arguments=[f"--IPKernelApp.exec_lines={WARM_IMPORTS}"])
+        await kernel.start_kernel(
+            extra_arguments=["--HistoryManager.enabled=False", f"--IPKernelApp.exec_lines={WARM_IMPORTS}"]
+        )
         await self._ask(kernel, "None")  # answered when the imports are done, so that none of them disturbs a run
         return kernel
 

@@ -131,6 +131,11 @@ class Plan(Model):
         return own or self.targets
 
     def digest(self) -> str:
-        """SHA-256 of the plan's content (first 12 hex digits), whatever its layout and comments."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False)
+        """SHA-256 of the plan's content (first 12 hex digits), whatever its layout and comments.
+
+        Defaults are left out: a field that a later version adds must not change the digest of an older plan.
+        """
+        text = json.dumps(
+            self.model_dump(mode="json", by_alias=True, exclude_defaults=True), sort_keys=True, ensure_ascii=False
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:12]

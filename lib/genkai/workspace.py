@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-import pandas as pd
-
-from genkai import schema
 from genkai.plan import STEPS, Plan
 from genkai.planfile import parse_plan, read_plan, read_plan_text
+
+# What a line of a requests journal counts; this module is used by the load processes, so it imports no pandas.
+COUNTS = ("sent", "completed", "failed", "dropped", "bytes")
 
 
 class WorkspaceError(FileNotFoundError):
@@ -63,7 +63,6 @@ class Run:
 
     def table(self, table: str, part: str = "") -> Path:
         """Path of a finished table; part tells several of one kind apart (metrics.cloudwatch.parquet)."""
-        schema.columns(table)
         return self.path / f"{table}{'.' + part if part else ''}.parquet"
 
     def tables(self, table: str) -> list[Path]:
@@ -248,12 +247,6 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
                 except ValueError:
                     continue
-
-
-def read_tables(paths: list[Path], table: str) -> pd.DataFrame:
-    """The rows of several files of one table."""
-    frames = [schema.read_table(p, table) for p in paths]
-    return pd.concat(frames, ignore_index=True) if frames else schema.empty_table(table)
 
 
 def now_text() -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genkai import histogram
-from genkai.journals import COUNTS
-from genkai.workspace import Run
+from genkai.workspace import COUNTS, Run
 
 
 @dataclass(frozen=True)

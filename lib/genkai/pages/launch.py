@@ -9,7 +9,7 @@ from genkai import figures
 from genkai.analyse.records import number
 from genkai.pages.live import Live
 from genkai.pages.verdicts import step_banner
-from genkai.report.display import Contents, Displayed, Figure, Paragraph
+from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph
 from genkai.report.messages import Messages
 from genkai.report.sections.records import levels_table
 from genkai.steps import check_step, write_verdict
@@ -65,12 +65,14 @@ def ceiling(study: Study, lang: str = "en") -> Displayed:
     if not found:
         return Paragraph(m.text("page.no_ceiling"), m)
     margin = study.plan.steps.verify.margin if study.plan.steps.verify else 1.5
+    advice = [m.text(a["key"], **a["values"]) for a in found.get("advice") or []]
     records = ceiling_records(m, found)
     best = max(r["value"] for r in records.values())
-    return Figure(
+    figure = Figure(
         figures.ceiling(records, study.target_rps, margin, t=lang), label="fig-ceiling", messages=m,
         caption=m("caption.ceiling"), alt=m("alt.ceiling", factor={"value": best / study.target_rps, "unit": "factor"}),
     )  # fmt: skip
+    return Contents([figure, Bullets(advice, messages=m)], m) if advice else figure
 
 
 def ceiling_records(m: Messages, found: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -42,6 +42,15 @@ def differences(plan: Plan) -> list[str]:
     return [*plan.environment.differences, *(f"{h} ≠ {t.split(': ', 1)[1]}" for h, t in zip(here, there, strict=True))]
 
 
+def stop_rule(plan: Plan) -> str:
+    """When a run ends itself, as one line."""
+    rule = plan.stop
+    parts = [f"error ratio > {rule.error_ratio:g}"]
+    parts += [f"p95 > {rule.p95_ms:g} ms"] if rule.p95_ms else []
+    parts += ["generator limited"] if rule.generator_limited else []
+    return f"{' or '.join(parts)}, for {rule.for_s:g} s"
+
+
 def setup_record(study: Study) -> Record:
     """Conditions and load of each step, for the section "What was tested, and how"."""
     plan = study.plan
@@ -129,6 +138,11 @@ def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]
     if study.ceiling and study.ceiling.get("throughput_rps"):
         ceiling = number(float(study.ceiling["throughput_rps"]), unit="rps")
         rows.append({"text_key": "limits.generator_margin", "values": {"ceiling": ceiling}})
+    for run in study.runs:
+        if run.record.get("lost_share"):
+            lost = {"run": run.run.name, "share": number(float(run.record["lost_share"]), unit="ratio"),
+                    "processes": ", ".join(run.record.get("lost_processes") or [])}  # fmt: skip
+            rows.append({"text_key": "limits.lost_processes", "values": lost})
     missing = [s for s in STEPS if not study.of(s)]
     rows += [{"text_key": "limits.step_missing", "values": {"step": {"key": f"step.{step}"}}} for step in missing]
     longest = max((_longest_window_s(r.whole) for r in study.runs), default=0.0)
@@ -148,7 +162,7 @@ def appendix_record(study: Study) -> Record:
     versions = next((r["versions"] for r in records if r.get("versions")), {})
     settings = {
         "base_url": plan.base_url, "generator.processes": plan.generator.processes,
-        "stop": f"error ratio > {plan.stop.error_ratio:g} for {plan.stop.for_s:g} s",
+        "stop": stop_rule(plan),
         "allow": ", ".join(e.host for e in plan.allow) or "loopback only",
         "environment": "; ".join(plainly(plan.environment.target)),
     }  # fmt: skip

@@ -16,7 +16,8 @@ from genkai.analyse.resample import level_intervals
 from genkai.analyse.seconds import seconds_table
 from genkai.capacity import target_rps, target_split
 from genkai.plan import STEPS, Plan
-from genkai.workspace import Cycle, Run, cycles, open_cycle, project_root, read_json, read_tables
+from genkai.schema import read_tables
+from genkai.workspace import Cycle, Run, cycles, open_cycle, project_root, read_json
 
 CYCLES = Path("data/cycles")
 SAMPLE = Path("data/sample")
