@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import shutil
 import tempfile
 import uuid
@@ -58,6 +59,8 @@ class WarmKernels:
         await kernel.start_kernel(
             extra_arguments=["--HistoryManager.enabled=False", f"--IPKernelApp.exec_lines={WARM_IMPORTS}"]
         )
+        importlib.import_module("papermill")  # takes seconds, too: meanwhile
+        importlib.import_module("genkai.report.exporter")
         await self._ask(kernel, "None")  # answered when the imports are done, so that none of them disturbs a run
         return kernel
 

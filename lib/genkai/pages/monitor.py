@@ -10,6 +10,7 @@ import pandas as pd
 from genkai import figures
 from genkai.analyse.rules.exclusions import examine
 from genkai.collect.cloudwatch import collect_cloudwatch, discovery_of
+from genkai.collect.discovery import discover
 from genkai.collect.discovery_view import discovery_table, environment_differences
 from genkai.collect.sampling import collect_hosts, host_warnings
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph, Table
@@ -17,7 +18,7 @@ from genkai.report.messages import Messages
 from genkai.report.sections.records import use_table
 from genkai.study import RunStudy, Study, read_study
 from genkai.study.results import case_of
-from genkai.workspace import Cycle
+from genkai.workspace import Cycle, write_json
 
 # What a timeline shows, first those that tell most; (metric, statistics in order of preference).
 TIMELINE = (
@@ -37,13 +38,27 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
     for run in () if cycle.recorded else study.runs:
         if not run.run.table("metrics", "hosts").exists() and run.run.raw("sampling.jsonl").exists():
             collect_hosts(run.run, study.plan.hosts)
-        if study.plan.aws and study.plan.aws.load_balancer and len(run.marks):
-            collect_cloudwatch(run.run, study.plan, refresh, announce=None)
+    if study.plan.aws and study.plan.aws.load_balancer and not cycle.recorded:
+        _collect_aws(study, refresh)
     study = read_study(cycle)
     for run in study.runs:
         notes += [f"{run.run.name}: {text}" for texts in host_warnings(run.run).values() for text in texts]
         notes += [f"{run.run.name}: CloudWatch: {text}" for text in _cloudwatch_notes(run)]
     return study, list(dict.fromkeys(notes))
+
+
+def _collect_aws(study: Study, refresh: bool) -> None:
+    """CloudWatch for each run; what is behind the load balancer is asked once, for all runs that do not know it yet."""
+    runs = [r.run for r in study.runs if len(r.marks)]
+    unknown = [run for run in runs if refresh or not run.raw("discovery.json").exists()]
+    if unknown:
+        found = discover(study.plan.aws).record()
+        for run in unknown:
+            write_json(run.raw("discovery.json"), found)
+    for run in runs:
+        if refresh:
+            run.raw("cloudwatch.json").unlink(missing_ok=True)
+        collect_cloudwatch(run, study.plan, announce=None)
 
 
 def said(notes: list[str], lang: str = "en") -> Displayed:
