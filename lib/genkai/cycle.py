@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from genkai import launch
+from genkai.journals import read_marks
 from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernels, check_artifacts, run_notebook
 from genkai.plan import STEPS
 from genkai.planfile import read_plan
@@ -160,6 +162,17 @@ def _load_s(cycle: Cycle, step: str) -> float:
     return part.duration_s * len(plan.subjects(step)) + ceiling
 
 
+def _starting_s(cycle: Cycle) -> float:
+    """Seconds of this cycle's runs before their first level and after their last."""
+    total = 0.0
+    for run in cycle.runs():
+        record, marks = run.record(), read_marks(run)
+        if marks and record.get("start") and record.get("end"):
+            begun, ended = (datetime.fromisoformat(record[k]).timestamp() for k in ("start", "end"))
+            total += max(ended - begun - (marks[-1]["end"] - marks[0]["start"]), 0.0)
+    return total
+
+
 def _run(cycle: Cycle, name: str, parameters: dict[str, Any], kernels: WarmKernels, timeout_s: float = SPARE_S) -> Path:
     """One notebook of the cycle, unless it is complete already."""
     key = "-".join([name, *(str(v) for k, v in parameters.items() if k in ("step", "lang"))])
@@ -210,7 +223,8 @@ def _report(cycle: Cycle, wanted: tuple[str, ...], kernels: WarmKernels, fixed_s
     status = write_outcome(cycle)
     ended = CycleOutcome(cycle, status, tuple(made), fixed_s(), tuple(plans))
     tell(f"verdict: {status.upper().replace('_', ' ')}; " + ", ".join(str(p) for p in made))
-    tell(f"  ({ended.fixed_s:.0f} s besides the load itself)")
+    started = f"starting and ending Locust's processes took {_starting_s(cycle):.0f} s"
+    tell(f"  ({ended.fixed_s:.0f} s besides the load itself; {started})")
     return ended
 
 
