@@ -1,5 +1,5 @@
 """The cycle's own part: where reports lie, the gate, what is complete, languages, exit codes, stopping; the whole way
-by notebooks is in e2e/test_cycle.py."""
+by notebooks is in e2e/test_whole_cycle.py."""
 
 import json
 import subprocess

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from genkai.planfile import PlanError
 from genkai.workspace import (
-    Cycle,
     Journal,
     Run,
     WorkspaceError,
@@ -72,11 +71,12 @@ def test_a_run_knows_its_step_and_subject(plan_file: Path, tmp_path: Path) -> No
     assert cycle.runs("verify") == []
 
 
-def test_a_folder_that_is_no_cycle(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_cycle(plan_file: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="expected the folder of a cycle"):
         open_cycle(tmp_path)
+    cycle = new_cycle(tmp_path, plan_file)
     with pytest.raises(WorkspaceError, match=r"verdicts\.json: expected a file, got none; run the step that writes it"):
-        Cycle(tmp_path).read_result("verdicts")
+        cycle.read_result("verdicts")
 
 
 def test_json_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_journal_cut_anywhere_reads_to_the_last_whole_line(
 def test_a_journal_survives_kill_9(tmp_path: Path) -> None:
     """The writer is killed while it writes; every line it wrote before is there."""
     script = (
-        "import sys, itertools\nfrom pathlib import Path\nfrom genkai.workspace import Cycle, Journal\n"
+        "import sys, itertools\nfrom pathlib import Path\nfrom genkai.workspace import Journal\n"
         "j = Journal(Path(sys.argv[1]))\n"
         "for i in itertools.count():\n    j.write({'i': i})\n    print(i, flush=True)\n"
     )
