@@ -20,7 +20,7 @@ from genkai.report import outcome
 from genkai.report.exporter import export_notebook
 from genkai.report.index import PAGES, index_html, read_verdicts
 from genkai.report.junit import verdict_xml
-from genkai.steps import StepError, check_gate
+from genkai.steps import StepError, check_gate, write_verdict
 from genkai.study import CYCLES, StudyError, facts
 from genkai.workspace import Cycle, cycles, new_cycle, open_cycle, write_text
 
@@ -199,6 +199,8 @@ def _launch(cycle: Cycle, step: str, keep_going: bool, kernels: WarmKernels) -> 
             _mark(cycle, name, "stale")
     timeout_s = _load_s(cycle, step) * 1.2 + SPARE_S
     _run(cycle, "20_launch", {"step": step, "keep_going": keep_going}, kernels, timeout_s)
+    if not cycle.result(f"step-{step}.json").exists():  # the notebook wrote it, unless somebody took it away
+        write_verdict(read_study(cycle), step)
 
 
 def _export(notebook: Path, name: str) -> Path:
