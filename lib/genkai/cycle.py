@@ -21,7 +21,7 @@ from genkai.report.exporter import export_notebook
 from genkai.report.index import PAGES, index_html, read_verdicts
 from genkai.report.junit import verdict_xml
 from genkai.steps import StepError, check_gate, write_verdict
-from genkai.study import CYCLES, StudyError, facts
+from genkai.study import CYCLES, StudyError, facts, read_study
 from genkai.workspace import Cycle, cycles, new_cycle, open_cycle, write_text
 
 REPORTS = Path("reports")
