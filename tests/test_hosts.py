@@ -56,11 +56,13 @@ def test_start_appends_and_stop_ends_the_command(tmp_path):
 
 
 def test_a_command_that_ends_by_itself_leaves_no_watcher(tmp_path):
-    mark = f"timeout {1_000_000 + os.getpid()} sleep 0.5"
-    process = hosts.start(None, "sleep 0.5", tmp_path / "out", 1_000_000 + os.getpid())
+    """It ends when the test says so, not after a time: it must have been seen before."""
+    mark = str(tmp_path / "end")
+    process = hosts.start(None, f"sh -c 'until [ -e {mark} ]; do sleep 0.05; done'", tmp_path / "out", 600)
     try:
-        assert process_lines(mark)
-        assert process.wait(5) == 0
+        assert wait_until(lambda: process_lines(mark))
+        Path(mark).touch()
+        assert process.wait(10) == 0
         assert wait_until(lambda: not process_lines(mark))
     finally:
         process.close()
@@ -70,7 +72,7 @@ def test_the_time_limit_ends_the_command(tmp_path):
     process = hosts.start(None, "sleep 4321", tmp_path / "out", 1)
     try:
         assert process.wait(10) == 124
-        assert not process_lines("sleep 4321")
+        assert wait_until(lambda: not process_lines("sleep 4321"))
     finally:
         process.close()
 
