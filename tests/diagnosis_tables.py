@@ -92,7 +92,8 @@ class World:
                      "cpu_ratio": cpu[level], "loop_lag_p99_s": lag[level], "schedule_slip_p99_s": None,
                      "in_flight": 10, "users": 100,
                      "sockets_time_wait": list(columns.get("time_wait", [0] * len(self.rows)))[level],
-                     "fds": list(columns.get("fds", [50] * len(self.rows)))[level]}
+                     "fds": list(columns.get("fds", [50] * len(self.rows)))[level],
+                     "run_queue_wait_ratio": list(columns.get("waited", [None] * len(self.rows)))[level]}
                 )  # fmt: skip
         return self
 

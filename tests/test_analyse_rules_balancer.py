@@ -56,6 +56,18 @@ def test_only_waiting_in_front_without_a_sign_of_its_own_is_moderate() -> None:
     assert (finding["cause"], finding["strength"]) == ("load_balancer_capacity", "moderate")
 
 
+def test_a_wait_that_the_balancers_own_queue_does_not_hold_is_not_its_own() -> None:
+    world = World(STALL).instances(IDLE).balancer([100, 495, 510], [0.019, 0.021, 0.021], [0, 0, 2])
+    record = world.diagnosis()
+    assert (causes(record), record["answer_key"]) == ([], "answer.cannot_tell")
+
+
+def test_a_wait_seen_by_a_generator_that_was_late_itself_is_not_the_balancers() -> None:
+    world = World(STALL, limited=[2]).instances(IDLE)
+    world.cloudwatch("elb:app/shop/1", "TargetResponseTime", [0.019, 0.02, 0.02], "average")
+    assert causes(world.diagnosis()) == ["generator_limited"]
+
+
 @pytest.mark.parametrize(
     ("latency", "cpu"),
     [([0.019, 0.021, 0.940], IDLE), ([0.022, 0.037, 0.434], IDLE), ([0.019, 0.021, 0.021], [20, 60, 97])],

@@ -40,6 +40,39 @@ def test_lag_without_cpu_must_be_a_good_part_of_the_response_time() -> None:
     assert causes(World(levels).processes([0.2] * 3, lag=[0.002, 0.01, 0.06]).diagnosis()) == []
 
 
+def test_the_level_tables_own_bound_is_enough_where_it_marks_the_level() -> None:
+    """A closed workload of callbacks that block: the response time is many lags long, and still theirs."""
+    levels = [*STALL[:2], (1000, 510, 0.36, 0.0)]
+    world = World(levels, limited=[2]).processes([0.1] * 3, lag=[0.002, 0.01, 0.15])
+    assert causes(world.diagnosis()) == ["generator_loop_lag"]
+    world = World(levels, limited=[2]).processes([0.1] * 3, lag=[0.002, 0.01, 0.06])
+    assert causes(world.diagnosis()) == ["generator_limited"]
+
+
+def test_a_process_that_waits_for_a_cpu_whenever_it_does_not_run_is_out_of_cpu() -> None:
+    world = World(STALL).processes([0.2, 0.3, 0.45], waited=[0.01, 0.05, 0.53])
+    finding = world.diagnosis()["findings"][0]
+    assert (finding["cause"], finding["strength"]) == ("generator_cpu", "strong")
+    assert finding["evidence"][0]["text_key"] == "evidence.generator.starved"
+    assert finding["evidence"][0]["values"]["ran"]["value"] == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited"),
+    [([0.2, 0.3, 0.45], [0.01, 0.05, 0.3]), ([0.2, 0.3, 0.85], [0.01, 0.02, 0.1]), ([0.4] * 3, [0.1, 0.56, 0.58])],
+    ids=["it also sleeps", "it hardly waits", "it waited as long below the limit"],
+)
+def test_a_process_that_merely_waits_now_and_then_is_not(ran: list, waited: list) -> None:
+    assert causes(World(STALL).processes(ran, waited=waited).diagnosis()) == []
+
+
+def test_a_full_shared_machine_is_named_instead_of_a_starved_process() -> None:
+    world = World(STALL).processes([0.2, 0.3, 0.45], waited=[0.01, 0.05, 0.53])
+    world.on("local", "cpu_busy_ratio", [0.3, 0.7, 0.99])
+    assert causes(world.diagnosis(SHARED))[0] == "shared_machine_cpu"
+    assert "generator_cpu" not in causes(world.diagnosis(SHARED))
+
+
 @pytest.mark.parametrize(
     ("kind", "cause"), [("no_port", "generator_ports"), ("no_fd", "generator_descriptors"), ("refused", None)]
 )

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ("doctor", "check", "estimate", "cycle", "step", "report", "plan", "compare", "next",
-            "stop", "demo", "steady", "fit", "search", "import", "discover")  # fmt: skip
+            "stop", "demo", "steady", "fit", "search", "import", "discover", "diagnose")  # fmt: skip
 
 
 def genkai(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -183,6 +183,21 @@ def discover(
 
 
 @app.command()
+def diagnose(
+    path: Annotated[Path, typer.Argument(help="folder of a run (CYCLE/runs/…) or of a cycle (its main run)")],
+    step: Annotated[str, typer.Option(help="of a cycle: the step to explain")] = "",
+    lang: Annotated[str, typer.Option(help="en or ja")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Why it stopped where it stopped. Exit code 0: no limit; 1: a limit, and its cause; 2: cannot tell."""
+    from genkai.pages.findings import exit_code, findings_record, findings_text
+
+    record = findings_record(path, step, lang)
+    _print_json(record) if as_json else print(findings_text(record, lang, colour=sys.stdout.isatty()))
+    raise typer.Exit(exit_code(record))
+
+
+@app.command()
 def compare(before: CyclePath, after: CyclePath, lang: Lang = "en", as_json: Json = False) -> None:
     """Two cycles at equal load: better, same, worse or cannot tell, and what else changed."""
     from genkai.pages.comparison import comparison_record, comparison_text

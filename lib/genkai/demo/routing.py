@@ -136,6 +136,8 @@ class Balancer:
             backend = self.backends[(self.turn + step) % count]
             if backend.available() and (best is None or backend.outstanding < best.outstanding):
                 best = backend
+                if self.settings.round_robin:
+                    break
         return best
 
     def _pass_on(self, exchange: Exchange, backend: Backend, now: float) -> None:

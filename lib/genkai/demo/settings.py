@@ -73,6 +73,7 @@ class BalancerSettings(Settings):
     capacity_rps: float = option(0.0, "requests/s passed on to the instances; 0: unlimited")
     surge_queue: int = option(1024, "requests that may wait, 503 beyond (a classic ELB holds 1 024)")
     max_connections: int = option(64, "connections to one instance")
+    round_robin: bool = option(False, "fault: instances take turns, whether they are busy or not")
     health_interval_s: float = option(2.0, "seconds between health checks")
     health_timeout_s: float = option(2.0, "seconds until a health check counts as failed")
     unhealthy_after: int = option(2, "failed checks in a row that take an instance out")

@@ -33,6 +33,7 @@ class DemoWorld:
         surge_queue: int = story.SURGE_QUEUE,
         app: AppSettings | Sequence[AppSettings] = story.APP,
         balancer: BalancerSettings | None = None,
+        program: Sequence[str] = ("genkai.demo.app",),
         aws: bool = True,
         publish_period_s: int = 10,
         port: int = 0,
@@ -44,6 +45,7 @@ class DemoWorld:
             raise ValueError(f"demo: instances: expected 1–{story.MAX_INSTANCES}, got {instances}")
         # Several settings are dealt out in turn: unequal instances.
         self.kinds = itertools.cycle((app,) if isinstance(app, AppSettings) else app)
+        self.program = program  # module of an instance, with what stands before its settings
         self.with_aws, self.publish_period_s = aws, publish_period_s
         self.wanted, self.ports = instances, {"cloudwatch": cloudwatch_port, "moto": moto_port}
         self.balancer_settings = replace(
@@ -115,7 +117,7 @@ class DemoWorld:
         for id_ in ids:
             database = f"{self.directory}/{id_}.sqlite"
             settings = replace(next(self.kinds), instance_id=id_, database=database)
-            started[id_] = self.apps[id_] = Child("genkai.demo.app", settings.arguments())
+            started[id_] = self.apps[id_] = Child(self.program[0], [*self.program[1:], *settings.arguments()])
         for id_, child in started.items():
             port = child.ready()["port"]
             self.control("POST", "/instances", {"id": id_, "host": "127.0.0.1", "port": port})

@@ -57,8 +57,8 @@ def capacity(case: Case) -> Finding | None:
     front = _front_wait(case, wait)
     cpu, busy = target_cpu(case)
     workers_busy = worker_use(case)[1]
-    if not signs and not front:
-        return None
+    if not signs and (not front or _denies(case) or case.generator_limited()[case.limit].any()):
+        return None  # what clients wait for alone may as well be the network's, or the generator's own lateness
     if (
         busy >= BUSY
         or workers_busy >= WORKERS_FULL
@@ -75,6 +75,15 @@ def capacity(case: Case) -> Finding | None:
     sure = signs and proofs >= 2 and wait is not None and not machine_full(case)[1]
     strength = "strong" if sure else "moderate" if proofs >= 2 else "weak"
     return Finding("load_balancer_capacity", strength, tuple(evidence), fit=0.3 * proofs)
+
+
+def _denies(case: Case) -> bool:
+    """Whether the balancer reports its queue, and the queue was (nearly) empty: then nothing waited in it.
+
+    Only a classic balancer reports one; of the others, the difference between both sides is all there is.
+    """
+    queues = [case.peak(s) for s in case.series("lb.queue")]
+    return any(math.isfinite(length) for length in queues) and not any(length > QUEUE_FROM for length in queues)
 
 
 def _refused(case: Case) -> bool:

@@ -12,6 +12,9 @@ from genkai.analyse.rules.relations import MACHINE_FULL, machine_full, rises
 
 CPU_FULL = 0.90  # of one core: an event loop above this delays what it measures
 LAG_SHARE = 0.5  # of the response time that the generator's own delay may be before it is the cause
+MARKED_SHARE = 0.25  # the same for a level that the level table marks: its own bound
+STARVED = 0.95  # share of the time that a process ran or waited for a CPU: it wanted one all the time
+QUEUED = 0.2  # share of the time waiting for a CPU that others had
 FEWEST_FAILURES, FEWEST_SHARE = 5, 0.001
 
 
@@ -21,6 +24,9 @@ def out_of_cpu(case: Case) -> Finding | None:
     series, busy = case.highest_process("cpu_ratio")
     if series is not None and busy >= CPU_FULL:
         evidence.append(observed("evidence.generator.cpu", case, series))
+    starved = _starved(case)
+    if starved is not None:
+        evidence.append(starved)
     host, host_busy = case.highest_generator("cpu.busy")
     if host is not None and host_busy >= MACHINE_FULL and not case.facts.shared:
         evidence.append(observed("evidence.generator.machine", case, host))
@@ -29,8 +35,29 @@ def out_of_cpu(case: Case) -> Finding | None:
     lag, seconds = case.highest_process("loop_lag_p99_s")
     if lag is not None and seconds >= 0.01:
         evidence.append(observed("evidence.generator.lag", case, lag))
-    strong = case.generator_limited()[case.limit].any() or busy >= 0.95 or host_busy >= MACHINE_FULL
+    limited = case.generator_limited()[case.limit].any()
+    strong = limited or busy >= 0.95 or host_busy >= MACHINE_FULL or starved is not None
     return Finding("generator_cpu", "strong" if strong else "moderate", tuple(evidence), fit=0.9)
+
+
+def _starved(case: Case) -> Evidence | None:
+    """A process that waited for a CPU whenever it did not run, though the machine as a whole was not full.
+
+    So it is held to cores that are not enough for it (affinity, a container's quota, a rival on the same core).
+    """
+    if machine_full(case)[1]:
+        return None
+    waits = {s.resource: s for s in case.of_processes("run_queue_wait_ratio")}
+    for ran in case.of_processes("cpu_ratio"):
+        waited = waits.get(ran.resource)
+        wanted = ran.values + waited.values if waited is not None else np.full(len(ran.values), np.nan)
+        if not np.isfinite(wanted[case.limit]).any():
+            continue
+        at = case.limit[int(np.nanargmax(wanted[case.limit]))]
+        if wanted[at] >= STARVED and waited.values[at] >= QUEUED and not case.before_or_zero(waited) >= QUEUED:
+            return observed("evidence.generator.starved", case, waited, limit=waited.values[at],
+                            ran=amount(ran.values[at], "ratio"))  # fmt: skip
+    return None
 
 
 def loop_lag(case: Case) -> Finding | None:
@@ -38,13 +65,14 @@ def loop_lag(case: Case) -> Finding | None:
     if out_of_cpu(case) or machine_full(case)[1]:
         return None
     response = case.peak(case.response())
+    share = MARKED_SHARE if case.generator_limited()[case.limit].any() else LAG_SHARE
     evidence = []
     for column, key in (
         ("loop_lag_p99_s", "evidence.generator.lag"),
         ("schedule_slip_p99_s", "evidence.generator.slip"),
     ):
         series, seconds = case.highest_process(column)
-        if series is not None and seconds >= 0.05 and seconds >= LAG_SHARE * response and rises(case, series):
+        if series is not None and seconds >= 0.05 and seconds >= share * response and rises(case, series):
             evidence.append(observed(key, case, series))
     if not evidence:
         return None
