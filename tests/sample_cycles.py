@@ -52,6 +52,22 @@ def own_cycle(
     return Cycle(path)
 
 
+def sized_cycle(place: Path, *others: int, base: int = 2, number: int = 1, **scaling: Any) -> Cycle:
+    """The recorded cycle as if its scenario had been run at the base size and at others, with the same result."""
+
+    def edit(plan: dict[str, Any]) -> None:
+        plan["scaling"] = {"command": "true {size}", "base": base, **scaling}
+        plan["steps"]["scenario"]["sizes"] = [base, *others]
+
+    cycle = own_cycle(place, number, edit=edit)
+    run = cycle.run("scenario", "shopping")
+    for size in others:
+        shutil.copytree(run.path, cycle.run("scenario", "shopping", size).path)
+        cycle.run("scenario", "shopping", size).write_record(size=size)
+    run.write_record(size=base)
+    return cycle
+
+
 def checksums(folder: Path) -> dict[str, str]:
     """{file: SHA-256} of everything in a folder."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file()]

@@ -1,4 +1,4 @@
-"""collect.discovery and scaling against moto's server; the policies in docs/iam name exactly the calls made."""
+"""collect.discovery against moto's server; the policies in docs/iam name exactly the calls made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from genkai.collect.discovery import Discovery, discover
 from genkai.collect.discovery_view import discovery_table, environment_differences
 from genkai.collect.errors import CollectError
 from genkai.collect.limits import credit_base_line
-from genkai.collect.scaling import scale_group, scale_service
 from genkai.demo.children import Child
 from genkai.plan import Aws, Environment
 
@@ -236,25 +235,6 @@ def test_credit_base_line(name, share):
     assert credit_base_line(name) == share
 
 
-def test_scaling_keeps_to_the_groups_limits(world):
-    before = scale_group(world.aws(), "web", 2)
-    assert before == 3
-    assert len(world.group_instances()) == 2
-    for wanted in (0, 5):
-        with pytest.raises(CollectError, match=f"expected 1 to 4 instances, got {wanted}"):
-            scale_group(world.aws(), "web", wanted)
-    with pytest.raises(CollectError, match="got none named 'nope'"):
-        scale_group(world.aws(), "nope", 2)
-    scale_group(world.aws(), "web", 3)
-
-
-def test_scaling_an_ecs_service(world):
-    assert scale_service(world.aws(), "main", "other", 4) == 2
-    assert scale_service(world.aws(), "main", "other", 2) == 4
-    with pytest.raises(CollectError, match="at least 1 task"):
-        scale_service(world.aws(), "main", "other", 0)
-
-
 # ---- the policies
 
 
@@ -275,11 +255,11 @@ def test_the_read_policy_names_exactly_the_calls_of_the_source():
     assert policy("read") == calls_in(*modules)
 
 
-def test_the_scale_policy_names_exactly_the_writes_of_the_source():
+def test_the_scale_policy_names_exactly_what_the_read_policy_lacks_and_writes_to_one_target_only():
     assert policy("scale") == calls_in("scaling") - policy("read")
-    assert all(
-        s["Resource"].startswith("arn:") for s in json.loads((ROOT / "docs/iam/scale.json").read_text())["Statement"]
-    )
+    for statement in json.loads((ROOT / "docs/iam/scale.json").read_text())["Statement"]:
+        reads = all(":Describe" in action for action in statement["Action"])
+        assert reads or statement["Resource"].startswith("arn:")
 
 
 def test_no_call_goes_round_the_one_that_is_counted():

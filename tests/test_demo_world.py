@@ -94,6 +94,21 @@ def test_scaling_starts_and_stops_real_instances(world, aws):
     assert before
 
 
+def test_the_world_follows_its_group_and_says_when_the_size_serves():
+    def ready(running, size):
+        try:
+            return running.control("GET", f"/__ready?instances={size}")
+        except ValueError:
+            return None
+
+    with DemoWorld(instances=1, follow_s=0.1) as running:
+        assert ready(running, 1) == {"healthy": 1, "instances": 1}
+        assert ready(running, 2) is None
+        running.fleet.set_desired(2)
+        eventually(lambda: ready(running, 2))
+        assert len(running.instance_ids) == 2
+
+
 @pytest.mark.parametrize("instances", [0, 9])
 def test_a_size_outside_the_group_is_refused(world, instances):
     with pytest.raises(ValueError, match="expected 1–8"):

@@ -28,7 +28,7 @@ THROUGH = {
     "test_cli.py": (PART, "cli_import"),
     "test_collect_cloudwatch.py": (PART, "collect/aws collect/catalogue collect/cloudwatch_pull collect/errors "
                                          "collect/metric_data"),
-    "test_collect_discovery.py": (PART, "collect/discovery_view collect/limits collect/scaling"),
+    "test_collect_discovery.py": (PART, "collect/discovery_view collect/limits"),
     "test_collect_proc.py": (PART, "collect/proc_names collect/proc_sampler collect/rows"),
     "test_collect_vmstat.py": (PART, "collect/stamps collect/vmstat_lines collect/vmstat_runs"),
     "test_demo_balancer.py": (PROCESS, "demo/backends demo/http demo/routing"),
@@ -49,7 +49,7 @@ THROUGH = {
                                        "load/http/user load/http/waiting"),
     "test_load_http_template.py": (PART, "load/http/sources"),
     "test_report_gates.py": (PART, "pages/plan_document pages/plan_tables"),
-    "test_plan.py": (PART, "planparts"),
+    "test_plan.py": (PART, "planparts planscaling"),
     "test_report_display.py": (PART, "report/displayed report/document report/errors"),
     "test_report_outcome.py": (PART, "report/index report/junit"),
     "test_report_sections.py": (PART, "report/sections/closing report/sections/cycle_report "

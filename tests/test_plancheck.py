@@ -28,3 +28,19 @@ def test_each_problem_has_the_path_of_its_field() -> None:
 def test_an_allowed_host_passes() -> None:
     given = {"base_url": "https://shop.example.com", "estimate": {}, "allow": ["shop.example.com"]}
     assert cross_problems(given, Path(".")) == []
+
+
+def test_sizes_need_a_way_a_base_and_a_step_that_may_have_them() -> None:
+    given = {"base_url": "http://localhost", "estimate": {}, "apis": [{"name": "a"}]}
+    scaled = {**given, "scaling": {"command": "x {size}", "base": 2}, "steps": {"api": {"sizes": [1, 2]}}}
+    assert cross_problems(scaled, Path(".")) == []
+    told = {
+        "verify": {**scaled, "steps": {"verify": {"sizes": [1, 2]}}},
+        "add scaling": {**given, "steps": {"api": {"sizes": [1, 2]}}},
+        "without 2": {**scaled, "steps": {"api": {"sizes": [1, 4]}}},
+        "add aws": {**scaled, "scaling": {"group": "g", "base": 2}},
+    }
+    for words, broken in told.items():
+        ((path, message),) = cross_problems(broken, Path("."))
+        assert words in message
+        assert path[0] in ("steps", "scaling")

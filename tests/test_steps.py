@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from genkai.plan import STEPS
-from genkai.steps import StepError, check_gate, judge_step, run_one, run_step, step_status, write_verdict
+from genkai.steps import StepError, check_gate, judge_step, planned_runs, run_one, run_step, step_status, write_verdict
 from genkai.study import read_study
 from genkai.workspace import Cycle, new_cycle
 from load_target import Target, running_target
-from sample_cycles import checksums, copy_sample, own_cycle
+from sample_cycles import checksums, copy_sample, own_cycle, sized_cycle
 
 
 def passed(cycle: Cycle, **statuses: str) -> Cycle:
@@ -112,6 +112,22 @@ def small_cycle(place: Path, target: Target, hosts: str) -> Cycle:
     plan = place / "small.yaml"
     plan.write_text(PLAN.format(url=target.url, hosts=hosts))
     return passed(new_cycle(place / "data/cycles", plan), verify="pass")
+
+
+def test_every_subject_of_one_size_comes_before_the_next_size(tmp_path: Path) -> None:
+    cycle = sized_cycle(tmp_path, 4)
+    plan = cycle.plan()
+    assert [(r.name, size) for r, size in planned_runs(cycle, plan, "scenario")] == [
+        ("3-scenario-shopping", 2), ("3-scenario-shopping@4", 4),
+    ]  # fmt: skip
+    assert {size for _, size in planned_runs(cycle, plan, "api")} == {None}
+
+
+def test_finished_sizes_are_not_repeated_and_nothing_is_resized_for_them(tmp_path: Path) -> None:
+    cycle = sized_cycle(tmp_path, 4, command="touch resized-{size}; false")
+    study = run_step(cycle, "scenario", keep_going=True)
+    assert not (cycle.path / "sizing.json").exists()
+    assert [r.size for r in (*study.of("scenario"), *study.resized)] == [2, 4]
 
 
 @pytest.mark.load

@@ -14,11 +14,12 @@ from genkai.study.results import (
     cycle_record,
     diagnose_run,
     fit_run,
+    of_equal_size,
     tables_of,
     think_time_s,
 )
 from genkai.workspace import Cycle
-from sample_cycles import SAMPLE, own_cycle
+from sample_cycles import SAMPLE, own_cycle, sized_cycle
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,13 @@ def test_a_cycle_against_itself_is_neither_better_nor_worse(study: Study) -> Non
     verdicts = {row["verdict"] for row in record["rows"]}
     assert verdicts
     assert not verdicts & {"better", "worse"}
+
+
+def test_cycles_are_compared_at_equal_size_only(tmp_path: Path, study: Study) -> None:
+    before = read_study(sized_cycle(tmp_path, 1, 4, base=2))
+    after = read_study(sized_cycle(tmp_path, 2, base=4, number=2))
+    chosen = {r.step: r.run.name for r in of_equal_size(before, after)}
+    assert chosen == {"verify": "1-verify-health", "api": chosen["api"], "scenario": "3-scenario-shopping@4"}
+    alone = read_study(sized_cycle(tmp_path, base=8, number=3))
+    assert "scenario" not in {r.step for r in of_equal_size(before, alone)}
+    assert of_equal_size(study, before) == study.runs, "a size that nobody set counts as any"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from genkai.planfile import PlanError
 from genkai.workspace import (
+    Cycle,
     Journal,
     Run,
     WorkspaceError,
@@ -69,6 +70,14 @@ def test_a_run_knows_its_step_and_subject(plan_file: Path, tmp_path: Path) -> No
     assert run.record() == {"state": "finished", "pid": 1}
     assert cycle.runs("api") == [run]
     assert cycle.runs("verify") == []
+
+
+def test_a_run_at_another_size_lies_beside_that_at_the_base(tmp_path: Path) -> None:
+    cycle = Cycle(tmp_path)
+    run = cycle.run("api", "item-1", 4)
+    assert (run.name, run.step, run.subject, run.other_size) == ("2-api-item-1@4", "api", "item-1", 4)
+    base = cycle.run("api", "item-1")
+    assert (base.name, base.other_size) == ("2-api-item-1", None)
 
 
 def test_a_folder_that_is_no_cycle(plan_file: Path, tmp_path: Path) -> None:

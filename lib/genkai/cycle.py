@@ -20,6 +20,7 @@ from genkai.report import outcome
 from genkai.report.exporter import export_notebook
 from genkai.report.index import PAGES, index_html, read_verdicts
 from genkai.report.junit import verdict_xml
+from genkai.resizing import restore_left, restored
 from genkai.steps import StepError, check_gate, write_verdict
 from genkai.study import CYCLES, StudyError, facts, read_study
 from genkai.workspace import Cycle, cycles, new_cycle, open_cycle, write_text
@@ -70,7 +71,7 @@ def run_cycle(
     tell(f"plan {plan.name}, cycle {cycle.number}: {cycle.path}")
     begun, loaded = time.monotonic(), 0.0
     steps = [s for s in STEPS if plan.step_named(s)]
-    with WarmKernels() as kernels:
+    with restored(CYCLES, tell), WarmKernels() as kernels:
         _run(cycle, "10_plan", {"lang": wanted[0]}, kernels)
         for step in steps:
             before = time.monotonic()
@@ -100,7 +101,7 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
     fresh = not found or (step == "verify" and found[-1].result("step-verify.json").exists())
     cycle = new_cycle(CYCLES, plan_file) if fresh else found[-1]
     check_gate(cycle, step, keep_going)
-    with WarmKernels() as kernels:
+    with restored(CYCLES, tell), WarmKernels() as kernels:
         _launch(cycle, step, keep_going, kernels)
     record = cycle.read_result(f"step-{step}")
     tell(f"{step}: {record['status']} ({cycle.path})")
@@ -108,9 +109,11 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
 
 
 def stop_runs(path: Path | None = None) -> list[str]:
-    """Stop every load of ours that runs, of one cycle or of all; what was stopped."""
+    """Stop every load of ours that runs, of one cycle or of all, and restore sizes left behind; what was stopped."""
     chosen = [open_cycle(path)] if path else [c for plan in sorted(CYCLES.glob("*")) for c in cycles(plan)]
-    return [str(run.path) for cycle in chosen for run in cycle.runs() if launch.stop_run(run)]
+    stopped = [str(run.path) for cycle in chosen for run in cycle.runs() if launch.stop_run(run)]
+    restore_left(CYCLES, tell)
+    return stopped
 
 
 def plan_documents(plan_file: Path, *, lang: str = "en") -> list[Path]:
@@ -155,11 +158,18 @@ def _mark(cycle: Cycle, key: str, state: str) -> None:
 
 
 def _load_s(cycle: Cycle, step: str) -> float:
-    """Seconds of load that the plan itself asks of a step."""
+    """Seconds of load that the plan itself asks of a step, at all sizes."""
     plan = cycle.plan()
     part = plan.step_named(step)
     ceiling = part.ceiling_s * (1 if plan.generator.processes == 1 else 2) if step == "verify" else 0.0
-    return part.duration_s * len(plan.subjects(step)) + ceiling
+    return part.duration_s * len(plan.subjects(step)) * len(plan.sizes(step)) + ceiling
+
+
+def _resizing_s(cycle: Cycle, step: str) -> float:
+    """The longest that giving the target its sizes and restoring them may take, seconds."""
+    plan = cycle.plan()
+    sizes = [size for size in plan.sizes(step) if size is not None]
+    return (len(sizes) + 1) * (plan.scaling.wait_s + plan.scaling.settle_s) if sizes else 0.0
 
 
 def _starting_s(cycle: Cycle) -> float:
@@ -197,7 +207,7 @@ def _launch(cycle: Cycle, step: str, keep_going: bool, kernels: WarmKernels) -> 
     if not _complete(cycle, f"20_launch-{step}"):
         for name in ANALYSIS:  # what they say of the runs so far is no longer the whole
             _mark(cycle, name, "stale")
-    timeout_s = _load_s(cycle, step) * 1.2 + SPARE_S
+    timeout_s = _load_s(cycle, step) * 1.2 + _resizing_s(cycle, step) + SPARE_S
     _run(cycle, "20_launch", {"step": step, "keep_going": keep_going}, kernels, timeout_s)
     if not cycle.result(f"step-{step}.json").exists():  # the notebook wrote it, unless somebody took it away
         write_verdict(read_study(cycle), step)

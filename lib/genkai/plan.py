@@ -40,6 +40,7 @@ from genkai.planparts import (
     StopRule,
     Targets,
 )
+from genkai.planscaling import Scaling
 
 __all__ = [
     "ALL_APIS",
@@ -59,6 +60,7 @@ __all__ = [
     "Milestone",
     "Plan",
     "Preconditions",
+    "Scaling",
     "Scenario",
     "Scope",
     "Step",
@@ -87,6 +89,7 @@ class Plan(Model):
     generator: Generator = Generator()
     hosts: list[Host] = [Host(name="local")]
     aws: Aws | None = None
+    scaling: Scaling | None = None
     steps: Steps
     allow: list[AllowEntry] = []
     stop: StopRule = StopRule()
@@ -124,6 +127,11 @@ class Plan(Model):
             probe = self.steps.verify and (self.steps.verify.api or self.apis[0].name)
             return list(part.apis) or [a.name for a in self.apis if a.name != probe] or [self.apis[0].name]
         return [self.scenario_named(part.scenario).name]
+
+    def sizes(self, step: str) -> list[int | None]:
+        """The sizes of the target at which the step is run, in their order; [None]: as it is found."""
+        part = self.step_named(step)
+        return list(part.sizes) if part is not None and part.sizes else [None]
 
     def targets_for(self, api: str) -> Targets:
         """The API's own targets, or the plan's."""

@@ -19,7 +19,8 @@ Problem = tuple[tuple, str]
 
 def cross_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
     """(path of the field, what is wrong) for everything that concerns more than one field."""
-    return [*_names(given), *_references(given), *_host(given), *_aim(given), *_files(given, base_dir)]
+    return [*_names(given), *_references(given), *_host(given), *_aim(given), *_sizes(given),
+            *_files(given, base_dir)]  # fmt: skip
 
 
 def _items(given: Any, key: str) -> Iterator[tuple[int, dict]]:
@@ -92,6 +93,27 @@ def _aim(given: dict) -> Iterator[Problem]:
     total = sum(s for s in shares if isinstance(s, int | float))
     if total > 1.0001:
         yield ("apis",), f"expected shares that sum to at most 1, got {total:g}"
+
+
+def _sizes(given: dict) -> Iterator[Problem]:
+    """Sizes need a way to set them and the base size among them; verify and endurance are run at one size."""
+    scaling, steps = given.get("scaling"), given.get("steps")
+    if isinstance(scaling, dict) and not given.get("aws"):
+        for way in ("group", "service"):
+            if scaling.get(way):
+                yield ("scaling", way), "expected an aws part that says region and profile, got none; add aws"
+    base = scaling.get("base") if isinstance(scaling, dict) else None
+    for step, part in steps.items() if isinstance(steps, dict) else ():
+        sizes = part.get("sizes") if isinstance(part, dict) else None
+        if not sizes or not isinstance(sizes, list):
+            continue
+        path = ("steps", step, "sizes")
+        if step not in ("api", "scenario"):
+            yield path, f"expected sizes at steps api and scenario only, got them at {step}"
+        elif not scaling:
+            yield path, "expected a scaling part that says how the target gets these sizes, got none; add scaling"
+        elif base is not None and base not in sizes:
+            yield path, f"expected scaling.base among the sizes, got {', '.join(map(str, sizes))} without {base}"
 
 
 def _files(given: dict, base_dir: Path) -> Iterator[Problem]:

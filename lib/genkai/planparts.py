@@ -184,6 +184,16 @@ class Step(Model):
         6, ge=0, description="verify: seconds for measuring the generator's own ceiling; 0 = do not"
     )
     max_in_flight: int = Field(2000, gt=0, description="open workload: arrivals beyond are dropped and counted")
+    sizes: list[Annotated[int, Field(gt=0)]] = Field(
+        [], description="api, scenario: sizes of the target (see scaling), one run of each"
+    )
+
+    @field_validator("sizes")
+    @classmethod
+    def _each_once(cls, sizes: list[int]) -> list[int]:
+        if len(set(sizes)) < len(sizes):
+            raise ValueError(f"expected each size once, got {', '.join(map(str, sizes))}")
+        return sizes
 
     @field_validator("levels")
     @classmethod

@@ -6,7 +6,7 @@ earlier attempt is kept beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from genkai.analyse.verdict import step_verdict
@@ -14,9 +14,11 @@ from genkai.collect.errors import CollectError
 from genkai.collect.sampling import clock_offsets, collect_hosts, start_sampling
 from genkai.launch import Progress, RunOutcome, run_load, set_aside
 from genkai.plan import STEPS, Plan
+from genkai.resizing import Resizing, restore_left
 from genkai.study import Study, read_study
 from genkai.workspace import Cycle, Run
 
+STOPPED_BY_HAND = "genkai stop"  # then the other sizes are not wanted either
 SPARE_S = 90.0  # samplers outlive the load by no more than this, whatever happens
 
 
@@ -58,17 +60,61 @@ def step_status(cycle: Cycle, step: str) -> str | None:
 def run_step(
     cycle: Cycle, step: str, *, keep_going: bool = False, on_second: Callable[[Run, Progress], None] | None = None
 ) -> Study:
-    """Run what the step has not run yet; the study of the cycle afterwards. Raises StepError, LaunchError."""
+    """Run what the step has not run yet, size by size where the plan names sizes; the study of the cycle afterwards.
+
+    Raises StepError, LaunchError; CollectError when the target cannot be resized.
+    """
     check_step(step)
     plan = cycle.plan()
-    waiting = [run for run in (cycle.run(step, s) for s in plan.subjects(step)) if not run.finished]
+    waiting = [(run, size) for run, size in planned_runs(cycle, plan, step) if not run.finished]
     if waiting or plan.step_named(step) is None:
         check_gate(cycle, step, keep_going)
     if waiting and cycle.recorded:
         raise StepError(f"{cycle.path}: expected a cycle of your own, got the recorded sample; try: genkai demo")
-    for run in waiting:
-        run_one(run, plan, on_second)
+    if waiting and plan.scaling:
+        restore_left(cycle.path.parent.parent, tell)
+    if waiting and waiting[0][1] is not None:
+        run_sizes(cycle, plan, waiting, on_second)
+    else:
+        for run, _ in waiting:
+            run_one(run, plan, on_second)
     return read_study(cycle)
+
+
+def planned_runs(cycle: Cycle, plan: Plan, step: str) -> list[tuple[Run, int | None]]:
+    """Every run of the step with the target's size for it (None: as it is found), all of one size together."""
+    base = plan.scaling.base if plan.scaling else None
+    return [
+        (cycle.run(step, subject, None if size == base else size), size)
+        for size in plan.sizes(step)
+        for subject in plan.subjects(step)
+    ]
+
+
+def run_sizes(
+    cycle: Cycle, plan: Plan, waiting: Sequence[tuple[Run, int]],
+    on_second: Callable[[Run, Progress], None] | None = None,
+) -> None:  # fmt: skip
+    """Run each with the target at its size; the size that was found is restored, whatever happens.
+
+    A run during which somebody else changed the size is told apart by "resized_meanwhile" in run.json.
+    """
+    with Resizing(cycle, plan, tell) as target:
+        target.check(sorted({size for _, size in waiting}))
+        before = None
+        for run, size in waiting:
+            if size != before:
+                target.to(size)
+            before = size
+            outcome = run_one(run, plan, on_second)
+            run.write_record(size=size, **({} if target.kept(size) else {"resized_meanwhile": True}))
+            if outcome.stop_reason == STOPPED_BY_HAND:
+                break
+
+
+def tell(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
 
 
 def run_one(run: Run, plan: Plan, on_second: Callable[[Run, Progress], None] | None = None) -> RunOutcome:
@@ -94,7 +140,7 @@ def _collect(run: Run, plan: Plan) -> None:
     try:
         collect_hosts(run, plan.hosts)
     except CollectError as error:
-        print(f"      hosts: {error}", flush=True)
+        tell(f"      hosts: {error}")
 
 
 def judge_step(study: Study, step: str) -> dict[str, Any]:

@@ -30,13 +30,13 @@ class WorkspaceError(FileNotFoundError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run: one step, one subject (an API or a scenario)."""
+    """One run: one step, one subject (an API or a scenario), one size of the target."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """Name of the run's folder, e.g. 2-api-search; it sorts in the order of the steps."""
+        """Name of the run's folder, e.g. 2-api-search or 2-api-search@4; it sorts in the order of the steps."""
         return self.path.name
 
     @property
@@ -47,7 +47,13 @@ class Run:
     @property
     def subject(self) -> str:
         """The API or scenario that was tested."""
-        return self.name.split("-", 2)[2]
+        return self.name.split("-", 2)[2].partition("@")[0]
+
+    @property
+    def other_size(self) -> int | None:
+        """The target's size where it is another than the plan's base; None for the runs that verdicts speak of."""
+        size = self.name.partition("@")[2]
+        return int(size) if size else None
 
     def journal(self, table: str, part: str = "") -> Path:
         """Path of a journal, e.g. journal/requests.worker-1.jsonl."""
@@ -109,9 +115,10 @@ class Cycle:
         base = self.manifest().get("base_dir")
         return read_plan(self.path / "plan.yaml", self.path / base if base else None)
 
-    def run(self, step: str, subject: str) -> Run:
-        """The run of a step and subject, whether or not it exists yet."""
-        return Run(self.path / "runs" / f"{STEPS.index(step) + 1}-{step}-{subject}")
+    def run(self, step: str, subject: str, other_size: int | None = None) -> Run:
+        """The run of a step and subject, whether or not it exists yet; other_size: another than the plan's base."""
+        size = "" if other_size is None else f"@{other_size}"
+        return Run(self.path / "runs" / f"{STEPS.index(step) + 1}-{step}-{subject}{size}")
 
     def runs(self, step: str | None = None) -> list[Run]:
         """The runs that exist, in the order of the steps."""

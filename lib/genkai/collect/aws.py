@@ -125,7 +125,7 @@ def _explain_answer(error: Any, aws: Aws, where: str, service: str, action: str,
     if code in _DENIED:
         return PermissionMissing(
             f"{where}: expected permission {iam_action(service, action)}{on or ' on *'}, got {code}; "
-            "add it to the policy (docs/iam/read.json holds all that genkai reads)"
+            "add it to the policy (docs/iam holds all: read.json, and scale.json for other sizes of the target)"
         )
     if code in _CREDENTIALS:
         return CollectError(

@@ -10,7 +10,8 @@ from genkai.demo.settings import BalancerSettings
 
 
 class Control:
-    """The control port: `GET /__stats[?reset]`, `POST /capacity`, `POST /instances`, `DELETE /instances?id=`."""
+    """The control port: `GET /__stats[?reset]`, `GET /__ready?instances=` (503 until exactly so many are healthy),
+    `POST /capacity`, `POST /instances`, `DELETE /instances?id=`."""
 
     def __init__(self, balancer: Balancer) -> None:
         self.balancer = balancer
@@ -28,6 +29,10 @@ class Control:
         call = (request.method, request.path)
         if call == ("GET", "/__stats"):
             return 200, self.balancer.stats(reset="reset" in request.query)
+        if call == ("GET", "/__ready"):
+            healthy = [backend.healthy for backend in self.balancer.backends]
+            ready = all(healthy) and len(healthy) == int(request.query["instances"])
+            return 200 if ready else 503, {"healthy": sum(healthy), "instances": len(healthy)}
         if call == ("POST", "/capacity"):
             self.balancer.set_capacity(float(json.loads(request.body)["rps"]))
         elif call == ("POST", "/instances"):

@@ -40,6 +40,7 @@ class DemoWorld:
         control_port: int = 0,
         cloudwatch_port: int = 0,
         moto_port: int = 0,
+        follow_s: float = 0,
     ) -> None:
         if not 1 <= instances <= story.MAX_INSTANCES:
             raise ValueError(f"demo: instances: expected 1–{story.MAX_INSTANCES}, got {instances}")
@@ -62,6 +63,9 @@ class DemoWorld:
         self.aws_endpoints: dict[str, str] = {}
         self.base_url = self.control_url = ""
         self.directory = ""
+        # Seconds between two looks at the Auto Scaling group: whoever changes it changes the processes; 0: never.
+        self.follow_s, self.ended, self.changing = follow_s, threading.Event(), threading.RLock()
+        self.follower: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -74,6 +78,9 @@ class DemoWorld:
         try:
             self._start_processes()
             self._await_healthy()
+            if self.follow_s and self.fleet is not None:
+                self.follower = threading.Thread(target=self._follow_group, name="follower", daemon=True)
+                self.follower.start()
         except BaseException:
             self.stop()
             raise
@@ -182,7 +189,12 @@ class DemoWorld:
     def reconcile(self) -> None:
         """Start and stop instances until they are those of the Auto Scaling group, whoever changed it."""
         if self.fleet is not None:
-            self._follow(self.fleet.instance_ids())
+            with self.changing:
+                self._follow(self.fleet.instance_ids())
+
+    def _follow_group(self) -> None:
+        while not self.ended.wait(self.follow_s):
+            self.reconcile()
 
     def _follow(self, ids: list[str]) -> None:
         for id_ in [id_ for id_ in self.apps if id_ not in ids]:
@@ -206,6 +218,9 @@ class DemoWorld:
 
     def stop(self) -> None:
         """Stop every process by its pid, wait for its end, remove the databases."""
+        self.ended.set()
+        if self.follower is not None:
+            self.follower.join()
         children = [*self.services.values(), *self.apps.values()]
         for child in children:
             if child.process.poll() is None:

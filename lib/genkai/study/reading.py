@@ -53,6 +53,11 @@ class RunStudy:
         """run.json."""
         return self.run.record()
 
+    @property
+    def size(self) -> int | None:
+        """The target's size during the run, where the plan set one."""
+        return self.record.get("size", self.run.other_size)
+
     @cached_property
     def levels(self) -> pd.DataFrame:
         """The levels table: the subject's row of each level, then one per API where there are several."""
@@ -95,11 +100,16 @@ def read_run(run: Run) -> RunStudy:
 
 @dataclass(frozen=True)
 class Study:
-    """One cycle: plan, targets and runs."""
+    """One cycle: plan, targets and runs.
+
+    runs: those at the plan's base size, of which verdicts, diagnosis and comparison speak. resized: the same steps with
+    the target at another size; only the scale-out analysis reads them.
+    """
 
     cycle: Cycle
     plan: Plan
     runs: tuple[RunStudy, ...]
+    resized: tuple[RunStudy, ...] = ()
 
     @property
     def target_rps(self) -> float:
@@ -155,5 +165,8 @@ def find_cycle(path: str | Path = "") -> Cycle:
 
 def read_study(cycle: Cycle) -> Study:
     """Everything of a cycle that has been measured so far."""
-    runs = sorted(cycle.runs(), key=lambda r: (STEPS.index(r.step), r.name))
-    return Study(cycle, cycle.plan(), tuple(read_run(r) for r in runs))
+    found = sorted(cycle.runs(), key=lambda r: (STEPS.index(r.step), r.subject, r.other_size or 0))
+    runs, resized = (
+        tuple(read_run(r) for r in found if (r.other_size is not None) == other) for other in (False, True)
+    )
+    return Study(cycle, cycle.plan(), runs, resized)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from genkai.analyse.compare import compare_cycles
@@ -61,5 +62,16 @@ def cycle_record(study: Study, comparison: Mapping[str, Any] | None = None) -> d
 
 
 def cycle_comparison(before: Study, after: Study) -> dict[str, Any]:
-    """The two cycles at equal load, row by row, and what else changed between them."""
-    return compare_cycles(before, after)
+    """The two cycles at equal load and equal size of the target, row by row, and what else changed between them."""
+    return compare_cycles(replace(before, runs=of_equal_size(before, after)), after)
+
+
+def of_equal_size(before: Study, after: Study) -> tuple[RunStudy, ...]:
+    """The runs of `before` at the sizes that `after` speaks of; a run whose size nobody set counts as any size."""
+    wanted = {(r.step, r.subject): r.size for r in after.runs}
+    found = []
+    for run in (r for r in (*before.runs, *before.resized) if (r.step, r.subject) in wanted):
+        other = wanted[run.step, run.subject]
+        unknown = None in (run.size, other) and run.run.other_size is None
+        found += [run] if unknown or run.size == other else []
+    return tuple(found)
