@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,21 @@ def test_the_story_stalls_between_its_second_and_third_level() -> None:
 def test_where_it_stops(rows, workload, expected) -> None:
     stall = stall_of(rows, workload)
     assert (stall.level if stall else None) == expected
+
+
+def test_a_mean_that_rises_is_waiting_too_though_the_median_does_not() -> None:
+    """One instance of two is slow: half of the requests are as fast as ever, and users still wait (N = X·(R + Z))."""
+    levels = World([(20, 105, 0.018, 0.0), (40, 112, 0.014, 0.0)]).levels()
+    assert find_stall(levels, {}, 0.01) is None
+    assert find_stall(levels.assign(mean_s=[0.088, 0.176]), {}, 0.01).level == 1
+
+
+def test_the_evidence_names_the_mean_where_only_it_rises() -> None:
+    tables = World([(20, 105, 0.018, 0.0), (40, 112, 0.014, 0.0)]).instances([20, 95]).tables(Facts())
+    tables = replace(tables, levels=tables.levels.assign(mean_s=[0.088, 0.176]))
+    first = diagnose(tables)["findings"][0]["evidence"][0]
+    assert first["text_key"] == "evidence.levels.throughput_mean"
+    assert first["values"]["response"]["value"] == pytest.approx(0.176)
 
 
 def test_a_broken_response_time_target_is_a_limit_without_a_stall() -> None:
@@ -157,6 +173,14 @@ def test_every_cause_has_its_texts_in_both_languages() -> None:
     needed = {f"cause.{c}.{part}" for c in CAUSES for part in ("name", "claim", "remedy", "risk", "verify")}
     assert needed == {k for k in en if k.startswith("cause.")}
     assert all(text.strip() for text in (*en.values(), *ja.values()))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("cause", CAUSES)
+def test_each_remedy_names_a_setting_and_each_proof_a_measurement_of_the_next_cycle(lang: str, cause: str) -> None:
+    told = texts(lang)
+    assert "`" in told[f"cause.{cause}.remedy"], "a setting, a command or an AWS action, as one types it"
+    assert told[f"cause.{cause}.verify"].startswith({"en": "In the next cycle, ", "ja": "次のサイクルで、"}[lang])
 
 
 def test_a_remedy_for_ports_does_not_promise_what_the_kernel_does_not_do() -> None:

@@ -47,6 +47,21 @@ def test_a_status_page_that_hangs_speaks_of_full_workers() -> None:
     assert (finding["cause"], finding["strength"]) == ("worker_slots", "moderate")
 
 
+def test_connections_that_nginx_closes_unanswered_speak_of_its_worker_connections() -> None:
+    levels = [*STALL[:2], (1000, 500, 0.02, 0.3)]
+    world = World(levels).fail(2, "reset", 5000)
+    world.metric("webserver", "host:app-1", "connections_dropped", [0, 0, 40], period_s=5.0)
+    finding = world.diagnosis(NO_BALANCER)["findings"][0]
+    assert (finding["cause"], finding["strength"]) == ("worker_slots", "strong")
+    assert finding["evidence"][1]["text_key"] == "evidence.workers.dropped"
+
+
+def test_a_few_closed_connections_or_as_many_below_the_limit_do_not() -> None:
+    for dropped in ([0, 0, 0.5], [30, 30, 40]):
+        world = World(STALL).metric("webserver", "host:app-1", "connections_dropped", dropped, period_s=5.0)
+        assert causes(world.diagnosis(NO_BALANCER)) == []
+
+
 ONE_BY_ONE = [(10, 9.9, 0.020, 0.0), (50, 45, 0.03, 0.0), (200, 50, 3.0, 0.0)]
 
 

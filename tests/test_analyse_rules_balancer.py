@@ -141,6 +141,15 @@ def test_no_keep_alive_alone_does_not_explain_a_limit() -> None:
     assert record["answer_key"] == "answer.cannot_tell"
 
 
+def test_no_keep_alive_is_seen_on_the_generators_machine_too() -> None:
+    local = Facts(hosts={"local": "generator"}, limits_s={"p95_s": 0.2})
+    world = World(STALL).on("local", "tcp_active_opens_per_s", [100, 490, 505])
+    assert causes(world.diagnosis(local)) == ["no_keep_alive"]
+    assert causes(World(STALL).on("local", "tcp_active_opens_per_s", [2, 9, 20]).diagnosis(local)) == []
+    others = World(STALL).on("local", "tcp_active_opens_per_s", [900, 2490, 2505])
+    assert causes(others.diagnosis(local)) == [], "a machine that opens more connections than it sends requests"
+
+
 def test_instances_added_during_the_run_are_said() -> None:
     world = World(STALL).instances(IDLE).cloudwatch("elb:shop", "HealthyHostCount", [2, 2, 3], "minimum")
     assert causes(world.diagnosis()) == ["instances_changed"]

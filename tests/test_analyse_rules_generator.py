@@ -149,3 +149,49 @@ def test_a_full_machine_in_which_nothing_starves_explains_nothing() -> None:
     assert causes(world.diagnosis(SHARED)) == ["load_balancer_capacity"]
     starved = world.processes([0.1] * 3, lag=[0.002, 0.002, 0.2])
     assert causes(starved.diagnosis(SHARED))[0] == "shared_machine_cpu"
+
+
+def test_an_instance_that_sleeps_most_is_not_starved_where_the_generator_is_not() -> None:
+    """The wait is behind the balancer, on a full machine: the kernel serves light sleepers first, so it is not CPU."""
+    for cpu, expected in ((4, []), (60, ["shared_machine_cpu"])):
+        world = World(STALL).on("local", "cpu_idle_ratio", [0.6, 0.3, 0.01], "vmstat").instances([2, 4, cpu])
+        world.balancer([100, 495, 510], [0.019, 0.021, 0.94], [0, 0, 0]).processes([0.1] * 3, lag=[0.002, 0.002, 0.003])
+        assert causes(world.diagnosis(SHARED)) == expected
+
+
+def test_a_level_that_only_the_generator_missed_does_not_explain_an_earlier_stall() -> None:
+    levels = [*STALL, (2000, 505, 1.9, 0.0)]
+    assert causes(World(levels, limited=[3]).processes([0.2] * 4).diagnosis()) == []
+    assert causes(World(levels, limited=[2, 3]).processes([0.2] * 4).diagnosis()) == ["generator_limited"]
+
+
+GENERATOR = Facts(hosts={"local": "generator", "app-1": "target"})
+
+
+def test_a_generator_whose_cpu_the_hypervisor_withholds() -> None:
+    world = World(STALL).on("local", "cpu_steal_ratio", [0.0, 0.02, 0.4])
+    assert [(f["cause"], f["strength"]) for f in world.diagnosis(GENERATOR)["findings"]] == [
+        ("generator_credits", "moderate")
+    ]
+    assert causes(World(STALL).on("local", "cpu_steal_ratio", [0.0, 0.02, 0.05]).diagnosis(GENERATOR)) == []
+    assert causes(World(STALL).on("local", "cpu_steal_ratio", [0.3, 0.3, 0.3]).diagnosis(GENERATOR)) == []
+    assert causes(World(STALL).on("app-1", "cpu_steal_ratio", [0.0, 0.02, 0.4]).diagnosis(GENERATOR)) == [
+        "target_cpu_steal"
+    ]
+
+
+def test_a_generator_that_fills_its_network() -> None:
+    world = World(STALL).on("local", "net_received_bytes_per_s", [2e7, 1e8, 1.2e8])
+    known = Facts(hosts={"local": "generator"}, limits={"host:local network.in": 1.25e8})
+    assert causes(world.diagnosis(known)) == ["generator_network"]
+    assert causes(world.diagnosis(GENERATOR)) == [], "nothing is known of its limit"
+    wide = Facts(hosts={"local": "generator"}, limits={"host:local network.in": 1.25e9})
+    assert causes(world.diagnosis(wide)) == []
+
+
+def test_a_clock_that_moved_is_worth_knowing_but_explains_nothing() -> None:
+    moved = Facts(clock_offsets_s={"app-1": (0.01, 0.35), "app-2": (2.0, 2.01)})
+    record = World(STALL).diagnosis(moved)
+    assert (causes(record), record["answer_key"]) == (["clock_unsynchronised"], "answer.cannot_tell")
+    assert record["findings"][0]["evidence"][0]["values"]["resource"] == "app-1"
+    assert causes(World(STALL).diagnosis(Facts(clock_offsets_s={"app-1": (2.0, 2.01)}))) == [], "that is corrected"

@@ -91,6 +91,7 @@ def test_a_known_bandwidth() -> None:
     known = Facts(limits={"ec2:i-1 network.instance_out": 6.25e8})
     assert causes(world.diagnosis(known)) == ["network_allowance"]
     assert causes(world.diagnosis(Facts(limits={"ec2:i-1 network.instance_out": 1.25e9}))) == []
+    assert causes(world.diagnosis(Facts(limits={"ec2:i-1 network.instance_out": 1.5e8}))) == [], "a burst is no limit"
 
 
 def test_a_disk_that_is_busy_all_the_time() -> None:

@@ -72,6 +72,13 @@ def test_the_tables_of_the_diagnosis_are_those_of_the_run(study: Study) -> None:
     assert list(case_of(study, run).levels["intended"]) == list(run.whole["intended"])
 
 
+def test_known_ceilings_come_from_discovery_and_clocks_from_the_run(study: Study) -> None:
+    facts = tables_of(study, study.main()).facts
+    assert len(facts.limits) == 4
+    assert {round(value * 8 / 1e9, 3) for value in facts.limits.values()} == {0.256}  # t3.medium's base line, Gbps
+    assert facts.clock_offsets_s == {"local": (0.0, 0.0)}
+
+
 def test_every_evidence_with_a_series_refers_to_the_figure_of_its_finding(study: Study) -> None:
     run = study.main("scenario")
     record = diagnose_run(study, run, fit_run(study, run))

@@ -26,12 +26,15 @@ OWN_GROUPS = ("generator", "machine")  # the test set-up itself, not the service
 LOOPBACK = ("127.", "localhost", "::1")
 
 
-def facts_of(plan: Plan, step: str, subject: str, limits: Mapping[str, float] | None = None) -> Facts:
-    """What a diagnosis needs of the plan; limits: known ceilings, see Facts."""
+def facts_of(
+    plan: Plan, step: str, subject: str, limits: Mapping[str, float] | None = None,
+    offsets: Mapping[str, Any] | None = None,
+) -> Facts:  # fmt: skip
+    """What a diagnosis needs of the plan; limits: known ceilings, see Facts; offsets: run.json's clock_offsets."""
     part = plan.step_named(step)
     targets = plan.targets_for(subject)
     host = urlsplit(plan.base_url).hostname or ""
-    here = next((h for h in plan.hosts if h.ssh is None), None)
+    here = next((h for h in sorted(plan.hosts, key=lambda h: h.role != "generator") if h.ssh is None), None)
     return Facts(
         step=step,
         subject=subject,
@@ -44,7 +47,15 @@ def facts_of(plan: Plan, step: str, subject: str, limits: Mapping[str, float] | 
         think_time_s=part.think_time_s if part and step in ("verify", "api") else None,
         hold_needed_s=plan.preconditions.hold_h * 3600 if plan.preconditions.hold_h else None,
         limits=limits or {},
+        clock_offsets_s=_both_offsets(offsets or {}),
     )
+
+
+def _both_offsets(offsets: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """{host: (offset at the start, at the end)} of the hosts that told both."""
+    start, end = offsets.get("start") or {}, offsets.get("end") or {}
+    known = [h for h in start if all(part.get(h, {}).get("offset_s") is not None for part in (start, end))]
+    return {h: (float(start[h]["offset_s"]), float(end[h]["offset_s"])) for h in known}
 
 
 def diagnose(tables: Tables) -> dict[str, Any]:

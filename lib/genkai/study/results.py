@@ -13,6 +13,7 @@ from genkai.analyse.scale_levels import fit_levels
 from genkai.analyse.verdict import cycle_verdicts
 from genkai.study.evidence import evidence_series
 from genkai.study.reading import RunStudy, Study
+from genkai.workspace import read_json
 
 
 def think_time_s(study: Study, run: RunStudy) -> float | None:
@@ -34,10 +35,24 @@ def fit_run(study: Study, run: RunStudy) -> dict[str, Any]:
 
 def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None) -> Tables:
     """What the rules of the diagnosis read."""
+    offsets = run.record.get("clock_offsets")
     return Tables(
         levels=run.whole, requests=run.requests, failures=run.failures, generator=run.generator, metrics=run.metrics,
-        fit=fit, target_rps=study.target_of(run), facts=facts_of(study.plan, run.step, run.subject),
+        fit=fit, target_rps=study.target_of(run),
+        facts=facts_of(study.plan, run.step, run.subject, network_limits(run), offsets),
     )  # fmt: skip
+
+
+def network_limits(run: RunStudy) -> dict[str, float]:
+    """{"ec2:ID signal": bytes/s} of the base-line bandwidth of the instances that discovery found, for Facts.limits."""
+    path = run.run.raw("discovery.json")
+    found = read_json(path) if path.exists() else {}
+    types, limits = found.get("instance_types") or {}, {}
+    for instance in found.get("instances") or []:
+        gigabits = (types.get(instance.get("type")) or {}).get("network_base_line_gbps")
+        for signal in ("network.instance_in", "network.instance_out") if gigabits else ():
+            limits[f"ec2:{instance['id']} {signal}"] = gigabits * 1e9 / 8
+    return limits
 
 
 def case_of(study: Study, run: RunStudy) -> Case:

@@ -36,6 +36,26 @@ class Visitor(FastHttpUser):
         nap(8000)
 """
 
+NO_SESSION = """\
+import time
+import requests
+from locust import User, constant, task
+
+class Visitor(User):
+    wait_time = constant(0.1)
+
+    @task
+    def look(self):
+        began, error, answer = time.time(), None, None
+        try:
+            answer = requests.get(self.host + "/items/7", timeout=5)  # not self.client: a connection each time
+        except OSError as failed:
+            error = failed
+        self.environment.events.request.fire(
+            request_type="GET", name="call", response_time=(time.time() - began) * 1000, response_length=0,
+            exception=error, response=answer, start_time=began)
+"""
+
 FAULTS = (
     # the load generator
     Case("generator_parses", "generator_cpu", world(App(io_ms=10)), (5, 20, 60, 120), locustfile=PARSING),
@@ -104,7 +124,7 @@ FAULTS = (
         "rate_limit",
         nginx(
             App(io_ms=10),
-            http="limit_req_zone $server_name zone=a:1m rate=100r/s;",
+            http="limit_req_zone $server_addr zone=a:1m rate=100r/s;",
             location="limit_req zone=a burst=5 nodelay; proxy_pass {backend};",
         ),
         (50, 90, 150, 220),
@@ -120,7 +140,9 @@ FAULTS = (
         targets={"throughput_rps": 1000, "p95_ms": 300},
     ),
     Case("fast_errors", "application_errors", world(App(fail_ratio=0.25)), USUAL),
-    Case("nginx_connections", "worker_slots", nginx(App(io_ms=50), connections=40), (5, 10, 40, 60), needs="nginx"),
+    Case(
+        "nginx_connections", "worker_slots", nginx(App(io_ms=50), connections=40), (5, 10, 60), hold_s=6, needs="nginx"
+    ),
     Case("apache_workers", "worker_slots", apache(App(io_ms=40), 6), (5, 10, 30, 60), needs="apache2"),
     # endurance
     Case("memory_leak", "memory_leak", alone(App(io_ms=5, leak_bytes=900_000)), (15,), hold_s=24, step="endurance"),

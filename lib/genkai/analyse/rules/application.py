@@ -25,6 +25,7 @@ from genkai.analyse.rules.relations import (
 )
 from genkai.analyse.rules.stall import RESPONSE_RISE
 
+FEWEST_DROPPED = 5  # connections that a server closed unanswered
 ONE_AT_A_TIME = 1.5  # requests served at once, per instance, up to which a lock explains the ceiling
 
 
@@ -42,15 +43,19 @@ def worker_slots(case: Case) -> Finding | None:
     """Every worker of the server is busy, and requests wait for a free one."""
     series, used, slots = worker_use(case)
     hung = [s for s in case.series("status.timeouts") if case.peak(s) > case.before_or_zero(s)]
+    dropped = [
+        s for s in case.series("status.dropped") if case.peak(s) >= max(FEWEST_DROPPED, 2 * case.before_or_zero(s))
+    ]
     full = series is not None and used >= WORKERS_FULL
-    if not full and not hung:
+    if not full and not hung and not dropped:
         return None
-    if not _response_rises(case) and case.stall.kind == "throughput" and len(case.below):
+    if not dropped and not _response_rises(case) and case.stall.kind == "throughput" and len(case.below):
         return None
     evidence = [throughput_evidence(case)]
     if full:
         more = {"slots": amount(slots, "count"), "used": amount(used, "ratio")}
         evidence.append(observed("evidence.workers.busy", case, series, **more))
+    evidence += [observed("evidence.workers.dropped", case, s) for s in dropped]
     evidence += [observed("evidence.workers.hung", case, s) for s in hung]
     wait = wait_sides(case)
     if wait is not None and wait.rises_behind:
@@ -60,7 +65,7 @@ def worker_slots(case: Case) -> Finding | None:
         evidence.append(observed("evidence.target.idle", case, cpu))
     consequence = busy >= BUSY or _one_at_a_time(case) or machine_full(case)[1]
     # full workers are what a slow CPU or a lock looks like from outside: the deeper cause goes first
-    strength = "weak" if consequence else "strong" if full else "moderate"
+    strength = "weak" if consequence else "strong" if full or dropped else "moderate"
     return Finding("worker_slots", strength, tuple(evidence), fit=0.7)
 
 

@@ -152,11 +152,12 @@ def port_allocation(case: Case) -> Finding | None:
 
 def no_keep_alive(case: Case) -> Finding | None:
     """Nearly every request opens a connection of its own: costs a handshake each, and ports."""
-    for series in case.series("lb.new_connections"):
-        sent = case.client("sent_rps").values
+    sent = case.client("sent_rps").values
+    for series in (*case.series("lb.new_connections"), *case.of_generator("connections.opened")):
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = (series.values / sent)[case.limit]
-        if np.isfinite(ratio).any() and np.nanmin(ratio) >= 0.8:
+        # a machine that opens many more connections than it sends requests opens them for something else
+        if np.isfinite(ratio).any() and np.nanmin(ratio) >= 0.8 and np.nanmax(ratio) <= 1.5:
             more = {"ratio": amount(float(np.nanmin(ratio)), "ratio")}
             evidence = observed("evidence.lb.no_keep_alive", case, series, **more)
             return Finding("no_keep_alive", "weak", (evidence,), fit=0.4, contributes=True)

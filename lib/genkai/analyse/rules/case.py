@@ -13,7 +13,7 @@ import pandas as pd
 
 from genkai.analyse.rules.samples import Samples, Series, epoch_s
 from genkai.analyse.rules.signals import Signal, read_signals
-from genkai.analyse.rules.stall import Stall, find_stall, is_true
+from genkai.analyse.rules.stall import RESPONSE_RISE, Stall, find_stall, is_true
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Facts:
 
     limits_s: {quantile column: seconds}. hosts: {name: role}. shared: load generator and target run on one machine.
     limits: {"resource signal": value} of known ceilings, e.g. {"ec2:i-1 network.out": bytes/s}.
+    clock_offsets_s: {host: (at the start, at the end)} against the generator's clock.
     """
 
     step: str = "scenario"
@@ -35,6 +36,7 @@ class Facts:
     think_time_s: float | None = None
     hold_needed_s: float | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    clock_offsets_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -186,9 +188,15 @@ class Case:
         return self._extreme(self.of_processes(column), self.peak, max)
 
     def response(self) -> Series:
-        """The median response time per level (mean where there is no median)."""
-        median = self.client("p50_s")
-        return median if np.isfinite(median.values).any() else self.client("mean_s")
+        """The median response time per level; the mean where there is no median or only the mean rises at the limit."""
+        median, mean = self.client("p50_s"), self.client("mean_s")
+        if not np.isfinite(median.values).any():
+            return mean
+        return mean if not self._rises_at_limit(median) and self._rises_at_limit(mean) else median
+
+    def _rises_at_limit(self, series: Series) -> bool:
+        before = self.before(series)
+        return math.isfinite(before) and self.peak(series) >= RESPONSE_RISE * before
 
     def generator_limited(self) -> np.ndarray:
         """Whether each level is marked as limited by the generator."""

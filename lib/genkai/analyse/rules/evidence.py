@@ -105,4 +105,5 @@ def throughput_evidence(case: Case) -> Evidence:
         "errors": amount(case.column("error_ratio")[at], "ratio"),
     }
     key = "evidence.levels." + (stall.kind if stall.knee is not None else "first_level")
+    key += "_mean" if response.metric == "mean_s" else ""
     return Evidence(key, values, "levels", "", "throughput_rps")

@@ -14,6 +14,9 @@ CPU_FULL = 0.90  # of one core: an event loop above this delays what it measures
 LAG_SHARE = 0.5  # of the response time that the generator's own delay may be before it is the cause
 MARKED_SHARE = 0.25  # the same for a level that the level table marks: its own bound
 STARVED = 0.95  # share of the time that a process ran or waited for a CPU: it wanted one all the time
+STOLEN = 0.1  # share of its CPU time that a machine did not get
+NETWORK_FULL = 0.9
+CLOCK_S = 0.1
 QUEUED = 0.2  # share of the time waiting for a CPU that others had
 FEWEST_FAILURES, FEWEST_SHARE = 5, 0.001
 
@@ -106,7 +109,9 @@ def out_of_descriptors(case: Case) -> Finding | None:
 def marked(case: Case) -> Finding | None:
     """The level table says that the generator was the limit there, and none of the other rules says by what."""
     limited = [i for i in case.limit if case.generator_limited()[i]]
-    if not limited or any(rule(case) for rule in (out_of_cpu, loop_lag, out_of_ports, out_of_descriptors)):
+    if case.stall is not None and not case.stall.generator_limited:
+        return None  # it stopped at a level that the generator did deliver; what it missed further up explains nothing
+    if not limited or any(rule(case) for rule in _NAMED):
         return None
     row = case.levels.iloc[limited[0]]
     values = {
@@ -116,6 +121,9 @@ def marked(case: Case) -> Finding | None:
     }
     evidence = Evidence("evidence.generator.marked", values, "levels")
     return Finding("generator_limited", "strong", (evidence,), fit=0.3)
+
+
+_NAMED = (out_of_cpu, loop_lag, out_of_ports, out_of_descriptors)
 
 
 def too_few_users(case: Case) -> Finding | None:
@@ -154,12 +162,50 @@ def shared_machine(case: Case) -> Finding | None:
     return Finding("shared_machine_cpu", "strong" if clear else "moderate", tuple(evidence), fit=0.9)
 
 
+def withheld(case: Case) -> Finding | None:
+    """The hypervisor gave the CPU time of the generator's machine to others, as with spent credits."""
+    steal, share = case.highest_generator("cpu.steal")
+    if steal is None or share < STOLEN or not rises(case, steal):
+        return None
+    evidence = [observed("evidence.generator.steal", case, steal)]
+    for balance in case.of_generator("credit.balance"):
+        if case.lowest(balance) <= 1:
+            evidence.append(observed("evidence.target.credits", case, balance, limit=case.lowest(balance)))
+    felt = bool(case.generator_limited()[case.limit].any()) or len(evidence) > 1
+    return Finding("generator_credits", "strong" if felt else "moderate", tuple(evidence), fit=0.6)
+
+
+def network(case: Case) -> Finding | None:
+    """The generator's machine moved as many bytes as it can (facts.limits, "host:NAME network.in")."""
+    for name in ("network.in", "network.out"):
+        for series in case.of_generator(name):
+            known = case.facts.limits.get(f"{series.resource} {name}")
+            if known and case.peak(series) >= NETWORK_FULL * known and rises(case, series, 1.02):
+                evidence = observed("evidence.generator.bandwidth", case, series, threshold=amount(known, "bytes/s"))
+                return Finding("generator_network", "strong", (evidence,), fit=0.8)
+    return None
+
+
+def clocks(case: Case) -> Finding | None:
+    """A watched machine's clock moved during the run; what stays the same is corrected while collecting."""
+    for host, (start, end) in sorted(case.facts.clock_offsets_s.items()):
+        if abs(end - start) >= CLOCK_S:
+            values = {"resource": host, "start": amount(start, "s"), "end": amount(end, "s"),
+                      "threshold": amount(CLOCK_S, "s")}  # fmt: skip
+            evidence = Evidence("evidence.generator.clock", values, "run")
+            return Finding("clock_unsynchronised", "weak", (evidence,), fit=0.1, contributes=True)
+    return None
+
+
 RULES = (
     Rule("generator_ports", "generator", out_of_ports),
     Rule("generator_descriptors", "generator", out_of_descriptors),
     Rule("generator_cpu", "generator", out_of_cpu),
+    Rule("generator_credits", "generator", withheld),
+    Rule("generator_network", "generator", network),
     Rule("generator_loop_lag", "generator", loop_lag),
     Rule("generator_limited", "generator", marked),
     Rule("generator_too_few_users", "generator", too_few_users, even_without_stall=True),
+    Rule("clock_unsynchronised", "generator", clocks),
     Rule("shared_machine_cpu", "machine", shared_machine),
 )

@@ -128,11 +128,14 @@ def ena(case: Case) -> Finding | None:
     for name in ("network.in", "network.out", "network.instance_in", "network.instance_out"):
         for series in case.of_targets(name):
             known = case.facts.limits.get(f"{series.resource} {name}")
-            if known and case.peak(series) >= 0.9 * known:
+            # more than the base line is a burst: what is shaped stays at it
+            if known and 0.9 * known <= case.peak(series) <= 1.1 * known:
                 evidence.append(observed("evidence.target.bandwidth", case, series, threshold=amount(known, "bytes/s")))
     if not evidence:
         return None
-    return Finding("network_allowance", "strong", (throughput_evidence(case), *evidence), fit=0.8)
+    counted = any(item.text_key.startswith("evidence.ena") for item in evidence)
+    strength = "strong" if counted else "moderate"
+    return Finding("network_allowance", strength, (throughput_evidence(case), *evidence), fit=0.8)
 
 
 def disk(case: Case) -> Finding | None:

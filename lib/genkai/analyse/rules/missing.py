@@ -38,7 +38,7 @@ NEEDED = (
     Needed("target_cpu", ("cpu.busy",)),
     Needed("balancer_queue", ("lb.queue", "lb.rejected", "lb.errors"), _balanced, False),
     Needed("balancer_latency", ("lb.latency",), _balanced, False),
-    Needed("workers", ("workers.busy",), of_targets=False),
+    Needed("workers", ("workers.busy", "status.dropped"), of_targets=False),
     Needed("accept_queue", ("listen.overflows",), of_targets=False),
     Needed("memory", ("memory.available",), _own_hosts),
     Needed("disk", ("disk.busy", "cpu.wait", "ebs.io_balance"), _own_hosts),

@@ -87,17 +87,15 @@ def _open_stalled(levels: pd.DataFrame, before: list[int], row: pd.Series) -> bo
 
 
 def _suffers(row: pd.Series, other: pd.Series) -> bool:
-    slower = response_time(row) >= RESPONSE_RISE * response_time(other)
+    # The mean, too: it is what users' throughput depends on (N = X·(R + Z)), and where one instance of several is
+    # slow, most requests, and so the median, are as fast as ever.
+    slower = any(_rises(row[column], other[column]) for column in ("p50_s", "mean_s"))
     errors = row["error_ratio"] - other["error_ratio"] > ERROR_RISE
     return bool(slower or errors)
 
 
-def response_time(row: pd.Series) -> float:
-    """The median response time of a level, or its mean where there is no median; NaN when neither is known."""
-    for column in ("p50_s", "mean_s"):
-        if not pd.isna(row[column]):
-            return float(row[column])
-    return float("nan")
+def _rises(value: float, other: float) -> bool:
+    return not pd.isna(value) and not pd.isna(other) and value >= RESPONSE_RISE * other
 
 
 def _first_broken(levels: pd.DataFrame, limits_s: dict[str, float], error_limit: float) -> tuple[int | None, str]:
