@@ -71,6 +71,29 @@ def test_a_target_that_is_reached_with_its_limits_kept_passes():
     assert judged_limits == {(api, what) for api in ("buy", "search") for what in ("error_ratio", "p95")}
 
 
+def test_of_repetitions_the_worst_decides():
+    good, slower, missed = sweep(), sweep(throughput=(100, 500, 890)), sweep(throughput=(100, 400, 410))
+    split = target_split(PLAN)
+
+    def told(*levels):
+        rows = step_targets(PLAN, [run(levels=each) for each in levels], split)
+        return row(rows)["status"], row(rows)["measured"]["value"], len(rows)
+
+    assert told(good, good) == told(good)
+    assert told(good, slower, good) == ("pass", 890, told(good)[2]), "of those that pass, the smallest margin"
+    for order in ((good, missed, slower), (missed, good, slower), (slower, good, missed)):
+        assert told(*order)[:2] == ("fail", 410)
+
+
+def test_a_repetition_that_is_missing_makes_the_step_incomplete():
+    plan = make_plan(steps={"scenario": {"levels": [LEVEL], "repeat": 3}})
+    split = target_split(plan)
+    assert step_verdict(plan, "scenario", [run()] * 3, split)["status"] == "pass"
+    found = step_verdict(plan, "scenario", [run()] * 2, split)
+    assert (found["status"], found["why_key"]) == ("cannot_tell", "verdict.why.step_incomplete")
+    assert found["values"] == {"missing": "mix"}
+
+
 def test_limits_are_judged_at_the_lowest_level_that_reaches_the_target():
     levels = sweep((100, 900, 2000), (100, 890, 1500), p95_s=9.0, error_ratio=0.2)
     rows = judged(levels)

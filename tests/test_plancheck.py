@@ -25,6 +25,13 @@ def test_each_problem_has_the_path_of_its_field() -> None:
     ]  # fmt: skip
 
 
+def test_verify_is_not_repeated() -> None:
+    given = {"base_url": "http://localhost", "estimate": {}, "apis": [{"name": "a"}],
+             "steps": {"verify": {"repeat": 2}, "api": {"repeat": 3}}}  # fmt: skip
+    ((path, told),) = cross_problems(given, Path("."))
+    assert (path, told[:34]) == (("steps", "verify", "repeat"), "expected no repetitions of verify,")
+
+
 def test_an_allowed_host_passes() -> None:
     given = {"base_url": "https://shop.example.com", "estimate": {}, "allow": ["shop.example.com"]}
     assert cross_problems(given, Path(".")) == []

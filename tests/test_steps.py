@@ -131,6 +131,22 @@ def test_finished_sizes_are_not_repeated_and_nothing_is_resized_for_them(tmp_pat
 
 
 @pytest.mark.load
+def test_a_repeated_step_runs_each_subject_so_often_and_resumes(tmp_path: Path, target: Target) -> None:
+    plan = tmp_path / "small.yaml"
+    text = PLAN.format(url=target.url, hosts="{name: local}").replace(
+        "api: {levels", "api: {apis: [fine], repeat: 2, levels"
+    )
+    plan.write_text(text)
+    cycle = passed(new_cycle(tmp_path / "data/cycles", plan), verify="pass")
+    cycle.run("api", "fine").write_record(state="finished", step="api", subject="fine", start="long ago")
+    study = run_step(cycle, "api")
+    assert [r.run.name for r in study.of("api")] == ["2-api-fine", "2-api-fine~2"]
+    assert study.of("api")[0].record["start"] == "long ago", "what is finished is not run again"
+    assert study.of("api")[1].whole["throughput_rps"].iloc[0] == pytest.approx(20, rel=0.3)
+    assert study.of("api")[1].run.finished
+
+
+@pytest.mark.load
 def test_a_step_goes_on_where_it_was_cut_short(tmp_path: Path, target: Target) -> None:
     """Of two APIs one is finished, the other was killed: only that one is run, its first attempt is kept."""
     cycle = small_cycle(tmp_path, target, "{name: local}")

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from genkai import histogram
+from genkai import histogram, schema
 from genkai.plan import STEPS
 from genkai.study import Study, StudyError, find_cycle, read_study
 from genkai.workspace import Cycle, WorkspaceError
@@ -46,6 +47,23 @@ def test_seconds_hold_every_request_once(study: Study) -> None:
     apis = run.seconds[run.seconds["api"] != "(all)"]
     assert apis["sent_rps"].sum() == run.requests["sent"].sum()
     assert (whole["time"].iloc[0], len(whole)) == (run.requests["time"].min(), whole["time"].nunique())
+
+
+def test_of_repetitions_figures_show_the_one_in_the_middle(tmp_path: Path) -> None:
+    cycle = own_cycle(tmp_path, edit=lambda plan: plan["steps"]["api"].update(repeat=3))
+    for n, dropped in ((2, 0.5), (3, 0.25)):
+        place = cycle.run("api", "item", repetition=n).path
+        shutil.copytree(cycle.run("api", "item").path, place)
+        table = pd.read_parquet(place / "requests.parquet")
+        fewer = table.assign(completed=(table["completed"] * (1 - dropped)).astype(int), sent=table["sent"])
+        schema.write_table(fewer, "requests", place / "requests.parquet")
+    study = read_study(cycle)
+    assert [r.run.repetition for r in study.of("api") if r.subject == "item"] == [1, 2, 3]
+    assert [(r.subject, r.run.repetition) for r in study.shown("api")] == [("item", 3), ("order", 1), ("search", 1)]
+    assert study.main("api") in study.shown("api")
+    planned = study.plan.runs_of("api")
+    assert planned[:4] == [("search", None, 1), ("item", None, 1), ("order", None, 1), ("search", None, 2)]
+    assert len(planned) == 9
 
 
 def test_window_and_intervals(study: Study) -> None:

@@ -78,6 +78,16 @@ def test_a_run_at_another_size_lies_beside_that_at_the_base(tmp_path: Path) -> N
     assert (run.name, run.step, run.subject, run.other_size) == ("2-api-item-1@4", "api", "item-1", 4)
     base = cycle.run("api", "item-1")
     assert (base.name, base.other_size) == ("2-api-item-1", None)
+    again = cycle.run("api", "item-1", 4, repetition=2)
+    assert (again.name, again.subject, again.other_size, again.repetition) == ("2-api-item-1@4~2", "item-1", 4, 2)
+
+
+def test_repetitions_have_folders_of_their_own(plan_file: Path, tmp_path: Path) -> None:
+    cycle = new_cycle(tmp_path / "cycles", plan_file)
+    runs = [cycle.run("api", "a-b", repetition=n) for n in (1, 2, 3)]
+    assert [r.name for r in runs] == ["2-api-a-b", "2-api-a-b~2", "2-api-a-b~3"]
+    assert [(r.step, r.subject, r.repetition) for r in runs] == [("api", "a-b", n) for n in (1, 2, 3)]
+    assert [r.title for r in runs] == ["a-b", "a-b #2", "a-b #3"]
 
 
 def test_a_folder_that_is_no_cycle(plan_file: Path, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def _load_s(cycle: Cycle, step: str) -> float:
     plan = cycle.plan()
     part = plan.step_named(step)
     ceiling = part.ceiling_s * (1 if plan.generator.processes == 1 else 2) if step == "verify" else 0.0
-    return part.duration_s * len(plan.subjects(step)) * len(plan.sizes(step)) + ceiling
+    return part.duration_s * len(plan.runs_of(step)) + ceiling
 
 
 def _resizing_s(cycle: Cycle, step: str) -> float:

@@ -133,6 +133,18 @@ class Plan(Model):
         part = self.step_named(step)
         return list(part.sizes) if part is not None and part.sizes else [None]
 
+    def runs_of(self, step: str) -> list[tuple[str, int | None, int]]:
+        """(subject, size, repetition) of every run of a step, all of one size together; other sizes than the base are
+        not repeated. Each subject comes once, then each again: so none has a time of the day of its own."""
+        part, base = self.step_named(step), self.scaling.base if self.scaling else None
+        times = part.repeat if part else 0
+        return [
+            (subject, size, n + 1)
+            for size in self.sizes(step)
+            for n in range(times if size in (None, base) else min(times, 1))
+            for subject in self.subjects(step)
+        ]
+
     def targets_for(self, api: str) -> Targets:
         """The API's own targets, or the plan's."""
         own = next((a.targets for a in self.apis if a.name == api), None)

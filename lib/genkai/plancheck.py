@@ -56,6 +56,11 @@ def _references(given: dict) -> Iterator[Problem]:
         for i, name in enumerate(part.get("apis") or []):
             yield from _known(("steps", step, "apis", i), name, apis, "API")
         yield from _known(("steps", step, "scenario"), part.get("scenario"), scenarios, "scenario")
+        if step == "verify" and part.get("repeat", 1) != 1:
+            yield (
+                ("steps", step, "repeat"),
+                "expected no repetitions of verify, which measures the generator; leave it out",
+            )
         if step in ("scenario", "endurance") and not scenarios:
             yield ("steps", step), "expected a scenario in the plan, got none; write one under scenarios"
 

@@ -184,6 +184,9 @@ class Step(Model):
         6, ge=0, description="verify: seconds for measuring the generator's own ceiling; 0 = do not"
     )
     max_in_flight: int = Field(2000, gt=0, description="open workload: arrivals beyond are dropped and counted")
+    repeat: int = Field(
+        1, gt=0, le=20, description="runs of each subject; from 3 on a comparison knows how much runs differ"
+    )
     sizes: list[Annotated[int, Field(gt=0)]] = Field(
         [], description="api, scenario: sizes of the target (see scaling), one run of each"
     )

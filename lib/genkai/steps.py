@@ -85,9 +85,8 @@ def planned_runs(cycle: Cycle, plan: Plan, step: str) -> list[tuple[Run, int | N
     """Every run of the step with the target's size for it (None: as it is found), all of one size together."""
     base = plan.scaling.base if plan.scaling else None
     return [
-        (cycle.run(step, subject, None if size == base else size), size)
-        for size in plan.sizes(step)
-        for subject in plan.subjects(step)
+        (cycle.run(step, subject, None if size == base else size, repetition=n), size)
+        for subject, size, n in plan.runs_of(step)
     ]
 
 

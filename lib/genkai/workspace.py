@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's folder, e.g. 2-api-search or 2-api-search@4; it sorts in the order of the steps."""
+        """Name of the run's folder, e.g. 2-api-search or 2-api-search@4 or 2-api-search~2; it sorts in the order of the steps."""
         return self.path.name
 
     @property
@@ -47,13 +48,23 @@ class Run:
     @property
     def subject(self) -> str:
         """The API or scenario that was tested."""
-        return self.name.split("-", 2)[2].partition("@")[0]
+        return re.split("[@~]", self.name.split("-", 2)[2])[0]
 
     @property
     def other_size(self) -> int | None:
         """The target's size where it is another than the plan's base; None for the runs that verdicts speak of."""
-        size = self.name.partition("@")[2]
+        size = self.name.partition("~")[0].partition("@")[2]
         return int(size) if size else None
+
+    @property
+    def repetition(self) -> int:
+        """1, 2, 3 … of the runs of this step and subject."""
+        return int(self.name.partition("~")[2] or 1)
+
+    @property
+    def title(self) -> str:
+        """The subject, and which repetition of it, e.g. "search #2"."""
+        return self.subject if self.repetition == 1 else f"{self.subject} #{self.repetition}"
 
     def journal(self, table: str, part: str = "") -> Path:
         """Path of a journal, e.g. journal/requests.worker-1.jsonl."""
@@ -115,10 +126,11 @@ class Cycle:
         base = self.manifest().get("base_dir")
         return read_plan(self.path / "plan.yaml", self.path / base if base else None)
 
-    def run(self, step: str, subject: str, other_size: int | None = None) -> Run:
+    def run(self, step: str, subject: str, other_size: int | None = None, *, repetition: int = 1) -> Run:
         """The run of a step and subject, whether or not it exists yet; other_size: another than the plan's base."""
         size = "" if other_size is None else f"@{other_size}"
-        return Run(self.path / "runs" / f"{STEPS.index(step) + 1}-{step}-{subject}{size}")
+        again = "" if repetition == 1 else f"~{repetition}"  # neither sign may stand in a name of the plan
+        return Run(self.path / "runs" / f"{STEPS.index(step) + 1}-{step}-{subject}{size}{again}")
 
     def runs(self, step: str | None = None) -> list[Run]:
         """The runs that exist, in the order of the steps."""

@@ -5,6 +5,7 @@ Statuses: pass, fail, cannot_tell, not_run. Texts go by the keys of verdict_text
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,18 +59,27 @@ def passed(verdicts: Mapping[str, Any], step: str) -> bool:
 
 
 def step_targets(plan: Plan, runs: Sequence[MeasuredRun], split: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The target rows of some runs."""
-    found = []
+    """The target rows of some runs; of repetitions, those of the one that is worst: a target must be kept each time."""
+    of_subject: dict[str, list[list[dict[str, Any]]]] = {}
     for run in runs:
-        judge = Judge(plan, run, throughput_target(plan, run.subject, split))
-        if run.step == "verify":
-            found += _verify(plan, run, judge)
-        else:
-            rows = judge.rows()
-            too_small = rows[0]["why_key"].endswith(("load_too_small", "broken_before"))
-            # endurance may hold less than the target on purpose: then only errors and response times count
-            found += _below_target(rows[1:]) if run.step == "endurance" and too_small else rows
-    return found
+        of_subject.setdefault(run.subject, []).append(_run_targets(plan, run, split))
+    return [row for repetitions in of_subject.values() for row in min(repetitions, key=_badness)]
+
+
+def _badness(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """Sorts rows of repetitions, worst first: by their worst status, then by the smallest margin."""
+    margins = [m if (m := value_of(r["margin_ratio"])) is not None else math.inf for r in rows]
+    return sorted((OUTCOME.index(r["status"]), m) for r, m in zip(rows, margins, strict=True))
+
+
+def _run_targets(plan: Plan, run: MeasuredRun, split: Mapping[str, float]) -> list[dict[str, Any]]:
+    judge = Judge(plan, run, throughput_target(plan, run.subject, split))
+    if run.step == "verify":
+        return _verify(plan, run, judge)
+    rows = judge.rows()
+    too_small = rows[0]["why_key"].endswith(("load_too_small", "broken_before"))
+    # endurance may hold less than the target on purpose: then only errors and response times count
+    return _below_target(rows[1:]) if run.step == "endurance" and too_small else rows
 
 
 def _below_target(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,7 +140,7 @@ def worst(statuses: Sequence[str]) -> str:
 
 
 def _step(plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequence[dict]) -> dict[str, Any]:
-    names = ", ".join(str(getattr(r, "name", "") or f"{r.step}-{r.subject}") for r in runs)
+    names = ", ".join(dict.fromkeys(str(getattr(r, "name", "") or f"{r.step}-{r.subject}") for r in runs))
     record = {"step": step, "run": names, "run_id": names}
     if not runs:
         why = "step_not_run" if plan.step_named(step) else "step_left_out"
@@ -147,7 +157,9 @@ def _step_outcome(plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequ
         return status, deciding["why_key"], deciding["values"]
     if reason and (step == "endurance" or status != PASS):
         return (FAIL if step == "endurance" else CANNOT_TELL), "verdict.why.step_stopped", {"reason": reason}
-    missing = sorted(set(plan.subjects(step)) - {r.subject for r in runs})
+    had = [r.subject for r in runs]
+    repeat = plan.step_named(step).repeat if plan.step_named(step) else 1
+    missing = sorted(s for s in plan.subjects(step) if had.count(s) < repeat)
     if status == PASS and missing:
         return CANNOT_TELL, "verdict.why.step_incomplete", {"missing": ", ".join(missing)}
     if status == PASS:

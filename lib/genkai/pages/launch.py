@@ -25,7 +25,7 @@ def planned(study: Study, step: str, lang: str = "en") -> Displayed:
     if part is None:
         return Paragraph(m.text("page.step_not_planned", step=m(f"step.{step}")), m)
     subjects = study.plan.subjects(step)
-    minutes = f"{part.duration_s * len(subjects) / 60:.1f}"
+    minutes = f"{part.duration_s * len(study.plan.runs_of(step)) / 60:.1f}"
     target = study.split.get(subjects[0]) or study.target_rps
     return Figure(
         figures.load_curve(part.levels, target, t=lang), label="fig-planned", messages=m,
@@ -38,7 +38,7 @@ def levels(study: Study, step: str, lang: str = "en") -> Contents:
     """The levels table of each run of the step."""
     m = Messages(lang)
     tables = [
-        levels_table(m, run.whole, m("caption.run_levels", subject=run.subject), f"tab-levels-{count}")
+        levels_table(m, run.whole, m("caption.run_levels", subject=run.run.title), f"tab-levels-{count}")
         for count, run in enumerate(study.of(step), 1)
         if len(run.marks)
     ]
@@ -54,7 +54,7 @@ def seconds(study: Study, step: str, lang: str = "en") -> Contents:
         whole = run.seconds[run.seconds["api"] == "(all)"]
         shown.append(Figure(
             figures.windows(whole, run.whole, t=lang), label=f"fig-windows-{count}", messages=m,
-            caption=m("caption.windows", subject=run.subject), alt=m("alt.windows", n=len(run.whole)),
+            caption=m("caption.windows", subject=run.run.title), alt=m("alt.windows", n=len(run.whole)),
         ))  # fmt: skip
     return Contents(shown or [Paragraph(m.text("page.nothing_ran", step=m(f"step.{step}")), m)], m)
 

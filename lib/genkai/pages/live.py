@@ -33,7 +33,7 @@ class Live:
         if self._run != run:
             self._end_level()
             self._run, self._rows, self._figure = run, [], None
-            print(f"    {run.subject}:", flush=True)
+            print(f"    {run.title}:", flush=True)
         elif self._rows and self._rows[-1].level != progress.level:
             self._end_level()
         self._rows.append(progress)

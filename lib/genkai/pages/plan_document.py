@@ -56,7 +56,7 @@ class PlanDocument:
             cycle=self.study.cycle.number if self.frozen else None,
             environment="; ".join(facts.plainly(plan.environment.target)) or plan.base_url,
         )  # fmt: skip
-        runs = sum(len(plan.subjects(step)) for step in STEPS)
+        runs = sum(len(plan.runs_of(step)) for step in STEPS)
         summary = m.text(
             "plan_doc.summary", title=plan.title or plan.name, target=self._rps(self.study.target_rps), runs=runs,
             duration=self.load_s, steps=len(self.setup["steps"]),

@@ -125,7 +125,7 @@ class Report:
         return {
             step: pd.concat([r.whole for r in runs], ignore_index=True)
             for step in STEP_FIGURES
-            if (runs := [r for r in self.study.of(step) if len(r.marks)])
+            if (runs := self.study.shown(step))
         }
 
     def _step_figures(self, step: str) -> list[Figure]:

@@ -84,7 +84,7 @@ class Scale:
 
 def apis(study: Study, lang: str = "en") -> Displayed:
     """Each API by itself: throughput and p95 against its arrival rate."""
-    m, runs = Messages(lang), [r for r in study.of("api") if len(r.marks)]
+    m, runs = Messages(lang), study.shown("api")
     if not runs:
         return Paragraph(m.text("page.nothing_ran", step=m("step.api")), m)
     whole = pd.concat([r.whole for r in runs], ignore_index=True)

@@ -79,7 +79,7 @@ def _step_load(study: Study, step: str) -> Record:
     return {
         "step": step, "subjects": subjects, "workload": part.levels[0].workload,
         "levels": [_level_load(level, target) for level in part.levels],
-        "duration_s": part.duration_s * len(subjects),
+        "duration_s": part.duration_s * len(study.plan.runs_of(step)), "repeat": part.repeat,
     }  # fmt: skip
 
 

@@ -126,8 +126,16 @@ class Study:
         return self.split.get(run.subject) or self.target_rps
 
     def of(self, step: str) -> list[RunStudy]:
-        """The runs of a step."""
+        """The runs of a step, with every repetition."""
         return [r for r in self.runs if r.step == step]
+
+    def shown(self, step: str) -> list[RunStudy]:
+        """One run of each subject of a step, for figures: of repetitions the one of middle throughput."""
+        of_subject: dict[str, list[RunStudy]] = {}
+        for run in self.of(step):
+            if len(run.marks):
+                of_subject.setdefault(run.subject, []).append(run)
+        return [sorted(runs, key=_highest_rps)[(len(runs) - 1) // 2] for runs in of_subject.values()]
 
     def main(self, step: str = "") -> RunStudy:
         """The run that shows the limit best: of the given step, else scenario, api, endurance, verify.
@@ -135,9 +143,9 @@ class Study:
         Raises StudyError when there is none.
         """
         for name in [step] if step else ["scenario", "api", "endurance", "verify"]:
-            found = [r for r in self.of(name) if len(r.marks)]
+            found = self.shown(name)
             if found:
-                return max(found, key=lambda r: r.whole["throughput_rps"].fillna(-1).max())  # NaN hides all others
+                return max(found, key=_highest_rps)
         wanted = f"a run of step {step}" if step else "a run"
         raise StudyError(f"{self.cycle.path}: expected {wanted}, got none; run notebook 20_launch first")
 
@@ -145,6 +153,10 @@ class Study:
     def ceiling(self) -> dict[str, Any] | None:
         """The generator's own ceiling as verify measured it."""
         return next((r.ceiling for r in self.runs if r.ceiling), None)
+
+
+def _highest_rps(run: RunStudy) -> float:
+    return float(run.whole["throughput_rps"].fillna(-1).max())  # NaN would hide all others
 
 
 def find_cycle(path: str | Path = "") -> Cycle:
@@ -165,7 +177,7 @@ def find_cycle(path: str | Path = "") -> Cycle:
 
 def read_study(cycle: Cycle) -> Study:
     """Everything of a cycle that has been measured so far."""
-    found = sorted(cycle.runs(), key=lambda r: (STEPS.index(r.step), r.subject, r.other_size or 0))
+    found = sorted(cycle.runs(), key=lambda r: (STEPS.index(r.step), r.subject, r.other_size or 0, r.repetition))
     runs, resized = (
         tuple(read_run(r) for r in found if (r.other_size is not None) == other) for other in (False, True)
     )

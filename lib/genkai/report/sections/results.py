@@ -51,7 +51,7 @@ def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
     rows = [
         {
             "step": named(m, "step", step["step"]),
-            "subjects": _joined(step.get("subjects") or m("word.all_apis")),
+            "subjects": _joined(step.get("subjects") or m("word.all_apis")) + _times(step.get("repeat") or 1),
             "workload": named(m, "workload", step["workload"]),
             "levels": " → ".join(
                 level if isinstance(level, str) else m.format(level, "count") for level in step["levels"]
@@ -63,6 +63,10 @@ def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
     columns = {name: m(f"column.{name}") for name in rows[0]}
     widths = {"subjects": "1fr", "levels": "1fr"}
     return Table(rows, caption=caption, label="tab-load", columns=columns, widths=widths, messages=m)
+
+
+def _times(repeat: int) -> str:
+    return f" × {repeat}" if repeat > 1 else ""
 
 
 def step_results(
