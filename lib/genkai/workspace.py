@@ -37,7 +37,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's folder, e.g. 2-api-search or 2-api-search@4 or 2-api-search~2; it sorts in the order of the steps."""
+        """Name of the run's folder, e.g. 2-api-search, 2-api-search@4, 2-api-search~2; it sorts by step."""
         return self.path.name
 
     @property
