@@ -56,6 +56,7 @@ THROUGH = {
                                       "report/sections/decision report/sections/explanation "
                                       "report/sections/records report/sections/results"),
     "test_report_inline.py": (PART, "report/typst_text"),
+    "test_trials.py": (PROCESS, "load/steering"),
     "test_study_foreign.py": (PART, "study/jmeter study/locust_history"),
 }  # fmt: skip
 NAMED = {module: file for file, (_, modules) in THROUGH.items() for module in modules.split()}

@@ -9,8 +9,10 @@ import yaml
 
 from analyse_tables import level_row, levels_table
 from genkai.demo.world import DemoWorld
+from genkai.journals import read_marks
 from genkai.planfile import parse_plan
 from genkai.search import SearchError, broken_targets, chosen, run_search, search_text
+from genkai.workspace import Run
 from test_cli import genkai
 
 CAPACITY = 150.0
@@ -47,7 +49,11 @@ def test_the_capacity_of_a_real_target_is_found(tmp_path: Path, monkeypatch: pyt
     assert json.loads((folder / "search.json").read_text())["limit"] == record["limit"]
     rows = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
     assert [float(r["rate_rps"]) for r in rows] == [t["rate_rps"] for t in record["trials"]]
-    assert [p.name for p in sorted((folder / "trials").iterdir())] == [t["run"] for t in record["trials"]]
+    assert [t["level"] for t in record["trials"]] == list(range(len(rows)))
+    run = Run(folder / "1-api-item")
+    assert [m["intended"] for m in read_marks(run)] == [t["rate_rps"] for t in record["trials"]]
+    assert run.record()["state"] == "finished"
+    assert all(t["measured_s"] <= t["seconds"] for t in record["trials"])
     assert all((folder / f"search-{lang}.png").read_bytes().startswith(b"\x89PNG") for lang in ("en", "ja"))
     assert len(told) == 1 + len(rows)
     assert "rps keep the targets" in search_text(record)

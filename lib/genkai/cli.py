@@ -145,7 +145,9 @@ def search(
     plan: PlanFile,
     api: Annotated[str | None, typer.Option(help="the API to load")] = None,
     scenario: Annotated[str | None, typer.Option(help="the scenario to load")] = None,
-    trial_s: Annotated[float, typer.Option(help="seconds of a short trial", min=2)] = 11,
+    trial_s: Annotated[
+        float | None, typer.Option(help="seconds of a short trial; default: what the limits need", min=2)
+    ] = None,
     confirm_s: Annotated[float, typer.Option(help="seconds of the long confirmation", min=2)] = 40,
     lang: Lang = "en",
     as_json: Json = False,

@@ -174,6 +174,11 @@ class RunningLoad:
         """Id of the load's first process, the leader of its group."""
         return self._process.popen.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the load's first process still runs."""
+        return self._process.popen.poll() is None
+
     def wait(self, on_second: Callable[[Progress], None] | None = None) -> RunOutcome:
         """Watch to the end, telling the progress each second. Raises LaunchError when no level ever began."""
         limit = time.monotonic() + STARTUP_S + self.job.duration_s + self.job.drain_s + SETTLE_S

@@ -1,6 +1,6 @@
-"""Search for a service's capacity: every trial a real run of one level; the log, the record and the figure of it.
+"""Search for a service's capacity: every trial a level of one real run; the log, the record and the figure of it.
 
-data/searches/<plan>/<NN>/plan.yaml  search.json  trials.csv  search-<lang>.png  trials/<NN>-<step>-<subject>/
+data/searches/<plan>/<NN>/plan.yaml  search.json  trials.csv  search-<lang>.png  1-<step>-<subject>/ (the run)
 """
 
 from __future__ import annotations
@@ -10,30 +10,28 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
-from genkai import figures
+from genkai import figures, journals, schema
 from genkai.analyse.levels import level_table
-from genkai.analyse.search import Measured, Settings, Trial, search_capacity
+from genkai.analyse.search import Measured, Settings, Trial, needed_trial_s, search_capacity
 from genkai.analyse.texts import plain
 from genkai.capacity import target_rps, target_split
-from genkai.launch import run_load
 from genkai.plan import Level, Plan, Step
 from genkai.planfile import read_plan
 from genkai.study import StudyError
-from genkai.study.reading import read_run
+from genkai.trials import Goal, TrialRun, Trials
 from genkai.workspace import Run, now_text, write_json, write_text
 
 SEARCHES = Path("data/searches")
 START_RATIO = 0.25  # of the target: where the ramp begins
-RAMP_S = 1.0
-DRAIN_S = 10.0  # a queue that an overload left must be gone before the next trial
+CONFIRM_LEAST = 0.5  # of the confirmation: before, not even a clear one is cut
 MOST_BROKEN = 3  # targets named for a trial
 LANGUAGES = {"en": ("en",), "ja": ("ja",), "both": ("en", "ja")}
-COLUMNS = ("number", "phase", "rate_rps", "seconds", "sent_rps", "throughput_rps", "error_ratio", "p95_s", "verdict",
-           "why", "run")  # fmt: skip
+COLUMNS = ("number", "phase", "rate_rps", "seconds", "measured_s", "sent_rps", "throughput_rps", "error_ratio", "p95_s",
+           "verdict", "why", "level")  # fmt: skip
 
 
 class SearchError(StudyError):
@@ -41,42 +39,68 @@ class SearchError(StudyError):
 
 
 class Measurer:
-    """Measures one rate by one run of the plan's API or scenario."""
+    """Measures one rate by one trial of the plan's API or scenario; a context manager that ends the load."""
 
     def __init__(self, plan: Plan, step: str, subject: str, folder: Path) -> None:
         # A step that the plan leaves out needs no levels of its own here.
         steps = plan.steps.model_copy(update={step: plan.step_named(step) or Step(levels=[Level(users=1)])})
         self.plan = plan.model_copy(update={"steps": steps})
-        self.step, self.subject, self.folder = step, subject, folder
-        self.count = 0
+        self.subject = subject
+        self.goals = goals_of(self.plan, step, subject)
+        self.trials = Trials(Run(folder / f"1-{step}-{subject}"), self.plan, step, subject)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.trials.close()
 
     def __call__(self, phase: str, rate: float, seconds: float) -> Measured:
-        """The trial as measured. Raises LaunchError."""
-        self.count += 1
-        run = Run(self.folder / "trials" / f"{self.count:02d}-{self.step}-{self.subject}")
-        levels = [Level(arrival_rate_rps=rate, ramp_s=RAMP_S, hold_s=seconds)]
-        outcome = run_load(run, self.plan, self.step, self.subject, levels=levels, drain_s=DRAIN_S)
-        if outcome.state == "failed":
-            raise SearchError(
-                f"{run.path}: expected a run of {seconds:g} s at {rate:.4g} rps, got {outcome.stop_reason}"
-            )
-        return self.read(run, outcome.stop_reason)
+        """The trial as measured; only a long one is never passed before CONFIRM_LEAST. Raises LaunchError."""
+        least = CONFIRM_LEAST * seconds if phase == "confirm" else 0.0
+        trial = self.trials.measure(rate, seconds, self.goals, may_pass_after_s=least)
+        return self.read(trial)
 
-    def read(self, run: Run, stop_reason: str | None) -> Measured:
-        """What the run's tables say of its only level."""
-        study = read_run(run)
-        table = level_table(study.requests, study.marks, study.generator, subject=self.subject)
+    def read(self, trial: TrialRun) -> Measured:
+        """What the run's tables say of a trial."""
+        run, mark = self.trials.run, trial.mark
+        requests, generator = journals.read_requests(run), journals.read_generator(run)
+        requests, generator = (_between(table, mark["start"], mark["end"]) for table in (requests, generator))
+        length = mark["end"] - mark["hold_start"]
+        table = level_table(requests, [mark], generator, subject=self.subject)
         first = table.iloc[0]
         if pd.isna(first["throughput_rps"]):
-            return Measured(0.0, 0.0, 1.0, stop_reason=stop_reason or "no second was measured", run=run.name)
+            return Measured(0.0, 0.0, 1.0, stop_reason=trial.stop_reason or "no second was measured",
+                            level=mark["level"], measured_s=length)  # fmt: skip
         limited = bool(first["generator_limited"]) if not pd.isna(first["generator_limited"]) else False
         broken = broken_targets(self.plan, table)
+        if trial.decided == "missed" and not broken:
+            broken = [f"a target is missed whatever follows, after {length:g} s"]
         return Measured(
             throughput_rps=float(first["throughput_rps"]), sent_rps=float(first["sent_rps"]),
             error_ratio=float(first["error_ratio"]), p95_s=None if pd.isna(first["p95_s"]) else float(first["p95_s"]),
             broken=tuple(broken[:MOST_BROKEN]), steady=None if pd.isna(first["steady"]) else bool(first["steady"]),
-            generator=str(first["generator_note"]) if limited else None, stop_reason=stop_reason, run=run.name,
+            generator=str(first["generator_note"]) if limited else None, stop_reason=trial.stop_reason,
+            level=mark["level"], measured_s=length,
         )  # fmt: skip
+
+
+def _between(table: pd.DataFrame, start: float, end: float) -> pd.DataFrame:
+    second = table["time"].astype("int64") / 1e6
+    return table[(second >= int(start)) & (second < end)].reset_index(drop=True)
+
+
+def goals_of(plan: Plan, step: str, subject: str) -> list[Goal]:
+    """Every target that a trial is judged by: of the subject as a whole, and of each API of a scenario."""
+    names = [None] if step == "api" else [None, *(c.api for c in plan.scenario_named(subject).calls)]
+    goals = []
+    for name in dict.fromkeys(names):
+        targets = plan.targets_for(name or subject)
+        goals.append(Goal(name, targets.error_ratio))
+        for column, limit in targets.response_times_s().items():
+            quantile = schema.QUANTILES[column]
+            goals.append(Goal(name, 1 - quantile, quantile, limit))
+    return goals
 
 
 def broken_targets(plan: Plan, levels: pd.DataFrame) -> list[str]:
@@ -121,7 +145,9 @@ def run_search(
     if lang not in LANGUAGES:
         raise SearchError(f"--lang: expected {', '.join(LANGUAGES)}, got {lang!r}")
     target = (target_split(plan).get(subject) if step == "api" else None) or target_rps(plan)
-    asked = Settings(**{"start_rps": START_RATIO * target, **settings})
+    slowest = max((goal.limit for goal in goals_of(plan, step, subject)), default=0.0)
+    trial_s = settings.get("trial_s") or needed_trial_s(slowest, settings.get("width", Settings.width))
+    asked = Settings(**{"start_rps": START_RATIO * target, **settings, "trial_s": trial_s})
     folder = new_folder(plan)
     write_text(folder / "plan.yaml", plan_file.read_text(encoding="utf-8"))
     tell(f"search for the capacity of {step} {subject}: {folder}")
@@ -133,7 +159,8 @@ def run_search(
         tell(trial_line(trial))
         write_trials(folder, log)
 
-    record = search_capacity(Measurer(plan, step, subject, folder), asked, on_trial)
+    with Measurer(plan, step, subject, folder) as measurer:
+        record = search_capacity(measurer, asked, on_trial)
     record = {
         "plan": plan.name, "step": step, "subject": subject, "target_rps": target, "folder": os.fspath(folder),
         "start": begun, "end": now_text(), **record,
@@ -172,7 +199,7 @@ def trial_line(trial: Trial) -> str:
     """One line of the trial log."""
     p95 = f"p95 {trial['p95_s'] * 1000:7.1f} ms" if trial["p95_s"] is not None else "p95       –   "
     return (
-        f"{trial['number']:3d} {trial['phase']:8s}{trial['rate_rps']:9.1f} rps {trial['seconds']:5.0f} s → "
+        f"{trial['number']:3d} {trial['phase']:8s}{trial['rate_rps']:9.1f} rps {trial['measured_s']:5.0f} s → "
         f"{trial['throughput_rps']:9.1f} rps  {p95}  {trial['verdict']}{': ' if trial['why'] else ''}{trial['why']}"
     )
 

@@ -2,9 +2,11 @@
 
     python tests/bench/bench_search.py [--seeds 200] [--json FILE]
 
-Targets: a hard ceiling with an endless queue, 20–5 000 requests/s. Its capacity differs by `noise` from trial to trial;
-`disturbed` of all trials find 60 % of it. Bisection: trials of 60 s between 0 and 4 × the target of the plan, down to
-the same width. A trial of either costs 4 s besides its load.
+Targets: a hard ceiling with an endless queue, 20–5 000 requests/s, simulated second by second. Its capacity differs by
+`noise` from trial to trial and as much again from second to second; `disturbed` of all trials find 60 % of it. Trials
+are decided early by the same rule as real ones; bisection has trials of 60 s, or of as many as it takes to be
+as exact (15 s), between 0 and 4 × the target of the plan, down to the same width. Besides its load a trial costs the
+seconds that it cost on real processes: OVERHEAD_S within one run, RESTART_S where the load processes start anew.
 """
 
 from __future__ import annotations
@@ -18,47 +20,82 @@ from pathlib import Path
 import numpy as np
 
 from genkai.analyse.search import Measured, Settings, search_capacity
+from genkai.analyse.trial import GoalSeconds, decide_trial
 
-LIMIT_S, SERVICE_S, OVERHEAD_S, TRIAL_S, WIDTH = 0.2, 0.02, 4.0, 60.0, 0.03
+LIMIT_S, SERVICE_S, WIDTH = 0.2, 0.02, Settings.width
+OVERHEAD_S, RESTART_S = 1.6, 4.0
+JITTER_S = 0.002  # by which the p95 of a second differs
 CASES = ((0.0, 0.0), (0.01, 0.0), (0.03, 0.0), (0.01, 0.02))
 
 
-def simulated(capacity: float, noise: float, disturbed: float, rng: np.random.Generator):
-    """A measurer; the delay grows with the seconds beyond the capacity."""
+def simulated(capacity: float, noise: float, disturbed: float, rng: np.random.Generator, early: bool = True):
+    """A measurer. The wait grows with what came beyond the capacity; early: cut as soon as it is decided."""
 
     def measure(phase: str, rate: float, seconds: float) -> Measured:
         now = capacity * (1 + rng.normal(0, noise)) * (0.6 if rng.random() < disturbed else 1.0)
-        delay = seconds * max(0.0, rate / now - 1)
-        p95 = SERVICE_S + 0.95 * delay
-        return Measured(min(rate, now), rate, 0.0, p95, ("p95",) if p95 > LIMIT_S else (), delay <= 0.05)
+        length = round(seconds)
+        each = np.maximum(now * (1 + rng.normal(0, noise, length)), 1e-9)
+        wait = np.concatenate([[0.0], _waits(rate / each - 1)])
+        value = np.abs(SERVICE_S + wait[:-1] + 0.95 * np.diff(wait).clip(0) + rng.normal(0, JITTER_S, length))
+        slow = rate * np.clip((SERVICE_S + wait[1:] - LIMIT_S) / np.maximum(np.diff(wait), 1e-9), 0, 1)
+        due, taken, decided = np.full(length, rate), length, None
+        for n in range(1, length + 1) if early else ():
+            decided = decide_trial([GoalSeconds(0.05, due[:n], slow[:n], value[:n], LIMIT_S)], seconds)
+            if decided == "missed" or (decided == "kept" and (phase != "confirm" or n >= seconds / 2)):
+                taken = n
+                break
+        broken = ("p95",) if slow[:taken].sum() > 0.05 * due[:taken].sum() else ()
+        carried = min(rate, float(each[:taken].mean()))
+        steady = bool(wait[taken] - wait[0] <= 0.05) if taken >= 10 else None
+        return Measured(carried, rate, 0.0, float(value[:taken].max()), broken, steady, measured_s=float(taken))
 
     return measure
 
 
-def bisect(measure, highest: float) -> tuple[float, float, int]:
-    """(rate, seconds, trials)."""
-    low, high, trials = 0.0, highest, 0
+def _waits(beyond: np.ndarray) -> np.ndarray:
+    """Seconds that the queue needs to empty, at the end of each second."""
+    total, found = 0.0, []
+    for gained in beyond:
+        total = max(0.0, total + float(gained))
+        found.append(total)
+    return np.array(found)
+
+
+def bisect(measure, highest: float, seconds: float, confirm_s: float = 0.0) -> tuple[float, float, int]:
+    """(rate, seconds of load, trials); the rate found is lowered by WIDTH until a long trial confirms it."""
+    low, high, trials, load = 0.0, highest, 0, 0.0
     while high - low > WIDTH * high and trials < 30:
         middle = (low + high) / 2
-        trials += 1
-        kept = not measure("bisection", middle, TRIAL_S).broken
-        low, high = (middle, high) if kept else (low, middle)
-    return low, trials * (TRIAL_S + OVERHEAD_S), trials
+        trial = measure("bisection", middle, seconds)
+        trials, load = trials + 1, load + trial.measured_s
+        low, high = (low, middle) if trial.broken else (middle, high)
+    while confirm_s:
+        trial = measure("confirm", low, confirm_s)
+        trials, load = trials + 1, load + trial.measured_s
+        if not trial.broken:
+            break
+        low *= 1 - WIDTH
+    return low, load, trials
 
 
 def compare(noise: float, disturbed: float, seeds: int) -> list[dict]:
     """A row for each method."""
-    rows: dict[str, list[tuple[float, float, int]]] = {"mlrsearch": [], "bisection": []}
+    rows: dict[str, list[tuple[float, float, int]]] = {"MLRsearch": [], "bisection, 60 s": [], "bisection, cut": []}
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         capacity = math.exp(rng.uniform(math.log(20), math.log(5000)))
         target = capacity * math.exp(rng.uniform(math.log(0.3), math.log(2)))
-        found = search_capacity(simulated(capacity, noise, disturbed, rng), Settings(start_rps=0.25 * target))
+        settings = Settings(start_rps=0.25 * target)
+        found = search_capacity(simulated(capacity, noise, disturbed, rng), settings)
         seconds = found["load_s"] + OVERHEAD_S * len(found["trials"])
         value = found["limit"]["value"] or math.nan
-        rows["mlrsearch"].append((value / capacity - 1, seconds, len(found["trials"])))
-        rate, seconds, trials = bisect(simulated(capacity, noise, disturbed, rng), 4 * target)
-        rows["bisection"].append((rate / capacity - 1, seconds, trials))
+        rows["MLRsearch"].append((value / capacity - 1, seconds, len(found["trials"])))
+        for name, cut, each, confirm_s, cost in (("bisection, 60 s", False, 60.0, 0.0, RESTART_S),
+                                                 ("bisection, cut", True, settings.trial_s, settings.confirm_s,
+                                                  OVERHEAD_S)):  # fmt: skip
+            measure = simulated(capacity, noise, disturbed, rng, early=cut)
+            rate, seconds, trials = bisect(measure, 4 * target, each, confirm_s)
+            rows[name].append((rate / capacity - 1, seconds + cost * trials, trials))
     return [{"noise": noise, "disturbed": disturbed, "method": name, **_summary(found)} for name, found in rows.items()]
 
 
@@ -79,9 +116,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = [row for case in CASES for row in compare(*case, arguments.seeds)]
-    print(" noise disturbed method     found  median    p95|e|   worst  ≤ 5 %  seconds (worst)  trials")
+    print(" noise disturbed method          found  median    p95|e|   worst  ≤ 5 %  seconds (worst)  trials")
     for r in rows:
-        print(f"{r['noise']:6.1%} {r['disturbed']:9.1%} {r['method']:9s} {r['found']:6.1%} {r['error_median']:+7.1%} "
+        print(f"{r['noise']:6.1%} {r['disturbed']:9.1%} {r['method']:15s} {r['found']:6.1%} {r['error_median']:+7.1%} "
               f"{r['error_p95_abs']:8.1%} {r['error_worst']:7.1%} {r['within_5_percent']:6.1%} {r['seconds']:8.0f} "
               f"({r['seconds_worst']:.0f}) {r['trials']:7.0f}")  # fmt: skip
     if arguments.json:

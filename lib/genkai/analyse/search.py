@@ -2,6 +2,7 @@
 
 Source: MLRsearch (Multiple Loss Ratio Search, IETF draft-ietf-bmwg-mlrsearch), whose reference implementation opens at
 its highest load; a ramp therefore bounds it first, to 0.5–1.5 × the knee and never above what the ramp already offered.
+A trial is cut as soon as it is decided (trial.py), which changes no verdict that is certain.
 Who measures is injected, so that the logic runs against a simulated target as well.
 """
 
@@ -18,6 +19,7 @@ MOST_RAMP, MOST_TRIES, MOST_CONFIRM, MOST_RANGES = 16, 3, 4, 4
 BEHIND = 0.97  # throughput below this share of what was sent: a queue grows
 BELOW_GENERATOR = 0.85  # × the rate at which the generator was the limit: the highest rate still tried
 LOSS, SCALE = 0.001, 1_000_000  # MLRsearch counts losses; a trial that kept the targets has none
+LEAST_TRIAL_S, MOST_TRIAL_S = 11.0, 30.0
 EXCEED = 0.49  # the majority of the trials at a rate decides
 
 Trial = dict[str, Any]
@@ -36,7 +38,8 @@ class Measured:
     note: str = ""
     generator: str | None = None
     stop_reason: str | None = None
-    run: str = ""
+    level: int | None = None
+    measured_s: float | None = None  # how long it was, when it was decided before its time
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,18 @@ class Settings:
     trial_s: float = 11.0
     trials: int = 3
     confirm_s: float = 40.0
-    width: float = 0.03
+    width: float = 0.02
     limit_s: float = 900.0
 
 
 Measure = Callable[[str, float, float], Measured]  # phase, arrival rate, seconds
+
+
+def needed_trial_s(limit_s: float, width: float) -> float:
+    """Seconds of a trial that tells rates apart by a relative width: beyond the capacity by that, the wait grows by
+    `width` a second, and must reach the response-time limit before the trial ends. Within 11–30 s.
+    """
+    return float(min(max(limit_s / width, LEAST_TRIAL_S), MOST_TRIAL_S))
 
 
 class _Ended(Exception):
@@ -103,8 +113,9 @@ class _Search:
         if found == "restless" and not left:
             why = f"not steady in {MOST_TRIES} trials: {why}"
         values = asdict(measured)
-        kept = {name: values[name] for name in ("throughput_rps", "sent_rps", "error_ratio", "p95_s", "run")}
-        trial = {"number": len(self.trials) + 1, "phase": phase, "rate_rps": rate, "seconds": seconds, **kept,
+        kept = {name: values[name] for name in ("throughput_rps", "sent_rps", "error_ratio", "p95_s", "level")}
+        trial = {"number": len(self.trials) + 1, "phase": phase, "rate_rps": rate, "seconds": seconds,
+                 "measured_s": seconds if measured.measured_s is None else measured.measured_s, **kept,
                  "verdict": verdict, "why": why}  # fmt: skip
         self.trials.append(trial)
         if self.on_trial:
@@ -164,10 +175,10 @@ class _Search:
 
     def confirm(self, rate: float, high: float | None) -> tuple[float | None, float | None]:
         """(rate that a long trial confirmed, lowest rate that missed)."""
-        for _ in range(MOST_CONFIRM):
+        for attempt in range(1, MOST_CONFIRM + 1):
             if self.trial("confirm", rate, self.settings.confirm_s)["verdict"] == "kept":
                 return rate, high
-            high, rate = rate, rate * (1 - self.settings.width)
+            high, rate = rate, rate * (1 - attempt * self.settings.width)
         return None, high
 
 
@@ -247,5 +258,5 @@ def _record(search: _Search, status: str, why: str, low: float | None, high: flo
         "limit": number(low if found else None, low, high, len(used), "rps", notes),
         "knee": number(search.knee, n=sum(t["phase"] == "ramp" for t in used), unit="rps") if search.knee else None,
         "trials": search.trials, "discarded": sum(t["verdict"] == "discarded" for t in search.trials),
-        "load_s": sum(t["seconds"] for t in search.trials), "settings": asdict(search.settings),
+        "load_s": sum(t["measured_s"] for t in search.trials), "settings": asdict(search.settings),
     }  # fmt: skip

@@ -25,6 +25,7 @@ from genkai.load.job import Job
 from genkai.load.levels import TimedLevel, time_levels
 from genkai.load.lifeline import die_with_parent, watch_lease
 from genkai.load.recorder import Recorder
+from genkai.load.steering import LEVEL_MESSAGE, Courses, SteeredConductor
 from genkai.workspace import Journal, Run
 
 START_MESSAGE = "genkai_start"
@@ -41,6 +42,7 @@ class Engine:
         self.weights = cumulative_weights(self.calls)
         self.timed: list[TimedLevel] | None = None
         self.start: AsyncResult = AsyncResult()
+        self.courses = Courses()
         self.recorder: Recorder
         self.health: Health
         self.share = 0
@@ -59,8 +61,9 @@ class Engine:
         if isinstance(runner, WorkerRunner):
             die_with_parent()
             runner.register_message(START_MESSAGE, self._on_start)
+            runner.register_message(LEVEL_MESSAGE, lambda msg, **_: self.courses.hear(msg.data))
         else:
-            self._conductor = Conductor(self.run, self.job, runner)
+            self._conductor = self._new_conductor(runner)
             watch_lease()
             # locust listens for SIGTERM only after a headless run with levels has ended
             gevent.signal_handler(signal.SIGTERM, runner.stop)
@@ -69,6 +72,18 @@ class Engine:
             events.test_start.add_listener(lambda **_: self._record(runner))
             events.test_stop.add_listener(lambda **_: self.close())
             events.quitting.add_listener(lambda **_: self.close())
+
+    def _new_conductor(self, runner: Runner) -> Conductor:
+        if self.job.steered:
+            return SteeredConductor(self.run, self.job, runner, self.courses)
+        return Conductor(self.run, self.job, runner)
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has come to its end: after the last level, or by order."""
+        if self.job.steered:
+            return self._conductor.over
+        return now() >= self.timed[-1].end
 
     def begin(self, runner: Runner) -> None:
         """Master: choose the second in which the levels begin, and tell all processes."""
@@ -82,7 +97,7 @@ class Engine:
         self._set_start(msg.data["start"])
 
     def _set_start(self, start: float) -> None:
-        self.timed = time_levels(self.job.levels, start)
+        self.timed = [] if self.job.steered else time_levels(self.job.levels, start)
         self.start.set(start)
 
     def _record(self, runner: Runner) -> None:

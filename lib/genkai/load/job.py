@@ -48,7 +48,10 @@ class JobTimeouts(Model):
 
 
 class Job(Model):
-    """One run, self-contained; `arrivals` is the law of the open workload, `seed` makes its choices repeatable."""
+    """One run, self-contained; `arrivals` is the law of the open workload, `seed` makes its choices repeatable.
+
+    steered: levels are ordered while the run goes (load/steering.py); `levels` then only names the workload.
+    """
 
     run: str
     step: str
@@ -56,6 +59,7 @@ class Job(Model):
     base_url: str
     base_dir: Path
     levels: list[JobLevel]
+    steered: bool = False
     calls: list[JobCall] = []
     locustfile: Path | None = None
     processes: int = 1

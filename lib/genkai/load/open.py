@@ -7,7 +7,7 @@ the moment and the send.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import gevent
@@ -24,6 +24,7 @@ from genkai.load.calls import PlanCall
 from genkai.load.engine import Engine
 from genkai.load.exchange import perform
 from genkai.load.http.clock import now
+from genkai.load.levels import TimedLevel
 from genkai.load.timer import new_timer
 
 BURST = 64  # arrivals started at once before responses get their turn again
@@ -39,26 +40,46 @@ class Schedule:
         self._limit = max(1, job.max_in_flight // job.processes)
         self._states = engine.new_states()
         self._choose = np.random.default_rng([job.seed, 7, engine.share])
-        self._chunks = plan_arrivals(engine.timed, job.arrivals, engine.share, job.processes, job.seed)
+        self._chunks: Iterator[np.ndarray] = iter(())
         self._arrivals: Iterator[tuple[float, PlanCall]] = iter(())
         self._idle: list[Any] = []
         self._workers: set[Any] = set()
         self._over = Event()
         self._hub = get_hub()
-        self._next = self._advance()
+        self._next: tuple[float, PlanCall] | None = None
+        self._stopped = False
         self._timer = new_timer(self._send_due)
 
     def run(self) -> None:
-        """Keep the schedule until its end or `stop`."""
+        """Keep the schedule until its end or `stop`: the levels of the run, or each as it is ordered."""
+        engine = self._engine
+        engine.courses.cut = self.cut
+        for timed in engine.courses if engine.job.steered else [engine.timed]:
+            if self._stopped:
+                return
+            self._follow(timed)
+
+    def _follow(self, timed: Sequence[TimedLevel]) -> None:
+        job, share = self._engine.job, self._engine.share
+        self._chunks = plan_arrivals(timed, job.arrivals, share, job.processes, job.seed + timed[0].level)
+        self._arrivals = iter(())
+        self._next = self._advance()
         if self._next is not None:
+            self._over.clear()
             self._timer.arm(self._next[0])
             self._over.wait()
 
-    def stop(self) -> None:
-        """Send nothing more."""
-        self._timer.close()
+    def cut(self) -> None:
+        """Send nothing more of the level under way."""
         self._next = None
         self._over.set()
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        self._stopped = True
+        self._engine.courses.hear({"over": True})
+        self._timer.close()
+        self.cut()
 
     def drain(self, seconds: float) -> None:
         """Wait for what is in flight, then give it up (recorded as unanswered) and close all connections."""

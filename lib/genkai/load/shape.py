@@ -27,14 +27,14 @@ class LevelShape(LoadTestShape):
             engine.begin(self.runner)
         if engine.job.workload == "closed":
             self._wait_for_boundary()
-        moment = now()
-        if moment >= engine.timed[-1].end:
+        if engine.over:
             self.runner.stop()  # waits for every process's users, where locust's own quit gives workers 3 s
             return None
         if engine.job.workload == "open":
-            self._wait_for_end()
+            if not engine.job.steered:
+                self._wait_for_end()
             return engine.job.processes, float(engine.job.processes)
-        level = level_at(engine.timed, moment) or engine.timed[0]
+        level = level_at(engine.timed, now()) or engine.timed[0]
         return int(level.intended), max(level.change_per_s, 1e-3)
 
     def _wait_for_boundary(self) -> None:

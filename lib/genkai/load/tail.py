@@ -49,15 +49,15 @@ class Tail:
         counts = dict.fromkeys(COUNTS, 0)
         hists: list[bytes] = []
         for path in self._run.journals("requests"):
-            for line in self._new_lines(path):
+            for line in self.new_lines(path):
                 for name in COUNTS:
                     counts[name] += line.get(name, 0)
                 if self._histograms and line.get("hist"):
                     hists.append(line["hist"].encode("ascii"))
         for path in self._run.journals("generator"):
-            for line in self._new_lines(path):
+            for line in self.new_lines(path):
                 self._health[path] = line
-        for event in self._new_lines(self._run.journal("levels")):
+        for event in self.new_lines(self._run.journal("levels")):
             self._event = event if "level" in event else self._event
         health = self._health.values()
         users = [h["users"] for h in health if h.get("users") is not None]
@@ -70,7 +70,8 @@ class Tail:
             late_s=max(late, default=None), event=self._event,
         )  # fmt: skip
 
-    def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
+    def new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
+        """The records that a journal gained since the last time."""
         if not path.exists():
             return
         with open(path, "rb") as stream:

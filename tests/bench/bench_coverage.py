@@ -1,0 +1,120 @@
+"""Do 95 % intervals of the scale characteristic hold the truth in 92–98 % of seeded cases? For every number reported.
+
+    python tests/bench/bench_coverage.py [--seeds 500] [--levels 12 8 6] [--noise 0.02] [--json FILE]
+
+Truths: one of each model, bent within the measured range. Levels scatter in proportion to the throughput. `fixed`: the
+true model is given; `auto`: the model is chosen, and counted is each case in which the true one was. `lost`: cases in
+which a number that the truth has was not stated, as in a peak that the data does not show. Also: how often a hard
+ceiling was told as a peak of USL (never).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from genkai.analyse import models
+from genkai.analyse.models import CATALOGUE, MODELS
+from genkai.analyse.scalability import fit_scalability
+
+LOADS = {
+    12: (10, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 600),
+    8: (25, 50, 100, 150, 200, 300, 450, 600),
+    6: (50, 100, 200, 300, 450, 600),
+}
+TRUTHS = {
+    "linear": (1.0,), "ceiling": (1.0, 220.0), "amdahl": (1.0, 0.01), "broken": (1.0, 180.0, 0.2),
+    "usl": (1.0, 0.004, 1e-5),
+}  # fmt: skip
+LIMITS = {
+    "knee_load": models.knee_load, "peak_load": models.peak_load, "peak_throughput_rps": models.peak_throughput,
+    "ceiling_rps": models.ceiling,
+}  # fmt: skip
+LOW, HIGH = 0.92, 0.98
+
+
+def truth_numbers(name: str) -> dict[str, float]:
+    """Every number that a model's truth has."""
+    p = np.array(TRUTHS[name])
+    found = dict(zip(CATALOGUE[name].parameters, map(float, p), strict=True))
+    limits = {key: float(function(name, p)) for key, function in LIMITS.items()}
+    return found | {key: value for key, value in limits.items() if math.isfinite(value)}
+
+
+def inside(record: dict | None, truth: float) -> bool | None:
+    """Whether the interval holds the truth; None where no number was stated."""
+    if record is None or record["low"] is None:
+        return None
+    return record["low"] <= truth <= (math.inf if record["high"] is None else record["high"])
+
+
+def cover(name: str, levels: int, noise: float, seeds: int) -> dict[str, list[tuple[bool, bool | None]]]:
+    """{number: (whether the true model was chosen, whether the interval holds the truth) of each case}."""
+    loads = np.array(LOADS[levels], dtype=float)
+    exact, truth = CATALOGUE[name].throughput(np.array(TRUTHS[name]), loads), truth_numbers(name)
+    found: dict[str, list[tuple[bool, bool | None]]] = defaultdict(list)
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, levels, MODELS.index(name)])
+        series = np.maximum(exact * (1 + rng.normal(0, noise, levels)), 0)
+        fit = fit_scalability(loads, series, seed=seed)
+        chosen = fit["model"] == name
+        peak = name == "ceiling" and fit["model"] == "usl" and fit["peak_load"] is not None
+        found["false_peak"].append((chosen, peak))
+        if not chosen:
+            fit = fit_scalability(loads, series, model=name, seed=seed)
+        for key, value in truth.items():
+            record = fit["parameters"][key] if key in fit["parameters"] else fit[key]
+            found[key].append((chosen, inside(record, value)))
+    return found
+
+
+def rows_of(levels: int, noise: float, seeds: int, name: str) -> list[dict]:
+    """A row of the table for each number of a model."""
+    told = cover(name, levels, noise, seeds)
+    rows = []
+    for key in truth_numbers(name):
+        row = {"levels": levels, "model": name, "number": key}
+        for kind, cases in (("fixed", told[key]), ("auto", [c for c in told[key] if c[0]])):
+            known = [c[1] for c in cases if c[1] is not None]
+            row[kind] = sum(known) / len(known) if known else math.nan
+            row[f"{kind}_lost"] = len(cases) - len(known)
+        row["chosen"] = sum(c[0] for c in told[key]) / seeds
+        row["false_peaks"] = sum(c[1] for c in told["false_peak"])
+        rows.append(row)
+    return rows
+
+
+def main() -> int:
+    """Print the table; 1 when a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=500)
+    parser.add_argument("--levels", type=int, nargs="*", default=[12, 8, 6])
+    parser.add_argument("--noise", type=float, default=0.02)
+    parser.add_argument("--models", nargs="*", default=list(MODELS))
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    print("levels model   number                  fixed (lost)    auto (lost)   chosen  false peaks")
+    rows, missed = [], 0
+    for levels in arguments.levels:
+        for name in arguments.models:
+            for row in rows_of(levels, arguments.noise, arguments.seeds, name):
+                ok = LOW <= row["fixed"] <= HIGH and not row["false_peaks"]
+                missed += not ok
+                rows.append(row)
+                print(f"{levels:6d} {name:7s} {row['number']:22s} {row['fixed']:6.1%} ({row['fixed_lost']:3d})  "
+                      f"{row['auto']:6.1%} ({row['auto_lost']:3d})  {row['chosen']:6.1%}  {row['false_peaks']:5d}"
+                      f"{'' if ok else '   <-- outside 92–98 %'}", flush=True)  # fmt: skip
+    print(f"{len(rows) - missed} of {len(rows)} numbers within {LOW:.0%}–{HIGH:.0%}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
