@@ -48,8 +48,9 @@ def test_levels_are_ordered_one_by_one_and_cut_when_they_are_decided(tmp_path: P
 def test_the_stop_rule_ends_the_trials_and_is_told(tmp_path: Path) -> None:
     with running_target(tmp_path) as target:
         plan = make_plan(target.url, LEVELS, {"ok": "/once"}, stop={"error_ratio": 0.2, "for_s": 1})
-        with Trials(Run(tmp_path / "2-api-ok"), plan, "api", "ok") as trials:
-            found = trials.measure(20.0, 9.0, [Goal(None, 1.0)])
+        timeouts = {"connect_s": 1, "read_s": 0.3, "total_s": 1}
+        with Trials(Run(tmp_path / "2-api-ok"), plan, "api", "ok", timeouts=timeouts) as trials:
+            found = trials.measure(20.0, 9.0, [])
             assert "error ratio" in found.stop_reason
             with pytest.raises(LaunchError, match="expected level 1 to begin, got error ratio"):
                 trials.measure(20.0, 9.0, [])

@@ -38,6 +38,50 @@ def jmeter(files: Files, into: Into) -> None:
     _told(import_results("jmeter", read_jtl, files, into), files)
 
 
+Unit = Annotated[str | None, typer.Option(help="of the recorded values: ns, us, ms or s; default: by the file")]
+ByRate = Annotated[bool, typer.Option("--by-rate", help="levels are plateaus of the rate, not of the users")]
+
+
+@app.command()
+def k6(files: Files, into: Into, by_rate: ByRate = False) -> None:
+    """k6's --out csv=FILE or --out json=FILE: every request, with response times."""
+    from genkai.study.foreign import import_results
+    from genkai.study.k6 import read_k6
+
+    _told(import_results("k6", lambda path: read_k6(path, by_rate), files, into), files)
+
+
+@app.command()
+def gatling(files: Files, into: Into, by_rate: ByRate = False) -> None:
+    """Gatling's simulation.log as text (to 3.11; later ones are binary): every request, with response times."""
+    from genkai.study.foreign import import_results
+    from genkai.study.gatling import read_gatling
+
+    _told(import_results("gatling", lambda path: read_gatling(path, by_rate), files, into), files)
+
+
+@app.command()
+def hdr(
+    files: Files,
+    into: Into,
+    unit: Unit = None,
+) -> None:
+    """Histogram logs (.hlog) of HdrHistogram: response times by interval; levels are plateaus of the rate."""
+    from genkai.study.foreign import import_results
+    from genkai.study.hdr_log import read_hlog
+
+    _told(import_results("hdr", lambda path: read_hlog(path, unit), files, into), files)
+
+
+@app.command()
+def vegeta(files: Files, into: Into) -> None:
+    """vegeta's results as vegeta encode writes them (JSON or CSV); one file for each rate is a level each."""
+    from genkai.study.foreign import import_results
+    from genkai.study.vegeta import read_vegeta
+
+    _told(import_results("vegeta", read_vegeta, files, into), files)
+
+
 @app.command()
 def vmstat(
     files: Annotated[list[Path], typer.Argument(help="vmstat logs of Linux, any layout")],

@@ -17,6 +17,7 @@ import pandas as pd
 from genkai import figures, journals, schema
 from genkai.analyse.levels import level_table
 from genkai.analyse.search import Measured, Settings, Trial, needed_trial_s, search_capacity
+from genkai.analyse.seconds import seconds_table
 from genkai.analyse.texts import plain
 from genkai.capacity import target_rps, target_split
 from genkai.plan import Level, Plan, Step
@@ -81,7 +82,7 @@ class Measurer:
             error_ratio=float(first["error_ratio"]), p95_s=None if pd.isna(first["p95_s"]) else float(first["p95_s"]),
             broken=tuple(broken[:MOST_BROKEN]), steady=None if pd.isna(first["steady"]) else bool(first["steady"]),
             generator=str(first["generator_note"]) if limited else None, stop_reason=trial.stop_reason,
-            level=mark["level"], measured_s=length,
+            level=mark["level"], measured_s=length, quickest_s=float(seconds_table(requests)["mean_s"].min()),
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Results of other load-testing tools as a cycle: the same tables, so that the notebooks and the report run on them.
 
-Levels are plateaus of the number of users. What a file does not say stays empty, and a note in run.json says so.
+Levels are plateaus of the number of users, or of the rate where a tool has no users. What a file does not say stays
+empty, and a note in run.json says so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from genkai.study.reading import StudyError
 from genkai.workspace import Cycle, Run, now_text, write_json, write_text
 
 STEADY_USERS = 0.02  # users within this share of the plateau's are the same
+MOST_DAYS = 31  # from first to last second
 LEAST_S = 5  # seconds that make a plateau
 SCENARIO = "imported"
 HOST = "imported.invalid"  # a name that never resolves: nothing can be run against it by mistake
@@ -35,17 +37,28 @@ class ImportedError(StudyError):
 
 @dataclass
 class Imported:
-    """What one file gave: requests and failures by second and API (schema tables, level −1), users by second."""
+    """What one file gave: requests and failures by second and API (schema tables, level −1), the load by second:
+    users (closed), or requests/s (open).
+    """
 
     requests: pd.DataFrame
     failures: pd.DataFrame
     users: pd.Series  # index: epoch second
     time_s: pd.Series  # sum of the response times, by epoch second
     notes: list[str] = field(default_factory=list)
+    workload: str = "closed"
 
 
-def plateaus(users: pd.Series) -> list[dict[str, Any]]:
-    """Marks of the stretches of at least 5 s over which the users (by epoch second, gaps filled) stay the same.
+def check_span(path: Path, seconds: pd.Series | pd.Index) -> None:
+    """Refuse epoch seconds that no run spans: a stamp is broken, or two runs are in one file. Raises ImportedError."""
+    first, last = float(seconds.min()), float(seconds.max())
+    if not last - first <= MOST_DAYS * 86_400:
+        raise ImportedError(f"{path}: expected times within {MOST_DAYS} days, got {first:.0f} to {last:.0f} (epoch "
+                            "seconds); a stamp is broken, or the file holds several runs")  # fmt: skip
+
+
+def plateaus(users: pd.Series, workload: str = "closed") -> list[dict[str, Any]]:
+    """Marks of the stretches of at least 5 s over which the load (by epoch second, gaps filled) stays the same.
 
     A level begins where the one before ends: what lies between is its ramp. No plateau at all: one level of the whole.
     """
@@ -57,17 +70,16 @@ def plateaus(users: pd.Series) -> list[dict[str, Any]]:
         if i < len(value) and abs(value[i] - value[first]) <= STEADY_USERS * value[first]:
             continue
         if i - first >= LEAST_S and value[first] >= 1:
-            marks.append(
-                _mark(len(marks), value[first:i], before, float(second[first]), float(second[first] + i - first))
-            )
+            begin, end = float(second[first]), float(second[first] + i - first)
+            marks.append(_mark(len(marks), value[first:i], before, begin, end, workload))
             before = marks[-1]["end"]
         first = i
-    return marks or [_mark(0, value[value >= 1], before, before, float(second[-1] + 1))]
+    return marks or [_mark(0, value[value >= 1], before, before, float(second[-1] + 1), workload)]
 
 
-def _mark(level: int, users: np.ndarray, start: float, hold_start: float, end: float) -> dict[str, Any]:
+def _mark(level: int, users: np.ndarray, start: float, hold_start: float, end: float, workload: str) -> dict[str, Any]:
     intended = float(np.median(users)) if len(users) else 1.0
-    return {"level": level, "workload": "closed", "intended": intended, "start": start, "hold_start": hold_start,
+    return {"level": level, "workload": workload, "intended": intended, "start": start, "hold_start": hold_start,
             "end": end}  # fmt: skip
 
 
@@ -99,7 +111,7 @@ def import_results(tool: str, read: Callable[[Path], Imported], files: Sequence[
     parts = [read(path) for path in files]
     requests = pd.concat([p.requests for p in parts], ignore_index=True)
     users = pd.concat([p.users for p in parts]).groupby(level=0).sum()  # files of several machines add up
-    marks = plateaus(users)
+    marks = plateaus(users, parts[0].workload)
     names = api_names(list(requests["api"]))
     tables = {"requests": requests, "failures": pd.concat([p.failures for p in parts], ignore_index=True)}
     for table in tables.values():
@@ -120,9 +132,10 @@ def import_results(tool: str, read: Callable[[Path], Imported], files: Sequence[
 
 
 def level_lines(requests: pd.DataFrame, time_s: pd.Series, marks: Sequence[dict[str, Any]]) -> str:
-    """CSV for `genkai fit`: users, throughput_rps, mean_s, error_ratio, seconds of each level's hold, uncut."""
+    """CSV for `genkai fit`: users or arrival_rate_rps, throughput_rps, mean_s, error_ratio, seconds of holds, uncut."""
     second = requests["time"].astype("int64") // 1_000_000
-    lines = ["users,throughput_rps,mean_s,error_ratio,seconds"]
+    load = "users" if marks[0]["workload"] == "closed" else "arrival_rate_rps"
+    lines = [f"{load},throughput_rps,mean_s,error_ratio,seconds"]
     for mark in marks:
         first, last = mark["hold_start"], mark["end"]
         part = requests[(second >= first) & (second < last)][["sent", "completed", "failed"]].sum()
@@ -144,9 +157,16 @@ def _write_record(
     )  # fmt: skip
 
 
+def _load_of(mark: dict[str, Any]) -> dict[str, float]:
+    """The load of a level as a plan writes it."""
+    if mark["workload"] == "open":
+        return {"arrival_rate_rps": mark["intended"]}
+    return {"users": max(1, round(mark["intended"]))}
+
+
 def _write_cycle(into: Path, tool: str, apis: list[str], marks: list[dict], requests: pd.DataFrame) -> Cycle:
     """plan.yaml and cycle.json of results that nobody planned here."""
-    levels = [{"users": max(1, round(m["intended"])), "ramp_s": m["hold_start"] - m["start"],
+    levels = [{**_load_of(m), "ramp_s": m["hold_start"] - m["start"],
                "hold_s": max(1.0, m["end"] - m["hold_start"])} for m in marks]  # fmt: skip
     by_level = requests[requests["level"] >= 0].groupby("level")["completed"].sum()
     held = {m["level"]: m["end"] - m["start"] for m in marks}

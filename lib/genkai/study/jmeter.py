@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genkai import schema
-from genkai.study.foreign import Imported, ImportedError, second_histogram
+from genkai.study.foreign import Imported, ImportedError
+from genkai.study.samples import imported
 
 NEEDED = ("timeStamp", "elapsed", "label")
 DELIMITERS = ",;\t"
@@ -38,21 +38,17 @@ def read_jtl(path: Path) -> Imported:
         notes.append(f"{int(parents.sum())} transaction samples left out: they count their requests a second time.")
         samples = samples[~parents]
     second = (samples["start_ms"] // 1000).astype("int64")
-    failed = ~samples["success"]
-    groups = samples.assign(second=second, failed=failed).groupby(["second", "label"], sort=True)
-    rows = [
-        {
-            "api": label, "time": at, "sent": len(part), "completed": int((~part["failed"]).sum()),
-            "failed": int(part["failed"].sum()), "bytes_received": int(part["bytes"].sum()),
-            "hist": second_histogram(part["elapsed"].to_numpy(float) / 1000),
-        }
-        for (at, label), part in groups
-    ]  # fmt: skip
-    frame = pd.DataFrame(rows).assign(level=-1, dropped=0, hist_service=None)
-    frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
-    return Imported(schema.check_table(frame, "requests"), _failures(samples[failed], second[failed]),
-                    _users(path, samples, second, notes), (samples["elapsed"] / 1000).groupby(second).sum(),
-                    notes)  # fmt: skip
+    code = samples["responseCode"]
+    why = samples.get("failureMessage", pd.Series("", index=samples.index)).fillna("")
+    message = message[samples.index]
+    table = pd.DataFrame({
+        "label": samples["label"], "start_s": samples["start_ms"] / 1000, "elapsed_s": samples["elapsed"] / 1000,
+        "success": samples["success"], "bytes": samples["bytes"],
+        "kind": [_kind(c, m) for c, m in zip(code, message, strict=True)],
+        "status": pd.to_numeric(code.where(code.str.fullmatch(r"[1-5]\d\d")), errors="coerce").astype("Int64"),
+        "message": why.where(why != "", message),
+    })  # fmt: skip
+    return imported(path, table, _users(path, samples, second, notes), notes)
 
 
 def _samples(path: Path) -> pd.DataFrame:
@@ -119,23 +115,6 @@ def _users(path: Path, samples: pd.DataFrame, second: pd.Series, notes: list[str
         return pd.Series([len(set().union(*window[max(0, i - 2) : i + 3])) for i in range(len(window))], whole.index)
     raise ImportedError(f"{path}: expected a column allThreads or threadName, got neither; without users there are no "
                         "load levels (jmeter.save.saveservice.thread_counts=true)")  # fmt: skip
-
-
-def _failures(failed: pd.DataFrame, second: pd.Series) -> pd.DataFrame:
-    if failed.empty:
-        return schema.empty_table("failures")
-    code = failed["responseCode"].fillna("")
-    message = failed.get("responseMessage", pd.Series("", index=failed.index)).fillna("")
-    why = failed.get("failureMessage", pd.Series("", index=failed.index)).fillna("")
-    frame = pd.DataFrame({
-        "time": pd.to_datetime(second, unit="s", utc=True), "api": failed["label"],
-        "kind": [_kind(c, m) for c, m in zip(code, message, strict=True)],
-        "status": pd.to_numeric(code.where(code.str.fullmatch(r"[1-5]\d\d")), errors="coerce").astype("Int64"),
-        "message": why.where(why != "", message).str.slice(0, 200),
-    })  # fmt: skip
-    keys = ["time", "api", "kind", "status", "message"]
-    counted = frame.groupby(keys, dropna=False, sort=True).size().rename("count").reset_index()
-    return schema.check_table(counted.assign(errno=None), "failures")
 
 
 def _kind(code: str, message: str) -> str:
