@@ -1,8 +1,9 @@
 """Do 95 % intervals of the scale characteristic hold the truth in 92–98 % of seeded cases? For every number reported.
 
-    python tests/bench/bench_coverage.py [--seeds 500] [--levels 12 8 6] [--noise 0.02] [--json FILE]
+    python tests/bench/bench_coverage.py [--seeds 500] [--levels 12 8 6] [--noise 0.02] [--equal] [--json FILE]
 
-Truths: one of each model, bent within the measured range. Levels scatter in proportion to the throughput. `fixed`: the
+Truths: one of each model, bent within the measured range. Levels scatter in proportion to the throughput,
+or all the same. `fixed`: the
 true model is given; `auto`: the model is chosen, and counted is each case in which the true one was. `lost`: cases in
 which a number that the truth has was not stated, as in a peak that the data does not show. Also: how often a hard
 ceiling was told as a peak of USL (never).
@@ -54,14 +55,15 @@ def inside(record: dict | None, truth: float) -> bool | None:
     return record["low"] <= truth <= (math.inf if record["high"] is None else record["high"])
 
 
-def cover(name: str, levels: int, noise: float, seeds: int) -> dict[str, list[tuple[bool, bool | None]]]:
+def cover(name: str, levels: int, noise: float, seeds: int, equal: bool) -> dict[str, list[tuple[bool, bool | None]]]:
     """{number: (whether the true model was chosen, whether the interval holds the truth) of each case}."""
     loads = np.array(LOADS[levels], dtype=float)
     exact, truth = CATALOGUE[name].throughput(np.array(TRUTHS[name]), loads), truth_numbers(name)
     found: dict[str, list[tuple[bool, bool | None]]] = defaultdict(list)
     for seed in range(seeds):
         rng = np.random.default_rng([seed, levels, MODELS.index(name)])
-        series = np.maximum(exact * (1 + rng.normal(0, noise, levels)), 0)
+        scatter = np.full(levels, np.median(exact)) if equal else exact
+        series = np.maximum(exact + scatter * rng.normal(0, noise, levels), 0)
         fit = fit_scalability(loads, series, seed=seed)
         chosen = fit["model"] == name
         peak = name == "ceiling" and fit["model"] == "usl" and fit["peak_load"] is not None
@@ -74,9 +76,9 @@ def cover(name: str, levels: int, noise: float, seeds: int) -> dict[str, list[tu
     return found
 
 
-def rows_of(levels: int, noise: float, seeds: int, name: str) -> list[dict]:
+def rows_of(levels: int, noise: float, seeds: int, name: str, equal: bool) -> list[dict]:
     """A row of the table for each number of a model."""
-    told = cover(name, levels, noise, seeds)
+    told = cover(name, levels, noise, seeds, equal)
     rows = []
     for key in truth_numbers(name):
         row = {"levels": levels, "model": name, "number": key}
@@ -96,6 +98,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=500)
     parser.add_argument("--levels", type=int, nargs="*", default=[12, 8, 6])
     parser.add_argument("--noise", type=float, default=0.02)
+    parser.add_argument("--equal", action="store_true", help="the same scatter at every level")
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -103,7 +106,7 @@ def main() -> int:
     rows, missed = [], 0
     for levels in arguments.levels:
         for name in arguments.models:
-            for row in rows_of(levels, arguments.noise, arguments.seeds, name):
+            for row in rows_of(levels, arguments.noise, arguments.seeds, name, arguments.equal):
                 ok = LOW <= row["fixed"] <= HIGH and not row["false_peaks"]
                 missed += not ok
                 rows.append(row)

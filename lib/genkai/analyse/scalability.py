@@ -122,8 +122,9 @@ def bootstrap_draws(name: str, point: Array, n: Array, x: Array, resamples: int,
     """Parameters refitted to resampled residuals, (resamples, p)."""
     fitted = CATALOGUE[name].throughput(point, n)
     residual = x - fitted
-    scale = np.maximum(fitted, 1e-3 * fitted.max()) if _proportional(residual, fitted) else np.ones(len(n))
     freedom = max(len(n) - len(point), 1)
+    proportional = _proportional(residual, fitted, freedom)
+    scale = np.maximum(fitted, 1e-3 * fitted.max()) if proportional else np.ones(len(n))
     relative = residual / scale
     relative = (relative - relative.mean()) * math.sqrt(len(n) / freedom)
     drawn = relative[rng.integers(0, len(n), (resamples, len(n)))]
@@ -132,15 +133,16 @@ def bootstrap_draws(name: str, point: Array, n: Array, x: Array, resamples: int,
     return fit_all(name, n, fitted + drawn * scale, start=start)
 
 
-def _proportional(residual: Array, fitted: Array) -> bool:
+def _proportional(residual: Array, fitted: Array, freedom: int) -> bool:
     """Whether residuals are taken in proportion to the throughput: unless equal ones are clearly likelier (Gaussian).
 
-    Throughput scatters in proportion as a rule; a wrong guess of equal ones makes intervals too narrow.
+    Throughput scatters in proportion as a rule; a wrong guess of equal ones makes intervals too narrow, and is the
+    likelier the fewer levels are left to judge by.
     """
     safe = np.maximum(fitted, 1e-3 * fitted.max())
     equal = np.log(np.mean(residual**2) + 1e-300) / 2
     relative = np.log(np.mean((residual / safe) ** 2) + 1e-300) / 2 + np.mean(np.log(safe))
-    return bool(len(residual) * (relative - equal) < CLEARLY)
+    return bool(freedom * (relative - equal) < CLEARLY)
 
 
 def _parameters(name: str, point: Array, draws: Array, n: int, load_unit: str) -> dict[str, Record | None]:
