@@ -17,10 +17,9 @@ FAST = [Goal(None, 0.05, 0.95, 0.2), Goal(None, 0.01)]
 SLOW = [Goal("ok", 0.05, 0.95, 1e-6)]  # nothing answers so fast
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_levels_are_ordered_one_by_one_and_cut_when_they_are_decided(tmp_path: Path, processes: int) -> None:
+def test_levels_are_ordered_one_by_one_and_cut_when_they_are_decided(tmp_path: Path) -> None:
     with running_target(tmp_path) as target:
-        plan = make_plan(target.url, LEVELS, {"ok": "/ok"}, generator={"processes": processes})
+        plan = make_plan(target.url, LEVELS, {"ok": "/ok"}, generator={"processes": 2})
         run = Run(tmp_path / "2-api-ok")
         with Trials(run, plan, "api", "ok") as trials:
             kept = trials.measure(40.0, 9.0, FAST)

@@ -2,11 +2,10 @@
 
     python tests/bench/bench_coverage.py [--seeds 500] [--levels 12 8 6] [--noise 0.02] [--equal] [--json FILE]
 
-Truths: one of each model, bent within the measured range. Levels scatter in proportion to the throughput,
-or all the same. `fixed`: the
-true model is given; `auto`: the model is chosen, and counted is each case in which the true one was. `lost`: cases in
-which a number that the truth has was not stated, as in a peak that the data does not show. Also: how often a hard
-ceiling was told as a peak of USL (never).
+Truths: one of each model, bent within the measured range. Levels scatter in proportion to the throughput, or all the
+same (--equal). `fixed`: the true model is given; `auto`: the model is chosen, and counted is each case in which the
+true one was. `lost`: cases in which a number that the truth has was not stated. Also: how often a hard ceiling was
+told as a peak of USL (never).
 """
 
 from __future__ import annotations
