@@ -47,7 +47,7 @@ def test_this_machine(run):
         assert wait_until(lambda: both_sampled(run, "local"), 20)
     finally:
         sampling.stop()
-    frame = collect_hosts(run, watched)
+    frame = collect_hosts(run, watched).frame
     assert set(frame["source"]) == {"vmstat", "proc"}
     assert set(frame["resource"]) == {"host:local"}
     pd.testing.assert_frame_equal(schema.read_table(run.table("metrics", "hosts"), "metrics"), frame)
@@ -63,7 +63,7 @@ def test_a_host_over_ssh_beside_this_one(run, sshd):
     watched = [Host(name="local"), Host(name="far", ssh=sshd.destination, processes=["sshd"])]
     with start_sampling(watched, run, 60, sshd.options):
         assert wait_until(lambda: both_sampled(run, "far") and both_sampled(run, "local"), 30)
-    frame = collect_hosts(run, watched)
+    frame = collect_hosts(run, watched).frame
     counts = frame.groupby(["resource", "source"]).size()
     assert set(counts.index) == {(f"host:{n}", s) for n in ("local", "far") for s in ("vmstat", "proc")}
     assert "process_sshd_count" in set(frame[frame["resource"] == "host:far"]["metric"])
@@ -80,7 +80,7 @@ def test_a_dropped_connection_is_made_again_and_the_gap_is_marked(run, sshd):
         assert wait_until(
             lambda: rows_of(run, "far", "vmstat") > before[0] + 5 and rows_of(run, "far", "proc") > before[1] + 4, 30
         )
-    frame = collect_hosts(run, watched)
+    frame = collect_hosts(run, watched).frame
     assert "gaps in its series" in " ".join(host_warnings(run)["far"])
     for source in ("vmstat", "proc"):
         times = frame[(frame["source"] == source) & (frame["metric"] == "run_queue")]["time"]
@@ -120,7 +120,7 @@ def test_kill_9_of_the_workbench_leaves_no_process_there_and_the_log_reads(run, 
         return not alive & set(samplers) and not [line for line in process_lines("awk") if mark in line]
 
     assert wait_until(gone, 5), samplers
-    frame = collect_hosts(run, [Host(name="far", ssh=sshd.destination)])
+    frame = collect_hosts(run, [Host(name="far", ssh=sshd.destination)]).frame
     assert set(frame["source"]) == {"vmstat", "proc"}
 
 
@@ -141,7 +141,7 @@ def test_an_unreachable_host_is_told_and_the_rest_is_kept(run, sshd):
     with start_sampling(watched, run, 60, sshd.options):
         assert wait_until(lambda: both_sampled(run, "local"), 20)
         assert wait_until(lambda: any(e["event"] == "ended" for e in read_journal(run.raw("sampling.jsonl"))), 20)
-    frame = collect_hosts(run, watched)
+    frame = collect_hosts(run, watched).frame
     assert set(frame["resource"]) == {"host:local"}
     assert "nobody.invalid" in " ".join(host_warnings(run)["nobody"])
 
@@ -151,7 +151,7 @@ def test_empty_vmstat_is_told_and_the_rest_is_kept(run):
     with start_sampling(watched, run, 60):
         assert wait_until(lambda: both_sampled(run, "local"), 20)
     run.raw("local.vmstat.log").write_text("")
-    frame = collect_hosts(run, watched)
+    frame = collect_hosts(run, watched).frame
     assert set(frame["source"]) == {"proc"}
     (said,) = host_warnings(run)["local"]
     assert "expected rows of vmstat on local, got an empty file; try by hand" in said
@@ -169,11 +169,11 @@ def test_logs_cut_at_any_byte_read_without_an_error(run):
     with start_sampling(watched, run, 60):
         assert wait_until(lambda: rows_of(run, "local", "vmstat") >= 6 and rows_of(run, "local", "proc") >= 5, 20)
     whole = {kind: run.raw(f"local.{kind}.log").read_bytes() for kind in ("vmstat", "proc")}
-    kept = collect_hosts(run, watched)
+    kept = collect_hosts(run, watched).frame
     for cut in range(1, 400, 23):
         for kind, data in whole.items():
             run.raw(f"local.{kind}.log").write_bytes(data[:-cut])
-        frame = collect_hosts(run, watched)
+        frame = collect_hosts(run, watched).frame
         merged = frame.merge(kept, on=["time", "source", "metric"], suffixes=("", "_whole"))
         assert len(merged) == len(frame)
         assert (merged["value"] == merged["value_whole"]).all()
@@ -183,9 +183,9 @@ def test_times_are_corrected_by_the_clock_offset_of_the_run(run):
     watched = [Host(name="local")]
     with start_sampling(watched, run, 60):
         assert wait_until(lambda: both_sampled(run, "local"), 20)
-    plain = collect_hosts(run, watched)
+    plain = collect_hosts(run, watched).frame
     run.write_record(clock_offsets={"start": {"local": {"offset_s": 10.0}}, "end": {"local": {"offset_s": 20.0}}})
-    corrected = collect_hosts(run, watched)
+    corrected = collect_hosts(run, watched).frame
     assert (plain["time"] - corrected["time"] == pd.Timedelta(seconds=15)).all()
 
 

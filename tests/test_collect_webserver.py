@@ -227,6 +227,6 @@ def test_status_is_part_of_sampling(tmp_path):
             assert wait_until(
                 lambda: run.raw("local.proc.log").exists() and run.raw("local.proc.log").read_text().count("S ") > 2, 20
             )
-        frame = collect_hosts(run, watched)
+        frame = collect_hosts(run, watched).frame
     assert {"webserver", "proc"} <= set(frame["source"])
     assert set(frame[frame["metric"] == "workers_idle"]["value"]) == {3.0}

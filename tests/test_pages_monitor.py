@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from genkai.metrics import Metrics
 from genkai.pages import monitor as page
 from genkai.report.messages import Messages
 from genkai.study import RunStudy, Study, read_study
@@ -23,7 +24,7 @@ def study() -> Study:
 
 
 def with_metrics(run: RunStudy, *parts: pd.DataFrame) -> RunStudy:
-    return dataclasses.replace(run, metrics=pd.concat(parts, ignore_index=True))
+    return dataclasses.replace(run, metrics=Metrics.of(pd.concat(parts, ignore_index=True)))
 
 
 def chosen(run: RunStudy) -> list[tuple[str, str]]:
@@ -39,7 +40,7 @@ def test_the_recorded_run_shows_the_balancers_queue_first(study: Study) -> None:
     table = page.timeline_metrics(run)
     assert table["time"].min() >= pd.Timestamp(run.window[0], unit="s", tz="UTC")
     assert table["time"].max() <= pd.Timestamp(run.window[1], unit="s", tz="UTC")
-    queue = run.metrics[run.metrics["metric"] == "SurgeQueueLength"]
+    queue = run.metrics.frame[run.metrics.frame["metric"] == "SurgeQueueLength"]
     inside = [v for t, v in zip(queue["time"], queue["value"], strict=True)
               if run.window[0] <= t.timestamp() <= run.window[1]]  # fmt: skip
     assert list(table[table["metric"] == "SurgeQueueLength"]["value"]) == inside
@@ -69,7 +70,7 @@ def test_one_source_for_each_resource(study: Study) -> None:
     assert {r: set(rows["source"]) for r, rows in table.groupby("resource")} == {
         "host:a": {"proc"}, "host:b": {"vmstat"}
     }  # fmt: skip
-    recorded = with_metrics(run, run.metrics[run.metrics["source"] != "cloudwatch"])
+    recorded = with_metrics(run, run.metrics.frame[run.metrics.frame["source"] != "cloudwatch"])
     shown = page.timeline_metrics(recorded)
     assert not shown.duplicated(["metric", "resource", "time"]).any()
     assert shown.groupby(["metric", "resource"])["source"].nunique().max() == 1
@@ -77,7 +78,7 @@ def test_one_source_for_each_resource(study: Study) -> None:
 
 def test_without_metrics_the_timeline_is_load_alone(study: Study) -> None:
     run = study.main("scenario")
-    bare = dataclasses.replace(run, metrics=run.metrics.iloc[:0])
+    bare = dataclasses.replace(run, metrics=Metrics({}))
     assert page.timeline_metrics(bare).empty
     assert plain(page.timeline(dataclasses.replace(study, runs=(bare,))))
 
@@ -107,7 +108,7 @@ def test_the_busiest_second_is_in_the_use_table(study: Study) -> None:
     """The instances' CPU at the highest load: the largest of CloudWatch's samples within that level."""
     run = study.main()
     used = [r["used"]["value"] for r in page.use_rows(study, run) if "ec2" in str(r) and r.get("used")]
-    cpu = run.metrics[run.metrics["metric"] == "CPUUtilization"]["value"]
+    cpu = run.metrics.frame[run.metrics.frame["metric"] == "CPUUtilization"]["value"]
     assert used
     assert all(value <= cpu.max() for value in used)
 
@@ -126,7 +127,7 @@ def test_what_is_missing_is_said(tmp_path: Path, study: Study, lang: str) -> Non
 
 def test_instances_have_short_names_in_the_readers_language(study: Study) -> None:
     run = study.main("scenario")
-    ids = sorted(r for r in run.metrics["resource"].unique() if r.startswith("ec2:"))
+    ids = sorted(r for r in run.metrics.frame["resource"].unique() if r.startswith("ec2:"))
     assert page._instances(run, Messages("en")) == {name: f"instance {n}" for n, name in enumerate(ids, 1)}
     assert page._instances(run, Messages("ja")) == {name: f"インスタンス {n}" for n, name in enumerate(ids, 1)}
 
@@ -164,5 +165,17 @@ def test_logs_that_were_never_read_become_a_table(tmp_path: Path) -> None:
     log = Path(__file__).parent / "data/vmstat/procps-4.0.2-wide-stamped.txt"
     run.raw("local.vmstat.log").write_bytes(log.read_bytes())
     study, notes = page.collect(cycle)
-    assert {"vmstat"} == set(study.main("scenario").metrics["source"]) - {"cloudwatch"}
+    assert {"vmstat"} == set(study.main("scenario").metrics.frame["source"]) - {"cloudwatch"}
     assert any("local.proc.log" in n for n in notes), "the other log is missing, which is said"
+
+
+def test_every_series_of_every_level_is_a_line_of_a_table(tmp_path: Path) -> None:
+    study, _ = page.collect(copy_sample(tmp_path))
+    page.write(study, [])
+    table = pd.read_csv(study.cycle.results_dir / "metrics_by_level.csv")
+    assert set(table["run"]) == {r.run.name for r in study.runs if len(r.marks)}
+    run = study.main("scenario")
+    mark, wanted = run.marks[-1], {"run": run.run.name, "metric": "SurgeQueueLength", "statistic": "maximum"}
+    row = table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1) & (table["level"] == mark["level"])]
+    inside = run.metrics.select("SurgeQueueLength", window=(mark["hold_start"] - 5, mark["end"]))
+    assert row["maximum"].max() == inside[inside["statistic"] == "maximum"]["value"].max()

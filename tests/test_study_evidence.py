@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
+from genkai.metrics import Metrics
 from genkai.study import RunStudy, read_study
 from genkai.study.evidence import COLUMNS, MOST_METRICS, evidence_series
 from genkai.workspace import Cycle
@@ -21,7 +22,7 @@ def sampled() -> RunStudy:
 
 
 def with_metrics(run: RunStudy, *parts: pd.DataFrame) -> RunStudy:
-    return dataclasses.replace(run, metrics=pd.concat(parts, ignore_index=True))
+    return dataclasses.replace(run, metrics=Metrics.of(pd.concat(parts, ignore_index=True)))
 
 
 def evidence(*items: tuple[str, str, str]) -> dict:
@@ -106,7 +107,7 @@ def test_the_median_of_the_recorded_queue(sampled: RunStudy) -> None:
     naive = []
     for mark in sampled.marks:
         inside = sorted(
-            row["value"] for row in sampled.metrics.to_dict("records")
+            row["value"] for row in sampled.metrics.frame.to_dict("records")
             if row["metric"] == "SurgeQueueLength" and mark["hold_start"] <= row["time"].timestamp() < mark["end"]
         )  # fmt: skip
         half = len(inside) // 2

@@ -29,114 +29,33 @@ A row's time is the start of the interval before the sample; a level (memory, so
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from genkai import schema
-from genkai.collect.errors import CollectError
+from genkai.collect.proc_log import ProcError, ProcLog, ProcRun, parse_proc
 from genkai.collect.proc_names import DISK, INCREMENTS, KIB, LEVELS, NET, PAGE, RATES
-from genkai.collect.rows import metric_rows, utc_times
+from genkai.metrics import Block, micros
 
-_MAGIC = "#genkai-proc 1 "
-_HEAD = re.compile(r"(\d{1,10}(?:\.\d+)?)(?:\.?%?N)? (\d{1,10}\.\d+) ([1-9]\d{0,5})", re.ASCII)
-_UPTIME = re.compile(r"\d{1,10}(\.\d{1,3})?", re.ASCII)
+__all__ = ["ProcError", "ProcLog", "ProcRun", "parse_proc", "proc_blocks", "proc_metrics"]
+
 _GAP = 5.0  # intervals longer than so many usual ones are gaps, not samples
-
-
-class ProcError(CollectError):
-    """A file that is not the /proc sampler's log."""
-
-
-@dataclass
-class ProcRun:
-    """Samples of one start of the sampler: raw counters (index: epoch seconds of the sample) and clock ticks/s."""
-
-    raw: pd.DataFrame
-    ticks: float = 100.0
-
-
-@dataclass(frozen=True)
-class ProcLog:
-    """All runs of a log, and what was left out of it."""
-
-    runs: list[ProcRun]
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def samples(self) -> int:
-        """Number of samples."""
-        return sum(len(run.raw) for run in self.runs)
-
-
-def parse_proc(text: str, where: str = "proc log") -> ProcLog:
-    """Read the sampler's log; lines that a kill cut short are left out with a warning. Raises ProcError."""
-    if _MAGIC not in text:
-        got = "an empty file" if not text.strip() else f"{text.strip()[:40]!r}"
-        raise ProcError(f"{where}: expected the /proc sampler's log ({_MAGIC.strip()} …), got {got}")
-    runs, spoiled = [], 0
-    # A kill can leave half a line, and the next run's first line then follows on the same one: split at the mark.
-    for part in text[text.index(_MAGIC) :].split(_MAGIC)[1:]:
-        run, left_out = _read_run(part.split("\n"))
-        spoiled += left_out
-        if run is not None and len(run.raw):
-            runs.append(run)
-    return ProcLog(runs, [f"{spoiled} line(s) cut short were left out"] if spoiled else [])
-
-
-def _read_run(lines: list[str]) -> tuple[ProcRun | None, int]:
-    head = _HEAD.fullmatch(lines[0].strip())
-    if head is None:
-        return None, 1
-    epoch, uptime, ticks = (float(part) for part in head.groups())
-    frames: list[pd.DataFrame] = []
-    names: list[str] = []
-    fields: list[str] = []
-    spoiled = 0
-
-    def close_block() -> None:
-        if fields:
-            values = np.fromstring(" ".join(fields), dtype=np.float64, sep=" ").reshape(-1, len(names))
-            frames.append(pd.DataFrame(values, columns=names))
-            fields.clear()
-
-    for line in lines[1:]:
-        parts = line.split()
-        if not parts:
-            continue
-        if names and parts[0] == "S" and parts[-1] == "." and len(parts) == len(names) + 2 and _numeric(parts[1:-1]):
-            fields.extend(parts[1:-1])
-        elif parts[0] == "F" and len(parts) > 1 and parts[1] == "uptime" and len(set(parts)) == len(parts):
-            close_block()
-            names = parts[1:]
-        else:
-            spoiled += 1
-            close_block()
-            names = names if parts[0] == "S" else []  # after a broken line of names no sample can be read
-    close_block()
-    if not frames:
-        return None, spoiled
-    raw = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    raw.index = pd.Index(raw.pop("uptime") - uptime + epoch, name="epoch")
-    return ProcRun(raw[~raw.index.duplicated()], ticks), spoiled
-
-
-def _numeric(fields: list[str]) -> bool:
-    """Whether this is an uptime and whole numbers."""
-    together = "".join(fields[1:]) or "0"
-    return bool(_UPTIME.fullmatch(fields[0])) and together.isascii() and together.isdigit()
 
 
 def proc_metrics(log: ProcLog, host: str, clock_offset_s: float = 0.0) -> pd.DataFrame:
     """The log as rows of the metrics table (source proc, resource host:NAME); clock_offset_s: theirs ahead of ours."""
-    tables = [_run_metrics(run, host, clock_offset_s) for run in log.runs if len(run.raw) > 1]
+    tables = [block.frame for block in proc_blocks(log, host, clock_offset_s)]
     return pd.concat(tables, ignore_index=True) if tables else schema.empty_table("metrics")
 
 
-def _run_metrics(run: ProcRun, host: str, clock_offset_s: float) -> pd.DataFrame:
+def proc_blocks(log: ProcLog, host: str, clock_offset_s: float = 0.0) -> list[Block]:
+    """The same in the wide form, one block a start of the sampler."""
+    return [_run_block(run, host, clock_offset_s) for run in log.runs if len(run.raw) > 1]
+
+
+def _run_block(run: ProcRun, host: str, clock_offset_s: float) -> Block:
     raw, stamps = run.raw, run.raw.index.to_numpy()
     steps = np.diff(stamps)
     whole = (steps > 0) & (steps <= _GAP * max(float(np.median(steps)), 0.5))
@@ -165,8 +84,8 @@ def _run_metrics(run: ProcRun, host: str, clock_offset_s: float) -> pd.DataFrame
     for name, (metric, unit, factor) in LEVELS.items():
         if name in raw:
             put(metric, unit, level(name) * factor)
-    times = utc_times(stamps[:-1] - clock_offset_s)
-    return metric_rows(times, values, units, "proc", f"host:{host}", np.round(steps, 3))
+    times = micros(stamps[:-1] - clock_offset_s)
+    return Block("proc", f"host:{host}", times, np.round(steps, 3), values, units)
 
 
 _Put = Callable[[str, str, np.ndarray], None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +14,22 @@ from typing import Any
 
 import pandas as pd
 
-from genkai import hosts, schema
+from genkai import hosts
 from genkai.collect.errors import CollectError
-from genkai.collect.proc import parse_proc, proc_metrics
+from genkai.collect.proc import parse_proc, proc_blocks
 from genkai.collect.proc_sampler import proc_command
-from genkai.collect.vmstat import parse_vmstat, vmstat_command, vmstat_metrics
+from genkai.collect.vmstat import parse_vmstat, vmstat_block, vmstat_command
 from genkai.collect.webserver import StatusPoller, status_metrics
+from genkai.metrics import Block, Metrics, read_metrics, write_metrics
 from genkai.plan import Host
 from genkai.workspace import Journal, Run, now_text, read_journal, read_json, write_json
 
 MARGIN_S = 60  # how much longer than asked a sampler may live, should nobody stop it
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 _AT_ONCE = 8
+_LOGS_AT_ONCE = 2  # a day of one host needs some 300 MB while it is read
+
+_Found = tuple[list[Block | pd.DataFrame], list[str]]
 
 
 @dataclass(frozen=True)
@@ -134,33 +139,50 @@ def clock_offsets(watched: list[Host], ssh_options: Sequence[str] = ()) -> dict[
         return dict(zip((h.name for h in watched), pool.map(ask, watched), strict=True))
 
 
-def collect_hosts(run: Run, watched: list[Host]) -> pd.DataFrame:
+def collect_hosts(run: Run, watched: list[Host]) -> Metrics:
     """Parse the raw logs of a run, write metrics.hosts.parquet and return it; works after a kill at any moment.
 
     What is missing or odd is written to raw/hosts.json as {host: [warning, …]} and never stops the rest. Clock offsets
     are taken from run.json (clock_offsets: {host: record}, or {"start": …, "end": …}).
     Raises CollectError when no host told anything.
     """
-    frames, notes = [], {}
+    notes: dict[str, list[str]] = {}
+    path = run.table("metrics", "hosts")
     record = run.record().get("clock_offsets") or {}
-    for host in watched:
-        offset = _offset(record, host.name)
-        found, said = _collect_host(run, host, offset)
-        frames += found
-        if said := [*said, *_gaps(run, host.name)]:
-            notes[host.name] = said
+
+    def blocks() -> Iterator[Block | pd.DataFrame]:
+        """Host by host, so that the logs of one or two are in memory, whatever their number."""
+        for host, (found, said) in _two_at_once(lambda h: _collect_host(run, h, _offset(record, h.name)), watched):
+            yield from found
+            if said := [*said, *_gaps(run, host.name)]:
+                notes[host.name] = said
+
+    rows = write_metrics(blocks(), path)
     write_json(run.raw("hosts.json"), notes)
-    if not frames:
+    if not rows:
         told = " ".join(text for said in notes.values() for text in said) or "no host is watched"
         raise CollectError(f"{run.path}: expected samples of at least one host, got none: {told}")
-    frame = pd.concat(frames, ignore_index=True).sort_values(["resource", "source", "metric", "time"], kind="stable")
-    frame = schema.check_table(frame.reset_index(drop=True), "metrics")
-    schema.write_table(frame, "metrics", run.table("metrics", "hosts"))
-    return frame
+    return read_metrics([path])
 
 
-def _collect_host(run: Run, host: Host, offset: float) -> tuple[list[pd.DataFrame], list[str]]:
-    frames, notes = [], []
+def _two_at_once(work: Callable[[Host], _Found], watched: list[Host]) -> Iterator[tuple[Host, _Found]]:
+    """The results in order; the next one is made while the caller writes the one before."""
+    with ThreadPoolExecutor(_LOGS_AT_ONCE) as pool:
+        waiting = deque((host, pool.submit(work, host)) for host in watched[:_LOGS_AT_ONCE])
+        for host in [*watched[_LOGS_AT_ONCE:], *[None] * _LOGS_AT_ONCE]:
+            if not waiting:
+                return
+            first, result = waiting.popleft()
+            yield first, result.result()
+            del result
+            if host is not None:
+                waiting.append((host, pool.submit(work, host)))
+
+
+def _collect_host(run: Run, host: Host, offset: float) -> _Found:
+    """(what the host's logs hold, what was odd)."""
+    found: list[Block | pd.DataFrame] = []
+    notes: list[str] = []
     for kind in ("vmstat", "proc"):
         path = run.raw(f"{host.name}.{kind}.log")
         try:
@@ -173,17 +195,17 @@ def _collect_host(run: Run, host: Host, offset: float) -> tuple[list[pd.DataFram
                 )
             if kind == "vmstat":
                 log = parse_vmstat(data, where=str(path))
-                frames.append(vmstat_metrics(log, host.name, offset))
+                found.append(vmstat_block(log, host.name, offset))
             else:
-                log = parse_proc(data.decode("utf-8", "replace"), str(path))
-                frames.append(proc_metrics(log, host.name, offset))
+                log = parse_proc(data, str(path))
+                found += proc_blocks(log, host.name, offset)
             notes += [f"{host.name}, {kind}: {text}" for text in log.warnings]
         except CollectError as error:
             notes.append(str(error))
     if host.status_url and run.raw(f"{host.name}.status.jsonl").exists():
         table, said = status_metrics(run.raw(f"{host.name}.status.jsonl"), host.name)
-        frames, notes = [*frames, table], [*notes, *said]
-    return [f for f in frames if len(f)], notes
+        found, notes = [*found, *([table] if len(table) else [])], [*notes, *said]
+    return found, notes
 
 
 def _why_empty(run: Run, host: Host, kind: str) -> str:

@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 
 from genkai.collect.errors import CollectError
-from genkai.collect.rows import metric_rows, utc_times
+from genkai.collect.rows import naive, utc_times
 from genkai.collect.stamps import own_zone, zone_named
 from genkai.collect.vmstat_lines import CPU, is_binary, why_not_vmstat
 from genkai.collect.vmstat_runs import Lines, read_lines, row_times, since_boot_rows
+from genkai.metrics import Block
 
 UNITS = {"k": 1000, "K": 1024, "m": 1_000_000, "M": 1_048_576}
 _SCALED = ("swpd", "free", "buff", "cache", "inact", "active", "si", "so")
@@ -202,8 +203,8 @@ def _warnings(
     return notes
 
 
-def vmstat_metrics(log: VmstatLog, host: str, clock_offset_s: float = 0.0) -> pd.DataFrame:
-    """The log as rows of the metrics table (resource host:NAME); a row's time is the start of its interval.
+def vmstat_block(log: VmstatLog, host: str, clock_offset_s: float = 0.0) -> Block:
+    """The log as metrics of the resource host:NAME; a row's time is the start of its interval.
 
     clock_offset_s: how far the host's clock is ahead of ours. Frozen memory columns and rows without a time are left
     out. Raises VmstatError when no row has a time.
@@ -211,8 +212,13 @@ def vmstat_metrics(log: VmstatLog, host: str, clock_offset_s: float = 0.0) -> pd
     frame = log.frame[log.frame["time"].notna()]
     if frame.empty:
         raise VmstatError(f"{host}: expected time stamps in the vmstat log, got none; give the time of the first row")
-    times = frame["time"] - pd.Timedelta(seconds=log.period_s + clock_offset_s)
+    times = naive(frame["time"] - pd.Timedelta(seconds=log.period_s + clock_offset_s))
     columns = [c for c in METRICS if c in frame and c not in log.frozen]
-    return metric_rows(
-        times, {METRICS[c][0]: frame[c].to_numpy() * METRICS[c][2] for c in columns},
-        {METRICS[c][0]: METRICS[c][1] for c in columns}, "vmstat", f"host:{host}", log.period_s)  # fmt: skip
+    values = {METRICS[c][0]: frame[c].to_numpy(float) * METRICS[c][2] for c in columns}
+    units = {METRICS[c][0]: METRICS[c][1] for c in columns}
+    return Block("vmstat", f"host:{host}", times, log.period_s, values, units)
+
+
+def vmstat_metrics(log: VmstatLog, host: str, clock_offset_s: float = 0.0) -> pd.DataFrame:
+    """`vmstat_block` as rows of the metrics table."""
+    return vmstat_block(log, host, clock_offset_s).frame

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from genkai import figures
+from genkai import figures, schema
+from genkai.analyse.level_metrics import COLUMNS, summarise_levels
 from genkai.analyse.rules.exclusions import examine
 from genkai.collect.cloudwatch import collect_cloudwatch, discovery_of
 from genkai.collect.discovery import discover
@@ -18,7 +19,7 @@ from genkai.report.messages import Messages
 from genkai.report.sections.records import use_table
 from genkai.study import RunStudy, Study, read_study
 from genkai.study.results import case_of
-from genkai.workspace import Cycle, write_json
+from genkai.workspace import Cycle, write_json, write_text
 
 # What a timeline shows, first those that tell most; (metric, statistics in order of preference).
 TIMELINE = (
@@ -102,17 +103,15 @@ def timeline(study: Study, step: str = "", lang: str = "en") -> Displayed:
 
 def timeline_metrics(run: RunStudy) -> pd.DataFrame:
     """The rows of the metrics table that the timeline shows."""
-    start, end = (pd.to_datetime(t, unit="s", utc=True) for t in run.window)
-    inside = run.metrics[(run.metrics["time"] >= start) & (run.metrics["time"] <= end)]
     parts: list[pd.DataFrame] = []
     for metric, statistics in TIMELINE:
-        found = inside[inside["metric"] == metric]
+        found = run.metrics.select(metric, window=run.window)
         chosen = next((s for s in statistics if s.lower() in set(found["statistic"].str.lower())), None)
         if chosen is not None and len(parts) < MOST_PANELS:
             shown = found[found["statistic"].str.lower() == chosen.lower()]
             # vmstat and /proc tell some metrics both: two series of one name would be drawn as one zigzag.
             parts.append(shown[shown["source"] == shown.groupby("resource")["source"].transform("min")])
-    return pd.concat(parts, ignore_index=True) if parts else run.metrics.iloc[:0]
+    return pd.concat(parts, ignore_index=True) if parts else schema.empty_table("metrics")
 
 
 def generator(study: Study, step: str = "", lang: str = "en") -> Displayed:
@@ -148,8 +147,16 @@ def use(study: Study, step: str = "", lang: str = "en") -> Displayed:
 
 
 def write(study: Study, notes: list[str]) -> Path:
-    """results/monitor.json: {run: USE rows}, and what was odd while collecting."""
+    """results/monitor.json: {run: USE rows}, and what was odd while collecting.
+
+    Beside it metrics_by_level.csv: every series of every run over every level's hold.
+    """
     rows = {r.run.name: use_rows(study, r) for r in study.runs if len(r.marks)}
+    parts = [summarise_levels(r.metrics, r.marks).assign(run=r.run.name) for r in study.runs if len(r.marks)]
+    if parts:
+        table = pd.concat(parts, ignore_index=True)
+        text = table[["run", *COLUMNS]].to_csv(index=False, float_format="%.6g")
+        write_text(study.cycle.results_dir / "metrics_by_level.csv", text)
     return study.cycle.write_result("monitor", {"use": rows, "notes": notes})
 
 
@@ -162,5 +169,5 @@ def _cloudwatch_notes(run: RunStudy) -> list[str]:
 
 def _instances(run: RunStudy, m: Messages) -> dict[str, str]:
     """Short names for long resource ids."""
-    ids = sorted({r for r in run.metrics["resource"].unique() if r.startswith("ec2:")})
+    ids = sorted({key.resource for key in run.metrics.keys if key.resource.startswith("ec2:")})
     return {name: m("page.instance", n=number) for number, name in enumerate(ids, 1)}

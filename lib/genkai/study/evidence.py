@@ -46,7 +46,7 @@ def _rows(run: RunStudy, item: Mapping[str, Any]) -> pd.DataFrame:
         return _of_levels(run, metric)
     if source == "generator":
         return _of_generator(run, item, metric)
-    found = run.metrics[(run.metrics["metric"] == metric) & (run.metrics["source"] == source)]
+    found = run.metrics.select(metric, source)
     found = found[found["resource"].str.partition(":")[0] == _kind(item)] if len(found) else found
     if not len(found):
         return pd.DataFrame(columns=COLUMNS)

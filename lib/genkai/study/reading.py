@@ -15,8 +15,8 @@ from genkai.analyse.levels import level_table
 from genkai.analyse.resample import level_intervals
 from genkai.analyse.seconds import seconds_table
 from genkai.capacity import target_rps, target_split
+from genkai.metrics import Metrics, read_metrics
 from genkai.plan import STEPS, Plan
-from genkai.schema import read_tables
 from genkai.workspace import Cycle, Run, cycles, open_cycle, project_root, read_json
 
 CYCLES = Path("data/cycles")
@@ -36,7 +36,7 @@ class RunStudy:
     failures: pd.DataFrame
     generator: pd.DataFrame
     marks: Sequence[Mapping[str, Any]]
-    metrics: pd.DataFrame
+    metrics: Metrics
 
     @property
     def step(self) -> str:
@@ -94,7 +94,7 @@ def read_run(run: Run) -> RunStudy:
     """The tables of a run, finished or not."""
     return RunStudy(
         run, journals.read_requests(run), journals.read_failures(run), journals.read_generator(run),
-        journals.read_marks(run), read_tables(run.tables("metrics"), "metrics"),
+        journals.read_marks(run), read_metrics(run.tables("metrics")),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from genkai.analyse.rules.samples import Samples, Series, epoch_s
 from genkai.analyse.rules.signals import Signal, read_signals
 from genkai.analyse.rules.stall import RESPONSE_RISE, Stall, find_stall, is_true
+from genkai.metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Tables:
     requests: pd.DataFrame
     failures: pd.DataFrame
     generator: pd.DataFrame
-    metrics: pd.DataFrame
+    metrics: Metrics | pd.DataFrame
     fit: Mapping[str, Any] | None = None
     target_rps: float | None = None
     facts: Facts = field(default_factory=Facts)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from genkai.analyse.rules.signals import Carrier, Signal
+from genkai.metrics import Arrays, Key, Metrics
 
 Spans = Sequence[tuple[float, float]]
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # start (epoch s), period (s), value; in order of time
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,14 @@ def epoch_s(times: pd.Series) -> np.ndarray:
 
 
 class Samples:
-    """The metrics table by source, metric, resource and statistic."""
+    """The metrics table by source, metric, resource and statistic; a series is read when a rule asks for it."""
 
-    def __init__(self, metrics: pd.DataFrame) -> None:
-        self._found: dict[str, dict[str, dict[str, dict[str, Arrays]]]] = {}
-        metrics = metrics[metrics["value"].notna()]
-        start = epoch_s(metrics["time"])
-        period, value = metrics["period_s"].to_numpy(float), metrics["value"].to_numpy(float)
-        keys = ["source", "metric", "resource", "statistic"]
-        for key, rows in metrics.groupby(keys, sort=True).indices.items():
-            rows = rows[np.argsort(start[rows], kind="stable")]
-            source, metric, resource, statistic = key
-            by_resource = self._found.setdefault(source, {}).setdefault(metric, {})
-            by_resource.setdefault(resource, {})[statistic.lower()] = start[rows], period[rows], value[rows]
+    def __init__(self, metrics: Metrics | pd.DataFrame) -> None:
+        self._metrics = Metrics.of(metrics)
+        self._found: dict[str, dict[str, dict[str, dict[str, Key]]]] = {}
+        for key in sorted(self._metrics.keys, key=lambda k: (k.source, k.metric, k.resource, k.statistic)):
+            by_resource = self._found.setdefault(key.source, {}).setdefault(key.metric, {})
+            by_resource.setdefault(key.resource, {})[key.statistic.lower()] = key
 
     def series(self, signal: Signal, spans: Spans) -> list[Series]:
         """The signal for each resource that has it, over each span (epoch seconds); the first carrier found wins."""
@@ -74,10 +69,10 @@ class Samples:
         """(metric, resource, samples in the signal's unit) of all that a carrier stands for."""
         for metric in self._named(carrier):
             for resource, by_statistic in self._found[carrier.source][metric].items():
-                arrays = _choose(by_statistic, carrier.statistics)
+                key = _choose(by_statistic, carrier.statistics)
                 limit = self._limit(carrier, metric, resource)
-                if resource.partition(":")[0] == carrier.kind and arrays is not None and limit is not None:
-                    start, period, value = arrays
+                if resource.partition(":")[0] == carrier.kind and key is not None and limit is not None:
+                    start, period, value = self._metrics.arrays(key)
                     value = value * carrier.scale / limit
                     yield metric, resource, (start, period, 1 - value if carrier.inverse else value)
 
@@ -94,8 +89,9 @@ class Samples:
         before, _, after = carrier.metric.partition("*")
         device = metric[len(before) : len(metric) - len(after)] if "*" in carrier.metric else ""
         name = carrier.divide.replace("*", device)
-        arrays = _choose(self._found[carrier.source].get(name, {}).get(resource, {}), ())
-        return float(np.median(arrays[2])) if arrays is not None and np.median(arrays[2]) > 0 else None
+        key = _choose(self._found[carrier.source].get(name, {}).get(resource, {}), ())
+        middle = float(np.median(self._metrics.arrays(key)[2])) if key is not None else 0.0
+        return middle if middle > 0 else None
 
 
 def _over(signal: Signal, carrier: Carrier, metric: str, resource: str, arrays: Arrays, spans: Spans) -> Series:
@@ -109,7 +105,7 @@ def _over(signal: Signal, carrier: Carrier, metric: str, resource: str, arrays: 
     return Series(signal.name, signal.unit, carrier.source, resource, metric, results, counts)
 
 
-def _choose(by_statistic: dict[str, Arrays], wanted: tuple[str, ...]) -> Arrays | None:
+def _choose(by_statistic: dict[str, Key], wanted: tuple[str, ...]) -> Key | None:
     if not wanted:
         return next(iter(by_statistic.values()), None)
     return next((by_statistic[name] for name in wanted if name in by_statistic), None)
