@@ -165,7 +165,7 @@ def test_a_step_goes_on_where_it_was_cut_short(tmp_path: Path, target: Target) -
     run = next(r for r in study.runs if r.subject == "fine")
     answered = [path for _, _, path in target.answered() if path == "/ok"]
     assert run.requests["completed"].sum() == len(answered) - 1, "all but the probe"
-    assert {"vmstat", "proc"} <= set(run.metrics["source"])
+    assert {"vmstat", "proc"} <= set(run.metrics.frame["source"])
     offsets = cut.record()["clock_offsets"]
     assert set(offsets) == {"start", "end"}
     assert set(offsets["start"]) == {"local"}

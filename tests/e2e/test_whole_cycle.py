@@ -110,8 +110,8 @@ def test_every_notebook_left_its_artifacts_and_its_executed_copy(first: CycleOut
 
 def test_metrics_of_hosts_and_cloudwatch_are_in_one_table(first: CycleOutcome) -> None:
     run = read_study(first.cycle).main("scenario")
-    assert {"vmstat", "proc", "cloudwatch"} <= set(run.metrics["source"])
-    queue = run.metrics[run.metrics["metric"] == "SurgeQueueLength"]
+    assert {"vmstat", "proc", "cloudwatch"} <= set(run.metrics.frame["source"])
+    queue = run.metrics.select("SurgeQueueLength")
     assert queue["value"].max() == pytest.approx(20, abs=2), "the queue of the balancer was full"
 
 
