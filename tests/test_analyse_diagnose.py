@@ -73,6 +73,12 @@ def test_a_broken_response_time_target_is_a_limit_without_a_stall() -> None:
     assert stall_of(rows, limits=LIMITS).knee == 0
 
 
+def test_a_cpu_that_is_full_only_further_up_explains_no_earlier_stop() -> None:
+    levels = [*STALL, (2000, 520, 1.9, 0.0)]
+    assert causes(World(levels).instances([20, 40, 60, 97]).diagnosis()) == []
+    assert causes(World(levels).instances([20, 40, 82, 97]).diagnosis()) == ["target_cpu"]
+
+
 def test_no_limit_means_no_finding_whatever_the_machines_show() -> None:
     world = World(HEALTHY).instances([20, 60, 92]).balancer([100, 495, 985], [0.02] * 3, [0, 3, 30])
     world.on("app-1", "tcp_listen_overflows", [0, 0, 9]).processes([0.2, 0.5, 0.95]).fail(2, "no_port", 40)
@@ -211,7 +217,7 @@ def test_ten_minutes_of_eight_hosts_are_diagnosed(record_property) -> None:
     for host, metric in itertools.product(
         range(8), ("cpu_busy_ratio", "run_queue", "mem_used_ratio", "disk_sda_busy_ratio")
     ):
-        world.on(f"app-{host}", metric, [0.1 * n for n in range(10)])
+        world.on(f"app-{host}", metric, [min(0.19 * n, 0.97) for n in range(10)])
     tables = world.tables(Facts(limits_s=LIMITS))
     start = time.perf_counter()
     record = diagnose(tables)

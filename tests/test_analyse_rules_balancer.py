@@ -127,6 +127,28 @@ def test_full_instances_that_then_fail_their_checks_are_a_consequence() -> None:
     assert causes(world.diagnosis()) == ["target_cpu", "target_unhealthy"]
 
 
+def breaking_off(own: list, cpu=IDLE, status: int = 502) -> World:
+    """5 % of the requests fail with this status; own: errors that the balancer counts as its own, per 10 s."""
+    world = World([(100, 100, 0.02, 0.0), (500, 470, 0.021, 0.05)]).instances(cpu[:2], cpu[:2])
+    world.balancer([100, 495], [0.019, 0.02], [0, 0])
+    return world.cloudwatch("elb:shop", "HTTPCode_ELB_5XX", own, "sum").fail(1, "http_5xx", 740, status)
+
+
+def test_502_of_the_balancers_own_before_idle_targets_are_connections_that_those_close() -> None:
+    assert causes(breaking_off([0, 250]).diagnosis()) == ["targets_close_connections"]
+
+
+@pytest.mark.parametrize(
+    "world",
+    [breaking_off([0, 250], status=503), breaking_off([0, 20]), breaking_off([250, 250]),
+     breaking_off([0, 250], cpu=[20, 95]),
+     breaking_off([0, 250]).cloudwatch("elb:shop", "UnHealthyHostCount", [0, 1], "maximum")],
+    ids=["another status", "the targets' own", "as many below the limit", "full targets", "a target is down"],
+)  # fmt: skip
+def test_other_502_are_not(world: World) -> None:
+    assert "targets_close_connections" not in causes(world.diagnosis())
+
+
 def test_an_nlb_without_ports_and_connections_without_keep_alive() -> None:
     world = World(STALL).instances(IDLE)
     world.cloudwatch("elb:net/shop/1", "PortAllocationErrorCount", [0, 0, 30], "sum")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from diagnosis_tables import World, causes
 from genkai.analyse.diagnose import Facts
-from genkai.analyse.rules.endurance import measure_drift
+from genkai.analyse.rules.drift import measure_drift
 
 HOUR = 3600.0
 FACTS = Facts(step="endurance", hosts={"app-1": "target"}, hold_needed_s=24 * HOUR, limits_s={"p95_s": 0.2})

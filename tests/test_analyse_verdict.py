@@ -414,3 +414,19 @@ def test_frames_are_left_as_they_were():
     before = levels.copy(deep=True)
     judged(levels)
     pd.testing.assert_frame_equal(levels, before)
+
+
+def drifting(strength: str) -> dict:
+    return {"strength": strength, "claim_key": "cause.memory_leak.claim", "values": {"exhausted": {"value": 60}}}
+
+
+@pytest.mark.parametrize(
+    ("strength", "status", "why"), [("strong", "fail", "will_not_last"), ("moderate", "pass", "drifts")]
+)
+def test_what_drifts_fails_endurance_only_where_it_is_used_up_too_soon(strength: str, status: str, why: str) -> None:
+    plan = make_plan(steps={"endurance": {"levels": [LEVEL]}})
+    runs, split = [run("endurance", levels=sweep((600,), (600,)))], target_split(plan)
+    verdict = step_verdict(plan, "endurance", runs, split, [drifting(strength)])
+    assert step_verdict(plan, "endurance", runs, split)["status"] == "pass"
+    assert (verdict["status"], verdict["why_key"]) == (status, f"verdict.why.{why}")
+    assert verdict["values"]["finding"]["key"] == "cause.memory_leak.claim"

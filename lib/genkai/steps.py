@@ -16,6 +16,7 @@ from genkai.launch import Progress, RunOutcome, run_load, set_aside
 from genkai.plan import STEPS, Plan
 from genkai.resizing import Resizing, restore_left
 from genkai.study import Study, read_study
+from genkai.study.results import drift_findings
 from genkai.workspace import Cycle, Run
 
 STOPPED_BY_HAND = "genkai stop"  # then the other sizes are not wanted either
@@ -144,7 +145,8 @@ def _collect(run: Run, plan: Plan) -> None:
 
 def judge_step(study: Study, step: str) -> dict[str, Any]:
     """The step's verdict: {"step", "status", "why_key", "values", …}."""
-    return step_verdict(study.plan, step, study.of(step), study.split)
+    drifts = drift_findings(study) if step == "endurance" else []
+    return step_verdict(study.plan, step, study.of(step), study.split, drifts)
 
 
 def write_verdict(study: Study, step: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from genkai.analyse.rules import RULES
 from genkai.analyse.rules.case import Case, Facts, Tables
+from genkai.analyse.rules.endurance import drift_rows
 from genkai.analyse.rules.evidence import Finding, amount
 from genkai.analyse.rules.exclusions import examine
 from genkai.analyse.rules.missing import not_measured
@@ -61,7 +62,7 @@ def _both_offsets(offsets: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 def diagnose(tables: Tables) -> dict[str, Any]:
     """The answer, findings best first, what was ruled out and what was not measured, as one JSON record.
 
-    {answer_key, values, kind, findings, ruled_out, not_measured}; every number is a record, every text a key.
+    {answer_key, values, kind, findings, ruled_out, not_measured, drifts}; every number is a record, every text a key.
     """
     case = Case(tables)
     found = ranked(case) if len(case.levels) else []
@@ -72,6 +73,7 @@ def diagnose(tables: Tables) -> dict[str, Any]:
         "findings": _records(case, found),
         "ruled_out": examine(case),
         "not_measured": not_measured(case) if len(case.levels) else [],
+        "drifts": drift_rows(case) if len(case.levels) else [],
     }
 
 

@@ -27,14 +27,16 @@ def cycle_verdicts(
     *,
     fits: Mapping[str, Mapping[str, Any]] | None = None,
     comparison: Mapping[str, Any] | None = None,
+    drifts: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """{"overall", "targets", "purposes", "steps"} of a cycle.
 
-    fits: {"<step>/<subject>": fit record}; comparison: compare_cycles' record against the previous cycle, or None.
+    fits: {"<step>/<subject>": fit record}; comparison: compare_cycles' record against the previous cycle, or None;
+    drifts: findings of the group endurance.
     """
     of_step = {step: [r for r in runs if r.step == step] for step in STEPS}
     by_step = {step: step_targets(plan, of_step[step], split) for step in STEPS}
-    steps = [_step(plan, step, of_step[step], by_step[step]) for step in STEPS]
+    steps = [_step(plan, step, of_step[step], by_step[step], drifts) for step in STEPS]
     targets = [row for step in STEPS for row in by_step[step]]
     return {
         "overall": _overall(plan, targets, steps),
@@ -44,12 +46,18 @@ def cycle_verdicts(
     }
 
 
-def step_verdict(plan: Plan, step: str, runs: Sequence[MeasuredRun], split: Mapping[str, float]) -> dict[str, Any]:
-    """The verdict of one step from its runs alone: {"step", "status", "why_key", "values", "run", "targets"}."""
+def step_verdict(
+    plan: Plan, step: str, runs: Sequence[MeasuredRun], split: Mapping[str, float],
+    drifts: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """The verdict of one step from its runs alone: {"step", "status", "why_key", "values", "run", "targets"}.
+
+    drifts: findings of the group endurance, best first.
+    """
     if step not in STEPS:
         raise ValueError(f"step: expected one of {', '.join(STEPS)}, got {step!r}")
     rows = step_targets(plan, runs, split)
-    return {**_step(plan, step, runs, rows), "targets": rows}
+    return {**_step(plan, step, runs, rows, drifts), "targets": rows}
 
 
 def passed(verdicts: Mapping[str, Any], step: str) -> bool:
@@ -139,13 +147,17 @@ def worst(statuses: Sequence[str]) -> str:
     return next((status for status in OUTCOME if status in statuses), NOT_RUN)
 
 
-def _step(plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequence[dict]) -> dict[str, Any]:
+def _step(
+    plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequence[dict], drifts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     names = ", ".join(dict.fromkeys(str(getattr(r, "name", "") or f"{r.step}-{r.subject}") for r in runs))
     record = {"step": step, "run": names, "run_id": names}
     if not runs:
         why = "step_not_run" if plan.step_named(step) else "step_left_out"
         return {**record, "status": NOT_RUN, "why_key": f"verdict.why.{why}", "values": {"step": step}}
     status, why, values = _step_outcome(plan, step, runs, rows)
+    if step == "endurance" and status == PASS and drifts:
+        status, why, values = _drifted(drifts[0], values)
     return {**record, "status": status, "why_key": why, "values": values}
 
 
@@ -169,6 +181,13 @@ def _step_outcome(plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequ
         deciding["why_key"] if deciding else "verdict.why.not_decided",
         deciding["values"] if deciding else {},
     )
+
+
+def _drifted(finding: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str, str, dict]:
+    """What passed but will not last: fails where something is used up before the time that it must hold."""
+    told = {"key": finding["claim_key"], "values": finding["values"]}
+    ends = finding["strength"] == "strong"
+    return (FAIL if ends else PASS), f"verdict.why.{'will_not_last' if ends else 'drifts'}", {**values, "finding": told}
 
 
 def _stop_reason(run: MeasuredRun) -> str:

@@ -31,6 +31,8 @@ VERDICT = {
     "verdict.why.step_not_run": "The step “{step}” was not run.",
     "verdict.why.step_incomplete": "The step was not run for {missing}.",
     "verdict.why.step_stopped": "The step ended early: {reason}.",
+    "verdict.why.will_not_last": "The targets are met here, but not for as long as it must hold: {finding}.",
+    "verdict.why.drifts": "All targets are met; worth watching: {finding}.",
     "verdict.why.scales": "Throughput follows the load up to {knee:measured}.",
     "verdict.why.stops_scaling": "Throughput stops growing at {knee:measured}; the ceiling is {ceiling:measured}.",
     "verdict.why.scale_known": "The model “{model}” describes {n:count} levels; knee at {knee:measured}.",

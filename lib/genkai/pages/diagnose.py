@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genkai import figures
+from genkai.pages.drift import drift
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph
 from genkai.report.messages import Messages
 from genkai.report.sections.explanation import finding_display
@@ -40,12 +41,16 @@ class Diagnosis:
         shown = evidence_figures(self.run, self.record, lang)
         return Contents(shown or [Paragraph(m.text("page.no_evidence"), m)], m)
 
+    def drift(self, lang: str = "en") -> Displayed:
+        """What changes over time in the endurance step."""
+        return drift(self.study, lang, told=self.run.step == "endurance")
+
     def ruled_out(self, lang: str = "en") -> Displayed:
         """Utilisation, saturation and errors of what is not the cause."""
         m, rows = Messages(lang), self.record["ruled_out"]
         if not rows:
             return Paragraph(m.text("page.nothing_ruled_out"), m)
-        return use_table(m, rows, m("caption.ruled_out"), "tab-ruled-out")
+        return use_table(m, rows, m("caption.looked_at"), "tab-ruled-out", reasons=True)
 
     def not_measured(self, lang: str = "en") -> Displayed:
         """What could not be looked at, and how to switch it on."""

@@ -10,8 +10,9 @@ import pandas as pd
 from genkai import figures
 from genkai.pages import launch, monitor, scale
 from genkai.pages.diagnose import Diagnosis, evidence_figures
+from genkai.pages.drift import drift
 from genkai.report import sections
-from genkai.report.display import Contents, Displayed, Document, Figure
+from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
 from genkai.study import RunStudy, Study, facts, read_study
 from genkai.study.results import cycle_comparison, cycle_record
@@ -99,6 +100,8 @@ class Report:
             sections.monitoring(self.m, {"use": monitor.use_rows(self.study, self.scale.run)}, machines),
             sections.diagnosis(self.m, self.findings, evidence_figures(self.scale.run, self.findings, self.lang)),
         ]
+        if self.study.of("endurance"):
+            parts += [Heading(self.m("section.drift"), 1, self.m), drift(self.study, self.lang)]
         return Contents(parts, self.m)
 
     def closing(self) -> Contents:

@@ -20,7 +20,7 @@ COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "warn": "#9a6700", "cannot_tell
 _STATUS_OF = {
     "better": "pass", "worse": "fail", "worked": "pass", "did_not_work": "fail", "open": "not_run",
     "saturated": "fail", "limit": "fail", "busy": "warn", "idle": "pass", "fine": "pass",
-    "unknown": "not_run", "not_measured": "not_run",
+    "unknown": "not_run", "not_measured": "not_run", "drifts": "fail", "changed": "warn", "steady": "pass",
 }  # fmt: skip
 
 

@@ -64,16 +64,24 @@ def diagnose_run(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = No
     """The findings record of a run."""
     record = diagnose(tables_of(study, run, fit))
     for number, finding in enumerate(record["findings"], 1):
-        shown = len(evidence_series(run, finding)) > 0
+        shown = evidence_series(run, finding)["intended"].nunique() > 1  # one level is a point, not a line
         for item in finding["evidence"]:  # one figure a finding, with a panel for each of its series
             item["figure"] = f"fig-evidence-{number}" if shown and item.get("metric") else None
     return record
 
 
+def drift_findings(study: Study) -> list[dict[str, Any]]:
+    """What changes over time in the endurance step, best first; [] where there is no such run."""
+    records = [diagnose(tables_of(study, run)) for run in study.of("endurance") if len(run.marks)]
+    found = [f for record in records for f in record["findings"] if f["group"] == "endurance"]
+    return sorted(found, key=lambda f: -f["score"])
+
+
 def cycle_record(study: Study, comparison: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Verdicts of the whole cycle: overall, per target, purpose and step."""
     fits = {f"{r.step}/{r.subject}": fit_run(study, r) for r in study.runs if r.step != "verify" and len(r.marks)}
-    return cycle_verdicts(study.plan, study.split, study.runs, fits=fits, comparison=comparison)
+    return cycle_verdicts(study.plan, study.split, study.runs, fits=fits, comparison=comparison,
+                          drifts=drift_findings(study))  # fmt: skip
 
 
 def cycle_comparison(before: Study, after: Study) -> dict[str, Any]:

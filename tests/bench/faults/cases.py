@@ -62,7 +62,7 @@ FAULTS = (
     Case(
         "generator_core_shared",
         "generator_cpu",
-        pinned(nginx(location="return 200 ok;"), rival=True),
+        pinned(nginx(connections=8192, location="return 200 ok;"), rival=True),
         (40, 150, 500, 1200),
         think_s=0.05,
         needs="nginx",
@@ -72,7 +72,7 @@ FAULTS = (
     Case("generator_ports", "generator_ports", alone(App(io_ms=300)), (50, 150, 400), namespace=SMALL_RANGE),
     Case("generator_descriptors", "generator_descriptors", alone(App(io_ms=300)), (30, 80, 250), open_files=200),
     Case("too_few_users", "generator_too_few_users", world(App(io_ms=10)), (10, 20, 40), think_s=0.5),
-    Case("machine_full", "shared_machine_cpu", world(App(cpu_ms=4, io_ms=5)), (5, 15, 60, 120)),
+    Case("machine_full", "shared_machine_cpu", world(App(cpu_ms=4, io_ms=5)), (5, 15, 150, 300)),
     # the load balancer
     Case("lb_capacity", "load_balancer_capacity", world(capacity_rps=200), (10, 20, 50, 80)),
     Case("lb_queue", "load_balancer_capacity", world(capacity_rps=150, surge_queue=10), (60, 120, 200, 280), open=True),
@@ -83,6 +83,7 @@ FAULTS = (
         world(App(slots=8, io_ms=30), kill_after_s=12, health_interval_s=0.5),
         (10, 20, 40, 45),
     ),
+    Case("lb_closed_by_target", "targets_close_connections", world(App(io_ms=10, close=True)), (2, 30, 80)),
     Case(
         "no_keep_alive",
         "generator_ports",
@@ -193,7 +194,7 @@ HEALTHY = (
         needs="nginx",
         targets={"throughput_rps": 800, "p95_ms": 200},
     ),
-    Case("closing", "", world(App(io_ms=10, close=True)), (10, 30, 60), targets={"throughput_rps": 200, "p95_ms": 500}),
+    Case("closing", "", alone(App(io_ms=10, close=True)), (10, 30, 60), targets={"throughput_rps": 200, "p95_ms": 500}),
     Case(
         "busy_but_well",
         "",
@@ -228,7 +229,7 @@ OUTSIDE = (
     Case(
         "shaped_by_server",
         UNKNOWN,
-        nginx(App(io_ms=5), location="limit_rate 400; add_header X-Pad $request_id; proxy_pass {backend};"),
+        nginx(location="limit_rate 8k; root {place}; try_files /large.txt =404;"),
         (5, 15, 40),
         needs="nginx",
         targets={"throughput_rps": 1000, "p95_ms": 200},

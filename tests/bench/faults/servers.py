@@ -51,7 +51,7 @@ class Sqlite(App):
 
     def _work(self, request: Request, done: Callable[[Answer], None]) -> None:
         written = self.loop.run_in_executor(self.threads, self._write)
-        written.add_done_callback(lambda future: done((201, {"order": future.result()})))
+        written.add_done_callback(lambda future: done((200, {"id": 7, "order": future.result()})))
 
     def _write(self) -> Any:
         database = sqlite3.connect(self.settings.database, timeout=30, isolation_level=None)

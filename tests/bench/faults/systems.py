@@ -158,7 +158,8 @@ def nginx(
     def started() -> Iterator[System]:
         with _backend(app) as backend, _folder() as place:
             port = _free_port()
-            where = (location or "proxy_pass {backend};").replace("{backend}", backend)
+            (place / "large.txt").write_text("x" * 12_000)
+            where = (location or "proxy_pass {backend};").replace("{backend}", backend).replace("{place}", str(place))
             secure = _certificate(place) if tls else ""
             text = NGINX.format(place=place, port=port, connections=connections, http=http + secure, location=where,
                                 tls=" ssl" if tls else "")  # fmt: skip

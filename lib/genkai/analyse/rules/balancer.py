@@ -139,6 +139,23 @@ def capacity_changed(case: Case) -> Finding | None:
     return None
 
 
+def closed_by_targets(case: Case) -> Finding | None:
+    """The balancer answers 502 of its own: targets close connections on which it sends the next request."""
+    count, share = case.failure_share(lambda rows: (rows["status"] == 502).fillna(False))
+    own = [s for s in case.series("lb.errors") if case.peak(s) > max(2 * case.before_or_zero(s), 0.0)]
+    if count < 10 or not share >= 0.005 or not own or any(case.peak(s) >= 1 for s in case.series("lb.unhealthy")):
+        return None
+    if target_cpu(case)[1] >= BUSY or worker_use(case)[1] >= WORKERS_FULL or _refused(case):
+        return None  # an overloaded or dead target breaks connections off, too
+    counted = float(np.nanmax(own[0].values[case.limit] / case.column("sent_rps")[case.limit]))
+    if not counted >= 0.5 * share:
+        return None
+    values = {"count": amount(count, "count"), "share": amount(share, "ratio")}
+    lines = [throughput_evidence(case), Evidence("evidence.failures.502", values, "failures")]
+    lines += [observed("evidence.lb.errors", case, s) for s in own]
+    return Finding("targets_close_connections", "moderate", tuple(lines), fit=0.7)
+
+
 def port_allocation(case: Case) -> Finding | None:
     """A network load balancer ran out of ports towards its targets."""
     evidence = [
@@ -168,6 +185,7 @@ RULES = (
     Rule("load_balancer_capacity", "balancer", capacity),
     Rule("load_uneven", "balancer", uneven),
     Rule("target_unhealthy", "balancer", unhealthy),
+    Rule("targets_close_connections", "balancer", closed_by_targets),
     Rule("nlb_ports", "balancer", port_allocation),
     Rule("instances_changed", "balancer", capacity_changed),
     Rule("no_keep_alive", "balancer", no_keep_alive),

@@ -3,66 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-from scipy import stats
-
-from genkai.analyse.records import number
 from genkai.analyse.rules.case import Case, signal_table
+from genkai.analyse.rules.drift import Drift, measure_drift
 from genkai.analyse.rules.evidence import Evidence, Finding, Rule, amount
 from genkai.analyse.rules.pauses import seconds_p99
 
-BINS = 24
-SHORTEST_S = 20.0
 DAY_S = 86_400.0
-
-
-@dataclass(frozen=True)
-class Drift:
-    """Slope per second with its 95 % interval, the values at the start and at the end, and Kendall's τ."""
-
-    slope: float
-    low: float
-    high: float
-    first: float
-    last: float
-    tau: float
-    steady_growth: bool
-    n: int
-    duration_s: float
-
-    def slope_record(self, unit: str) -> dict:
-        """The slope per hour as a number record in the unit of the series."""
-        return number(self.slope * 3600, self.low * 3600, self.high * 3600, self.n, unit, [])
-
-
-def measure_drift(times: np.ndarray, values: np.ndarray, shortest_s: float = SHORTEST_S) -> Drift | None:
-    """The drift of a series over time (epoch s), or None for a series too short or too thin.
-
-    Medians of up to 24 equal bins, then the Theil–Sen slope (Sen 1968) with its rank interval: outliers and short
-    memory of the series do not make it look surer than it is.
-    """
-    known = np.isfinite(values)
-    times, values = times[known], values[known]
-    if len(times) < 8 or times[-1] - times[0] < shortest_s:
-        return None
-    edges = np.linspace(times[0], times[-1], min(BINS, len(times) // 2) + 1)
-    place = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, len(edges) - 2)
-    used = np.unique(place)
-    y = np.array([np.median(values[place == k]) for k in used])
-    x = np.array([times[place == k].mean() for k in used])
-    if len(used) < 4:
-        return None
-    slope, _, low, high = stats.theilslopes(y, x, 0.95)
-    tau = stats.kendalltau(x, y).statistic if np.ptp(y) > 0 else 0.0
-    half = len(x) // 2
-    early, late = (stats.theilslopes(y[part], x[part])[0] for part in (slice(0, half), slice(half, None)))
-    grows_on = bool(abs(late) >= 0.4 * abs(early)) and math.copysign(1, late) == math.copysign(1, slope)
-    ends = max(len(y) // 6, 1)
-    first, last = float(np.median(y[:ends])), float(np.median(y[-ends:]))
-    span = float(times[-1] - times[0])
-    return Drift(float(slope), float(low), float(high), first, last, float(tau), grows_on, len(used), span)
+DRIFTING = ("memory.available", "fds.open", "credit.balance", "cpu.busy")
+NOTABLE = 0.05  # of the value: less is not called a drift, however sure
 
 
 def _hold(case: Case) -> tuple[float, float] | None:
@@ -110,11 +60,19 @@ def descriptors(case: Case) -> Finding | None:
             continue
         if drift.last - drift.first < max(50, 0.2 * drift.first):
             continue
-        limit = case.facts.limits.get(f"{series.resource} fds.open")
+        limit = case.facts.limits.get(f"{series.resource} fds.open") or _descriptor_limit(case, series.resource)
         seconds = (limit - drift.last) / drift.slope if limit else math.nan
         strength = "strong" if limit and seconds < (case.facts.hold_needed_s or DAY_S) else "moderate"
         return _found("descriptor_leak", "evidence.drift.descriptors", series, drift, "count", seconds, strength)
     return None
+
+
+def _descriptor_limit(case: Case, resource: str) -> float | None:
+    """The process's limit of open files as /proc tells it: open ÷ share used."""
+    used = case.samples.raw(signal_table()["fds.used"], resource)[1]
+    count = case.samples.raw(signal_table()["fds.open"], resource)[1]
+    known = len(used) == len(count) and len(used) > 0 and used[-1] > 0
+    return float(count[-1] / used[-1]) if known else None
 
 
 def credit_use(case: Case) -> Finding | None:
@@ -139,14 +97,19 @@ def _found(cause: str, key: str, series, drift: Drift, unit: str, seconds: float
     return Finding(cause, strength, (evidence,), fit=0.8, values={"exhausted": values["exhausted"]})
 
 
+def _response(case: Case) -> Drift | None:
+    start, end = _hold(case)
+    times, p99 = seconds_p99(case)
+    inside = (times >= start) & (times < end)
+    return measure_drift(times[inside], p99[inside])
+
+
 def response_drift(case: Case) -> Finding | None:
     """Response time grows steadily under constant load."""
     hold = _hold(case)
     if hold is None or hold[1] - hold[0] < 60:
         return None
-    times, p99 = seconds_p99(case)
-    inside = (times >= hold[0]) & (times < hold[1])
-    drift = measure_drift(times[inside], p99[inside], 60)
+    drift = _response(case)
     if drift is None or not drift.low > 0 or drift.tau < 0.6 or not drift.steady_growth:
         return None
     if drift.last < 1.5 * drift.first or drift.last - drift.first < 0.005:
@@ -155,6 +118,35 @@ def response_drift(case: Case) -> Finding | None:
               "duration": amount(drift.duration_s, "duration")}  # fmt: skip
     evidence = Evidence("evidence.drift.response", values, "requests")
     return Finding("response_time_drift", "moderate", (evidence,), fit=0.5)
+
+
+def drift_rows(case: Case) -> list[dict[str, Any]]:
+    """How everything that may drift did in an endurance run; none for other steps.
+
+    [{resource, what, first, last, slope (per hour, with its 95 % interval), changed (seconds after the start of the
+    hold, or null), verdict: drifts | changed | steady}], response times first.
+    """
+    if not _hold(case):
+        return []
+    rows = [_drift_row("", "response_p99", "s", _response(case), case)]
+    for signal in DRIFTING:
+        for series in _resources(case, signal):
+            drift = _drift_of(case, signal, series.resource)
+            rows.append(_drift_row(series.resource, signal.replace(".", "_"), series.unit, drift, case))
+    return [row for row in rows if row]
+
+
+def _drift_row(resource: str, what: str, unit: str, drift: Drift | None, case: Case) -> dict[str, Any] | None:
+    if drift is None:
+        return None
+    after = None if drift.changed_at is None else drift.changed_at - _hold(case)[0]
+    small = abs(drift.last - drift.first) < NOTABLE * max(abs(drift.first), abs(drift.last))
+    sure = (drift.low > 0 or drift.high < 0) and abs(drift.tau) >= 0.6
+    verdict = "steady" if small else "changed" if after is not None else "drifts" if sure else "steady"
+    return {
+        "resource": resource, "what": what, "first": amount(drift.first, unit), "last": amount(drift.last, unit),
+        "slope": drift.slope_record(unit), "changed": amount(after, "duration"), "verdict": verdict,
+    }  # fmt: skip
 
 
 RULES = (

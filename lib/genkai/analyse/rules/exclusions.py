@@ -59,7 +59,8 @@ def examine(case: Case) -> list[dict[str, Any]]:
 def _resources(case: Case, check: Check) -> list[str]:
     names = [n for n in (check.used, check.saturated, *check.errors) if n]
     found = {s.resource for name in names for s in case.series(name)}
-    return sorted(r for r in found if case.generates(r) == check.generator)
+    shared = case.facts.shared and check.used != "cpu.busy"  # of the CPU there is a line for the generator's machine
+    return sorted(r for r in found if case.generates(r) == check.generator or shared)
 
 
 def _value(case: Case, name: str, resource: str) -> tuple[float, str]:

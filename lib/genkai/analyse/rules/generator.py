@@ -57,7 +57,8 @@ def _starved(case: Case) -> Evidence | None:
         if not np.isfinite(wanted[case.limit]).any():
             continue
         at = case.limit[int(np.nanargmax(wanted[case.limit]))]
-        if wanted[at] >= STARVED and waited.values[at] >= QUEUED and not case.before_or_zero(waited) >= QUEUED:
+        below = wanted[case.below]
+        if wanted[at] >= STARVED and waited.values[at] >= QUEUED and not (below >= STARVED).any():
             return observed("evidence.generator.starved", case, waited, limit=waited.values[at],
                             ran=amount(ran.values[at], "ratio"))  # fmt: skip
     return None
@@ -129,6 +130,8 @@ _NAMED = (out_of_cpu, loop_lag, out_of_ports, out_of_descriptors)
 def too_few_users(case: Case) -> Finding | None:
     """No limit was met, but so many users cannot make the target rate: N = X·(R + Z)."""
     target, rows = case.tables.target_rps, case.levels
+    if case.facts.step == "endurance":
+        return None  # which may hold less than the target on purpose
     if case.stall or target is None or not len(rows) or rows["workload"].iloc[-1] != "closed":
         return None
     throughput = case.column("throughput_rps")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from genkai.analyse.rules.case import Case
 from genkai.analyse.rules.evidence import Evidence, Finding, Rule, amount, observed, throughput_evidence
-from genkai.analyse.rules.relations import BUSY, machine_full, rises, target_cpu
+from genkai.analyse.rules.relations import BUSY, full_where_it_stops, machine_full, rises, target_cpu
 
 CORE_FULL = 0.95
 ENA = ("ena.bandwidth_in", "ena.bandwidth_out", "ena.packets", "ena.conntrack")
@@ -47,6 +47,8 @@ def cpu(case: Case) -> Finding | None:
     """A target's CPU is used up at the limit, and it is not the load generator that uses it."""
     series, busy = target_cpu(case)
     if series is None or busy < BUSY or _steals(case) or not _host_only(case, series):
+        return None
+    if not full_where_it_stops(case, series, BUSY):
         return None
     evidence = [throughput_evidence(case), observed("evidence.target.cpu", case, series)]
     system, share = case.highest("cpu.system")

@@ -74,12 +74,18 @@ def machine_full(case: Case) -> tuple[Series | None, bool]:
     if not case.facts.shared:
         return None, False
     series, busy = case.highest_generator("cpu.busy")
-    if series is None or busy < MACHINE_FULL:
+    if series is None or busy < MACHINE_FULL or not full_where_it_stops(case, series, MACHINE_FULL):
         return series, False
     if _nobody_starves(case):
         return series, False
     before = case.before(series)
     return series, not math.isfinite(before) or before < MACHINE_FULL or _wakes_later(case)
+
+
+def full_where_it_stops(case: Case, series: Series, full: float) -> bool:
+    """Whether a resource is (nearly) full at the first level over the limit: full only further up explains no stop."""
+    at = float(series.values[case.limit[0]])
+    return not math.isfinite(at) or at >= 0.9 * full
 
 
 def _nobody_starves(case: Case) -> bool:

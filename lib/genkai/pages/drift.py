@@ -1,0 +1,79 @@
+"""Notebook 50 and the report: what changes over time in the endurance step, though the load stays the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from genkai import figures
+from genkai.report.display import Badge, Contents, Displayed, Figure, Paragraph, Table
+from genkai.report.messages import Messages
+from genkai.report.sections.explanation import finding_display
+from genkai.study import RunStudy, Study
+from genkai.study.results import diagnose_run, fit_run
+
+MOST_PANELS = 3
+
+
+def drift(study: Study, lang: str = "en", told: bool = False) -> Contents:
+    """The endurance run: what drifts as findings, everything that may drift as a table, and the series as a figure.
+
+    told: the findings stand elsewhere already.
+    """
+    m, run = Messages(lang), next((r for r in study.of("endurance") if len(r.marks)), None)
+    if run is None:
+        return Contents([Paragraph(m.text("page.no_endurance"), m)], m)
+    record = diagnose_run(study, run, fit_run(study, run))
+    rows = record["drifts"]
+    if not rows:
+        return Contents([Paragraph(m.text("page.endurance_too_short"), m)], m)
+    found = [f for f in record["findings"] if f["group"] == "endurance"]
+    drawn = _figure(m, run, found)
+    shown: list[Displayed] = [finding_display(m, _over_time(f, bool(drawn))) for f in found if not told]
+    if not found:
+        shown.append(Paragraph(m.text("page.no_drift"), m))
+    return Contents([*shown, drift_table(m, rows), *drawn], m)
+
+
+def _over_time(finding: dict[str, Any], drawn: bool) -> dict[str, Any]:
+    """The finding with references to the figure over time."""
+    evidence = [{**item, "figure": "fig-drift" if drawn and item["metric"] else None} for item in finding["evidence"]]
+    return {**finding, "evidence": evidence}
+
+
+def drift_table(m: Messages, rows: list[dict[str, Any]]) -> Table:
+    """Each series at the start and at the end, its slope with the 95 % interval, and when it jumped, if it did."""
+    cells = [
+        {
+            "resource": f"{row['resource']} · {m('drift.' + row['what'])}".removeprefix(" · "),
+            "first": row["first"], "last": row["last"], "slope": m.format(row["slope"], "measured"),
+            "changed": row["changed"], "verdict": Badge(row["verdict"], m),
+        }
+        for row in rows
+    ]  # fmt: skip
+    columns = {name: m(f"column.{'drift_' + name if name in ('first', 'last') else name}") for name in cells[0]}
+    return Table(cells, caption=m("caption.drift"), label="tab-drift", columns=columns, messages=m,
+                 widths={"resource": "1fr"})  # fmt: skip
+
+
+def _figure(m: Messages, run: RunStudy, found: list[dict[str, Any]]) -> list[Figure]:
+    """The series that drift (else memory), on the time axis of the run; none where nothing was measured."""
+    wanted = [(i["source"], i["resource"], i["metric"]) for f in found for i in f["evidence"] if i["metric"]]
+    if not wanted:
+        some = run.metrics[run.metrics["metric"] == "mem_used_ratio"]
+        wanted = list(some[["source", "resource", "metric"]].drop_duplicates().itertuples(index=False, name=None))
+    parts = [_series(run, *key) for key in dict.fromkeys(wanted)][:MOST_PANELS]
+    if not any(len(part) for part in parts):
+        return []
+    whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
+    drawn = figures.timeline(whole, pd.concat(parts, ignore_index=True), list(run.marks), t=m.lang)
+    caption, alt = m("caption.drift_series", subject=run.subject), m("alt.drift")
+    return [Figure(drawn, label="fig-drift", caption=caption, alt=alt, messages=m)]
+
+
+def _series(run: RunStudy, source: str, resource: str, metric: str) -> pd.DataFrame:
+    start, end = (pd.to_datetime(t, unit="s", utc=True) for t in run.window)
+    table = run.metrics
+    kept = (table["source"] == source) & (table["resource"] == resource) & (table["metric"] == metric)
+    return table[kept & (table["time"] >= start) & (table["time"] <= end)]

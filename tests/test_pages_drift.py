@@ -1,0 +1,98 @@
+"""The drift part of notebook 50 and of the report: a leak with its figure, nothing that drifts, no endurance at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genkai import schema
+from genkai.pages.drift import drift
+from genkai.report.messages import Messages
+from genkai.steps import judge_step
+from genkai.study import Study, read_study
+from genkai.study.results import cycle_record, drift_findings
+from genkai.workspace import Cycle
+from sample_cycles import SAMPLE, own_cycle, plain
+
+HOLD_S = 40
+
+
+def endured(place: Path, used: np.ndarray) -> Study:
+    """The recorded cycle with an endurance step: the last level of its scenario, held on, and this memory."""
+    cycle = own_cycle(place, results=False, edit=lambda plan: plan["preconditions"].update(hold_h=2))
+    source, run = cycle.run("scenario", "shopping"), cycle.run("endurance", "shopping")
+    run.path.mkdir(parents=True)
+    start = source_start(source)
+    mark = {
+        "level": 0,
+        "workload": "closed",
+        "intended": 100.0,
+        "start": start,
+        "hold_start": start,
+        "end": start + HOLD_S,
+    }
+    (run.path / "marks.json").write_text(pd.Series([mark]).to_json(orient="values"))
+    run.write_record(**{**source.record(), "step": "endurance", "state": "finished", "stop_reason": None})
+    for table in ("requests", "failures", "generator"):
+        schema.write_table(pd.read_parquet(source.table(table)), table, run.table(table))
+    times = pd.to_datetime(start + np.arange(len(used)), unit="s", utc=True).astype("datetime64[us, UTC]")
+    rows = pd.DataFrame({
+        "time": times, "source": "proc", "resource": "host:local", "metric": "mem_used_ratio", "statistic": "sample",
+        "unit": "ratio", "period_s": 1.0, "value": used,
+    })  # fmt: skip
+    schema.write_table(schema.check_table(rows, "metrics"), "metrics", run.table("metrics", "hosts"))
+    return read_study(cycle)
+
+
+def source_start(run) -> float:
+    return float(pd.read_json(run.path / "marks.json")["hold_start"].iloc[0])
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return endured(tmp_path_factory.mktemp("leak"), 0.3 + 0.5 * np.arange(HOLD_S) / HOLD_S)
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    rng = np.random.default_rng(1)
+    return endured(tmp_path_factory.mktemp("steady"), 0.3 + rng.normal(0, 0.001, HOLD_S))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_a_leak_is_told_with_its_table_and_its_figure(leaking: Study, lang: str) -> None:
+    m, shown = Messages(lang), drift(leaking, lang)
+    assert set(shown.labels()) == {"tab-drift", "fig-drift"}
+    told = plain(shown)
+    assert f"[{m('status.drifts')}]" in told
+    assert m("drift.memory_available") in told
+    assert m("cause.memory_leak.risk") in told
+
+
+def test_told_elsewhere_it_is_not_told_twice(leaking: Study) -> None:
+    assert Messages()("cause.memory_leak.risk") not in plain(drift(leaking, told=True))
+
+
+def test_the_step_fails_though_its_targets_are_met(leaking: Study) -> None:
+    verdict = judge_step(leaking, "endurance")
+    assert {row["status"] for row in verdict["targets"]} == {"pass"}
+    assert (verdict["status"], verdict["why_key"]) == ("fail", "verdict.why.will_not_last")
+    step = next(s for s in cycle_record(leaking)["steps"] if s["step"] == "endurance")
+    assert step["status"] == "fail"
+    for lang in ("en", "ja"):
+        assert Messages(lang)(verdict["why_key"], **verdict["values"])
+
+
+def test_what_is_steady_is_said_to_be(steady: Study) -> None:
+    assert drift_findings(steady) == []
+    told = plain(drift(steady))
+    assert Messages()("page.no_drift") in told
+    assert "[DRIFTS]" not in told
+    assert judge_step(steady, "endurance")["status"] == "pass"
+
+
+def test_without_an_endurance_step_nothing_is_claimed() -> None:
+    study = read_study(Cycle(SAMPLE))
+    assert plain(drift(study)) == Messages()("page.no_endurance")
+    assert drift_findings(study) == []
