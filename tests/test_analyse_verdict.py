@@ -430,3 +430,12 @@ def test_what_drifts_fails_endurance_only_where_it_is_used_up_too_soon(strength:
     assert step_verdict(plan, "endurance", runs, split)["status"] == "pass"
     assert (verdict["status"], verdict["why_key"]) == (status, f"verdict.why.{why}")
     assert verdict["values"]["finding"]["key"] == "cause.memory_leak.claim"
+
+
+def test_the_sentence_for_all_names_the_step_that_would_not_last() -> None:
+    plan = make_plan(steps={"endurance": {"levels": [LEVEL]}})
+    runs = [run("endurance", levels=sweep((600,), (600,)))]
+    record = cycle_verdicts(plan, target_split(plan), runs, drifts=[drifting("strong")])
+    assert record["overall"]["status"] == "fail"
+    assert record["overall"]["sentence_key"] == "verdict.overall.step_failed"
+    assert record["overall"]["values"]["reason"]["key"] == "verdict.why.will_not_last"

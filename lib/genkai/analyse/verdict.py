@@ -212,6 +212,9 @@ def _overall(plan: Plan, targets: Sequence[dict], steps: Sequence[dict]) -> dict
         missed = [t for t in rows if t["status"] == FAIL]
         if main and main["status"] == FAIL and main["why_key"].endswith("throughput_missed"):
             return _sentence(FAIL, "missed", target=main["target"], measured=main["measured"])
+        if not missed:  # a step that ended early, or that would not last
+            failed = next(s for s in judged if s["status"] == FAIL)
+            return _sentence(FAIL, "step_failed", step=failed["step"], reason=_as_message(failed))
         return _sentence(FAIL, "targets_missed", missed=len(missed), n=len(rows))
     if status == CANNOT_TELL:
         deciding = next(s for s in judged if s["status"] == CANNOT_TELL)

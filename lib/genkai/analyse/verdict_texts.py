@@ -5,6 +5,7 @@ VERDICT = {
     "verdict.overall.missed": "The service misses the target of {target}: it stops at {measured:measured}.",
     "verdict.overall.targets_met": "All {n:count} targets are met.",
     "verdict.overall.targets_missed": "{missed:count} of {n:count} targets are missed.",
+    "verdict.overall.step_failed": "The service fails the step “{step}”: {reason}.",
     "verdict.overall.cannot_tell": "The test does not decide whether the target of {target} is reached: {reason}",
     "verdict.overall.not_run": "The test was not run: {reason}",
     "verdict.why.targets_met": "All targets of this part are met.",
