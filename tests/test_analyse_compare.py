@@ -9,19 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyse_tables import generator_table, level_row, levels_table, mark, request_row, requests_table
-from genkai.analyse.compare import (
-    COMPARE,
-    compare_cycles,
-    compare_fits,
-    compare_runs,
-    errors_verdict,
-    pooled_draws,
-    verdict_of,
-)
+from genkai.analyse.compare import COMPARE, compare_cycles, compare_runs
+from genkai.analyse.compare_limits import compare_limits
 from genkai.analyse.levels import level_table
-from genkai.analyse.plan_differences import check_poolable, plan_differences, run_differences
+from genkai.analyse.plan_differences import check_poolable, plan_differences, poolable, run_differences
 from genkai.analyse.records import number
 from genkai.analyse.scale_levels import fit_levels
+from genkai.analyse.spread import errors_verdict, verdict_of
 from genkai.plan import Plan
 
 GIVEN = {
@@ -36,9 +30,9 @@ def plan(**changes):
 
 
 def run(seed, rate=100, mean_s=0.02, failed=0, seconds=20, spread=0.0, users=20, **more):
-    """One run of one level; `spread`: how much runs of the same thing differ from one another."""
+    """One run of one level; `spread`: how much response times of runs of the same thing differ from one another."""
     rng = np.random.default_rng(seed)
-    rate, mean_s = rate * (1 + rng.normal(0, spread)), mean_s * (1 + rng.normal(0, spread))
+    rate, mean_s = rate * (1 + rng.normal(0, spread / 5)), mean_s * (1 + rng.normal(0, spread))
     rows = [
         request_row(s, rng.gamma(4, mean_s / 4, max(1, int(rng.normal(rate, 0.04 * rate)))), failed=failed)
         for s in range(seconds)
@@ -58,7 +52,7 @@ def verdicts(before, after, **more):
 
 
 def test_the_same_again_is_the_same():
-    found = verdicts([run(1)], [run(2)])
+    found = verdicts([run(1, seconds=90)], [run(2, seconds=90)])
     assert found["throughput"] == "same"
     assert found["error_ratio"] == "same"
     assert set(found.values()) <= {"same", "cannot_tell"}
@@ -90,7 +84,7 @@ def test_the_ratio_holds_the_truth():
 
 def test_identical_runs_are_hardly_ever_called_different():
     alarms = [
-        {"better", "worse"} & set(verdicts([run(2 * s, spread=0.01)], [run(2 * s + 1, spread=0.01)]).values())
+        {"better", "worse"} & set(verdicts([run(2 * s, spread=0.04)], [run(2 * s + 1, spread=0.04)]).values())
         for s in range(15)
     ]
     assert sum(map(bool, alarms)) <= 1
@@ -108,21 +102,27 @@ def test_three_repetitions_find_a_slow_down_and_only_that():
 
 
 def test_one_run_on_a_side_says_that_the_verdict_is_weak():
-    assert "one run on a side" in compare_runs([run(1)], [run(2)])[0]["ratio"]["notes"][0]
+    (weak,) = compare_runs([run(1)], [run(2)])[0]["ratio"]["notes"]
+    assert "the spread between runs is assumed" in weak
     assert compare_runs([run(1), run(3)], [run(2), run(4)])[0]["ratio"]["notes"] == []
 
 
-def test_repetitions_give_students_interval():
-    """With equal sides the 95 % interval of a mean is t(0.975, 4)·s/√3, s pooled over the two sides."""
-    rng = np.random.default_rng(0)
-    values, quiet = np.array([9.0, 10.0, 11.0]), np.full((3, 40_000), 10.0)
-    drawn, _ = pooled_draws(((values, quiet), (values, quiet)), rng)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    assert (high - low) / 2 == pytest.approx(2.776 * 1.0 / np.sqrt(3), rel=0.03)
-    loud = rng.normal(10, 5, (3, 40_000))
-    assert np.ptp(np.quantile(pooled_draws(((values, loud), (values, quiet)), rng)[0], [0.25, 0.75])) > 3
-    alone = (values[:1], loud[:1])
-    assert (pooled_draws((alone, alone), rng)[0] == loud[0]).all()
+def test_a_slow_down_of_everything_is_found_over_all_subjects_first():
+    def runs(first, **more):
+        made = [(name, run(first + 2 * i + (name == "b"), spread=0.02, **more)) for i in range(3) for name in "ab"]
+        for name, each in made:
+            each.subject, each.levels = name, each.levels.assign(api=name)
+        return [each for _, each in made]
+
+    for seed in (0, 100, 200):
+        before, after = runs(seed), runs(seed + 10, mean_s=0.023)
+        found = compare_cycles(cycle(1, before), cycle(2, after))
+        overall = {r["what"]: r for r in found["rows"] if r["api"] == "(all)"}
+        assert overall["p50"]["verdict"] == "worse"
+        assert overall["p50"]["ratio"]["value"] == pytest.approx(1.15, rel=0.06)
+        assert overall["throughput"]["verdict"] in ("same", "cannot_tell")
+        assert found["freedom"] == 8
+        assert 0 <= found["spread"]["p50_s"] < 0.06
 
 
 @settings(max_examples=60, deadline=None)
@@ -151,7 +151,7 @@ def test_two_cycles_with_what_changed_beside_them():
     json.dumps(found, allow_nan=False)
     assert (found["before"], found["after"], found["minimum_effect"]) == (1, 2, 0.05)
     assert found["changes"] == [{"what": "environment.target.slots", "before": "–", "after": "8"}]
-    row = next(r for r in found["rows"] if r["what"] == "throughput")
+    row = next(r for r in found["rows"] if r["what"] == "throughput" and r["step"])
     assert (row["api"], row["load"], row["verdict"]) == ("mix", 20, "better")
     assert row["before"]["value"] == pytest.approx(100, rel=0.05)
     assert "refused" not in found
@@ -174,14 +174,16 @@ def fit(*throughput):
 
 
 def test_ceilings_are_compared_even_when_only_one_was_seen():
-    rows = {r["what"]: r for r in compare_fits(fit(99, 249, 495, 505), fit(99, 249, 500, 700))}
+    rows = {r["what"]: r for r in compare_limits([fit(99, 249, 495, 505)], [fit(99, 249, 500, 700)])}
     assert rows["ceiling"]["verdict"] == "better"
     assert rows["ceiling"]["ratio"]["value"] == pytest.approx(700 / 505, rel=0.01)
-    (gone, knee) = compare_fits(fit(99, 249, 495, 505), fit(100, 250, 500, 1000))
+    (gone, knee) = compare_limits([fit(99, 249, 495, 505)], [fit(100, 250, 500, 1000)])
     assert (gone["verdict"], gone["after"]["value"], gone["ratio"]["value"]) == ("better", None, None)
     assert knee["verdict"] == "better"
-    assert compare_fits(fit(100, 250, 500, 1000), fit(99, 249, 495, 505))[0]["verdict"] == "worse"
-    assert compare_fits(fit(100, 250, 500, 1000), fit(100, 250, 500, 1000)) == []
+    assert compare_limits([fit(100, 250, 500, 1000)], [fit(99, 249, 495, 505)])[0]["verdict"] == "worse"
+    assert compare_limits([fit(100, 250, 500, 1000)], [fit(100, 250, 500, 1000)]) == []
+    three = compare_limits([fit(99, 249, 495, 505)] * 3, [fit(99, 249, 395, 405)] * 3)
+    assert {r["what"]: r["verdict"] for r in three}["ceiling"] == "worse"
 
 
 def test_plan_differences_name_the_field_and_ignore_words_about_the_test():
@@ -208,6 +210,17 @@ def test_repetitions_over_hidden_differences_are_refused():
         compare_runs([run(1), run(2, versions={"locust": "3"})], [run(3)])
     with pytest.raises(ValueError, match="at least one run on each side"):
         compare_runs([], [run(3)])
+
+
+def test_of_a_cycles_repetitions_those_that_differ_are_left_out_and_told():
+    other = run(2, versions={"locust": "3"})
+    kept, left_out = poolable([run(1), other, run(3)])
+    assert len(kept) == 2
+    assert left_out == [{"what": "scenario mix, repetitions: versions.locust", "before": "2", "after": "3"}]
+    found = compare_cycles(cycle(1, [run(1), other, run(3)]), cycle(2, [run(4)]))
+    assert left_out[0] in found["changes"]
+    assert found["freedom"] == 1
+    assert poolable([]) == ([], [])
 
 
 def test_without_requests_there_is_nothing_to_resample():

@@ -20,7 +20,7 @@ THROUGH = {
                                           "analyse/whatif"),
     "test_analyse_levels.py": (PART, "analyse/distributions analyse/generator_limit analyse/resample analyse/seconds"),
     "test_analyse_verdict.py": (PART, "analyse/judge analyse/purposes analyse/verdict_texts analyse/texts"),
-    "test_analyse_compare.py": (PART, "analyse/plan_differences"),
+    "test_analyse_compare.py": (PART, "analyse/compare_limits analyse/plan_differences analyse/sides"),
     "test_analyse_diagnose.py": (PART, "analyse/rules/case analyse/rules/evidence analyse/rules/exclusions "
                                        "analyse/rules/missing analyse/rules/relations analyse/rules/samples "
                                        "analyse/rules/signals analyse/rules/stall"),

@@ -134,7 +134,7 @@ def test_the_comparison_shows_main_rows_only_the_mix_first(second: Report) -> No
     rows = second._compared()["rows"]
     assert 0 < len(rows) < len(second.comparison["rows"])
     assert all(row["api"] == row["subject"] for row in rows)
-    order = [("verify", "api", "scenario", "endurance").index(row["step"]) for row in rows]
+    order = [("verify", "api", "scenario", "endurance", None).index(row["step"]) for row in rows]
     assert order == sorted(order, reverse=True)
 
 

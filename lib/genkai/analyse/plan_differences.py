@@ -45,15 +45,28 @@ def check_poolable(records: Sequence[Mapping[str, Any]]) -> None:
     Raises ValueError that names the first difference.
     """
     for other in records[1:]:
-        found = run_differences(records[0], other)
-        if records[0].get("plan_digest") != other.get("plan_digest"):
-            found.insert(0, {"what": "plan_digest", "before": str(records[0].get("plan_digest")),
-                             "after": str(other.get("plan_digest"))})  # fmt: skip
+        found = _hidden(records[0], other)
         if found:
             told = "{what}: {before} and {after}".format(**found[0])
             raise ValueError(
                 f"repetitions: expected runs of one plan and environment, got {told}; compare them as two sides instead"
             )
+
+
+def poolable(runs: Sequence[Any]) -> tuple[list[Any], list[Change]]:
+    """(the runs that are repetitions of the first one, what is different in those that are not). runs: with .record."""
+    kept, left_out = list(runs[:1]), []
+    for run in runs[1:]:
+        found = _hidden(runs[0].record, run.record)
+        kept += [] if found else [run]
+        left_out += [{**c, "what": f"{run.step} {run.subject}, repetitions: {c['what']}"} for c in found]
+    return kept, left_out
+
+
+def _hidden(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Change]:
+    digests = [str(record.get("plan_digest")) for record in (first, other)]
+    plan = [{"what": "plan_digest", "before": digests[0], "after": digests[1]}] if digests[0] != digests[1] else []
+    return plan + run_differences(first, other)
 
 
 def _by_name(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from genkai.report import sections
 from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
 from genkai.study import RunStudy, Study, facts, read_study
+from genkai.study.repetitions import repetition_rows
 from genkai.study.results import cycle_comparison, cycle_record
 
 COMPARED = ("throughput", "p95", "error_ratio", "ceiling", "knee")
@@ -85,7 +86,8 @@ class Report:
         """What was tested and how, and each step."""
         shown = {step: self._step_figures(step) for step in STEP_FIGURES}
         setup = sections.conditions(self.m, facts.setup_record(self.study))
-        steps = sections.step_results(self.m, self.verdicts, self._levels(), shown)
+        again = {step: repetition_rows(self.study, step) for step in STEP_FIGURES}
+        steps = sections.step_results(self.m, self.verdicts, self._levels(), shown, again)
         return Contents([setup, steps], self.m)
 
     def explanation(self) -> Contents:
@@ -122,7 +124,8 @@ class Report:
         if not self.comparison or self.comparison.get("refused"):
             return self.comparison
         rows = [r for r in self.comparison["rows"] if r["api"] == r["subject"] and r["what"] in COMPARED]
-        return {**self.comparison, "rows": sorted(rows, key=lambda r: -STEP_FIGURES.index(r["step"]))}
+        order = (*STEP_FIGURES, None)  # what is told of all comes first
+        return {**self.comparison, "rows": sorted(rows, key=lambda r: -order.index(r["step"]))}
 
     def _levels(self) -> dict[str, pd.DataFrame]:
         return {

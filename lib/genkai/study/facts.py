@@ -129,7 +129,8 @@ def _outcome(cause: str | None, done: bool, now: set[str], then: set[str], compa
 
 def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]:
     """What this report cannot say."""
-    rows: list[Record] = [{"text_key": "limits.single_run", "values": {}}]
+    repeated = any(study.plan.step_named(step).repeat > 1 for step in STEPS if study.plan.step_named(step))
+    rows: list[Record] = [] if repeated else [{"text_key": "limits.single_run", "values": {}}]
     found = differences(study.plan)
     if found:
         rows.append({"text_key": "limits.environment_differs", "values": {"differences": "; ".join(found)}})

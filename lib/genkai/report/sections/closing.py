@@ -7,9 +7,13 @@ from typing import Any
 
 from genkai.report.displayed import Badge, Bullets, Contents, Displayed, Heading, Paragraph
 from genkai.report.figure import Figure
+from genkai.report.inline import Text
 from genkai.report.messages import Messages
 from genkai.report.sections.records import Record, levels_table, message, named, reference, subject
 from genkai.report.table import Table
+
+OVERALL = "(all)"
+SPREADS = {"throughput": "throughput_rps", "p50": "p50_s", "p95": "p95_s"}
 
 
 def comparison(m: Messages, record: Record | None, figures: Sequence[Figure] = ()) -> Contents:
@@ -26,10 +30,24 @@ def comparison(m: Messages, record: Record | None, figures: Sequence[Figure] = (
         items.append(Paragraph(m.text("comparison.refused", reason=record["refused"]), m))
     elif record.get("rows"):
         items.append(Paragraph(m.text("comparison.read", effect=record["minimum_effect"]), m, lead=True))
+        items += [Paragraph(note, m) for note in _spread_notes(m, record)]
         items += [_comparison_table(m, record), *figures]
     if record.get("changes"):
         items.append(_changes_table(m, record["changes"]))
     return Contents(items, m)
+
+
+def _spread_notes(m: Messages, record: Record) -> list[Text]:
+    """How the verdicts came about: what is pooled, and whether the spread between runs was seen or is assumed."""
+    notes = [m.text("comparison.overall")] if any(row.get("api") == OVERALL for row in record["rows"]) else []
+    if "spread" not in record:
+        return notes
+    spread = {what: record["spread"][column] for what, column in SPREADS.items()}
+    key = "comparison.observed" if record["freedom"] else "comparison.assumed"
+    if not record["freedom"]:
+        spread.pop("throughput")
+        return [*notes, m.text(key, **spread)]
+    return [*notes, m.text(key, freedom=record["freedom"], **spread)]
 
 
 def _comparison_table(m: Messages, record: Record) -> Table:

@@ -74,11 +74,12 @@ def step_results(
     verdicts: Record,
     levels: Mapping[str, Any] | None = None,
     figures: Mapping[str, Sequence[Figure]] | None = None,
+    repetitions: Mapping[str, Sequence[Record]] | None = None,
 ) -> Contents:
     """Return "Results by step": the table of verdicts, then for each step its reason, levels table and figures.
 
     `levels` maps a step to its levels table (rows or DataFrame of schema table `levels`), `figures` a step to its
-    figures.
+    figures, `repetitions` a step to {"api", "what", "runs", "lowest", "middle", "highest", "spread"}.
     """
     steps: Sequence[Record] = verdicts.get("steps") or []
     items: list[Displayed] = [Heading(m("section.steps"), 1, m)]
@@ -88,6 +89,7 @@ def step_results(
         items.append(targets_table(m, verdicts["targets"]))
     for step in steps:
         name = step["step"]
+        again = (repetitions or {}).get(name) or []
         shown = list((figures or {}).get(name) or [])
         rows = (levels or {}).get(name)
         if not shown and (rows is None or not len(rows)):
@@ -96,7 +98,28 @@ def step_results(
         items += [Heading(title, 2, m), Paragraph(message(m, step, "why_key"), m, lead=True), *in_order(shown)]
         if rows is not None and len(rows):
             items.append(levels_table(m, rows, m("caption.step_levels", step=title), f"tab-levels-{name}"))
+        if again:
+            items.append(_repetitions_table(m, again, f"tab-repetitions-{name}"))
     return Contents(items, m)
+
+
+def _repetitions_table(m: Messages, rows: Sequence[Record], label: str) -> Table:
+    cells = [
+        {
+            "api": named(m, "word", row["api"]),
+            "quantity": named(m, "quantity", row["what"]),
+            "repetitions": {"value": row["runs"], "unit": "count"},
+            **{
+                name: row[key] for name, key in (("lowest", "lowest"), ("middle", "middle"), ("highest_run", "highest"))
+            },
+            "spread": row["spread"],
+        }
+        for row in rows
+    ]
+    columns = {name: m(f"column.{name}") for name in cells[0]}
+    return Table(
+        cells, caption=m("caption.repetitions"), label=label, columns=columns, widths={"api": "1fr"}, messages=m
+    )
 
 
 def _steps_table(m: Messages, steps: Sequence[Record]) -> Table:
