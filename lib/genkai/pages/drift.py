@@ -61,8 +61,8 @@ def _figure(m: Messages, run: RunStudy, found: list[dict[str, Any]]) -> list[Fig
     """The series that drift (else memory), on the time axis of the run; none where nothing was measured."""
     wanted = [(i["source"], i["resource"], i["metric"]) for f in found for i in f["evidence"] if i["metric"]]
     if not wanted:
-        some = run.metrics[run.metrics["metric"] == "mem_used_ratio"]
-        wanted = list(some[["source", "resource", "metric"]].drop_duplicates().itertuples(index=False, name=None))
+        keys = [key for key in run.metrics.keys if key.metric == "mem_used_ratio"]
+        wanted = [(key.source, key.resource, key.metric) for key in keys]
     parts = [_series(run, *key) for key in dict.fromkeys(wanted)][:MOST_PANELS]
     if not any(len(part) for part in parts):
         return []
@@ -73,7 +73,5 @@ def _figure(m: Messages, run: RunStudy, found: list[dict[str, Any]]) -> list[Fig
 
 
 def _series(run: RunStudy, source: str, resource: str, metric: str) -> pd.DataFrame:
-    start, end = (pd.to_datetime(t, unit="s", utc=True) for t in run.window)
-    table = run.metrics
-    kept = (table["source"] == source) & (table["resource"] == resource) & (table["metric"] == metric)
-    return table[kept & (table["time"] >= start) & (table["time"] <= end)]
+    rows = run.metrics.select(metric, source, run.window)
+    return rows[rows["resource"] == resource]
