@@ -57,6 +57,7 @@ THROUGH = {
                                       "report/sections/records report/sections/results"),
     "test_report_inline.py": (PART, "report/typst_text"),
     "test_trials.py": (PROCESS, "load/steering"),
+    "test_pages_search.py": (PART, "study/searches"),
     "test_study_foreign.py": (PART, "study/jmeter study/locust_history"),
     "test_study_tools.py": (PART, "study/gatling study/hdr_log study/k6 study/samples study/vegeta"),
 }  # fmt: skip

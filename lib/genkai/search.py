@@ -23,10 +23,10 @@ from genkai.capacity import target_rps, target_split
 from genkai.plan import Level, Plan, Step
 from genkai.planfile import read_plan
 from genkai.study import StudyError
+from genkai.study.searches import SEARCHES
 from genkai.trials import Goal, TrialRun, Trials
 from genkai.workspace import Run, now_text, write_json, write_text
 
-SEARCHES = Path("data/searches")
 START_RATIO = 0.25  # of the target: where the ramp begins
 CONFIRM_LEAST = 0.5  # of the confirmation: before, not even a clear one is cut
 MOST_BROKEN = 3  # targets named for a trial

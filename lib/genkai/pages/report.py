@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from genkai import figures
-from genkai.pages import launch, monitor, scale
+from genkai.pages import launch, monitor, scale, search
 from genkai.pages.diagnose import Diagnosis, evidence_figures
 from genkai.pages.drift import drift
 from genkai.report import sections
@@ -99,6 +99,7 @@ class Report:
         machines = [timeline] if isinstance(timeline, Figure) else []
         parts: list[Displayed] = [
             sections.scale(self.m, scale_record(self.scale), shown),
+            *filter(None, [search.section(self.study, self.lang)]),
             sections.monitoring(self.m, {"use": monitor.use_rows(self.study, self.scale.run)}, machines),
             sections.diagnosis(self.m, self.findings, evidence_figures(self.scale.run, self.findings, self.lang)),
         ]
