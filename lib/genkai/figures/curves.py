@@ -13,18 +13,21 @@ from matplotlib.figure import Figure
 
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, name_levels, top_of, usual_period, with_gaps
+from genkai.figures.fits import limit_of
 from genkai.figures.place import SideLabel, callout, label_right
 from genkai.figures.scale import amount, load_axis
-from genkai.figures.style import PALETTE, SMALL_PT, blank, dress, new_figure, panel_title, panels, styled
+from genkai.figures.style import DASHES, PALETTE, SMALL_PT, blank, dress, headline, new_figure, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
 
 @styled
 def hockey_stick(levels: pd.DataFrame, target_rps: float | None = None, target_p95_s: float | None = None, *,
-                 subject: str | None = None, load: str = "intended", t: Any = None) -> Figure:  # fmt: skip
+                 fit: Mapping[str, Any] | None = None, subject: str | None = None, load: str = "intended",
+                 t: Any = None) -> Figure:  # fmt: skip
     """Response time against throughput, in the order of the load; the corner that keeps both targets is tinted.
 
-    levels: the levels table. Raises FigureError when it lacks a column.
+    levels: the levels table; fit: the fit record, whose limit is drawn where the curve turns. Raises FigureError when
+    levels lack a column.
     """
     t = texts_of(t)
     q.need_columns(levels, [load, "throughput_rps", "p95_s"], "hockey_stick")
@@ -43,8 +46,10 @@ def hockey_stick(levels: pd.DataFrame, target_rps: float | None = None, target_p
     axes.plot(shown["throughput_rps"], shown["p95_s"] * factor, "o-", color=PALETTE["measured"], zorder=4,
               markeredgecolor="white", label="p95")  # fmt: skip
     _tint_goal(axes, target_rps, (target_p95_s or 0) * factor, t)
+    limit = _draw_limit(axes, fit or {}, t)
     axes.set_xlabel(t("scale.throughput_axis"))
-    panel_title(axes, t("scale.response_axis", unit=unit))
+    axes.set_ylabel(t("scale.response_axis", unit=unit))
+    headline(axes, _turn(shown, limit, factor, unit, t))
     q.plain_ticks(axes.xaxis, 8)
     q.plain_ticks(axes.yaxis, 5)
     if target_p95_s:
@@ -54,6 +59,29 @@ def hockey_stick(levels: pd.DataFrame, target_rps: float | None = None, target_p
         callout(axes, float(row["throughput_rps"]), float(row["p95_s"]) * factor,
                 amount(float(row[load]), levels, load, t), PALETTE["measured"])  # fmt: skip
     return figure
+
+
+def _draw_limit(axes: Axes, fit: Mapping[str, Any], t: Texts) -> Any:
+    """The limit as a line that the curve cannot cross; the record, or None where there is none within the axes."""
+    limit = limit_of(fit)
+    value, low, high = q.point(limit)
+    if not math.isfinite(value) or value > axes.get_xlim()[1]:
+        return None
+    if math.isfinite(low) and math.isfinite(high):
+        axes.axvspan(low, high, color=PALETTE["limit"], alpha=0.16, linewidth=0, zorder=1)
+    axes.axvline(value, color=PALETTE["limit"], linestyle=DASHES["limit"], linewidth=1.3, zorder=2.4)
+    axes.annotate(t("search.limit", value=q.number(value)), (value, axes.get_ylim()[1]), (4, -16), ha="left", va="top",
+                  textcoords="offset points", fontsize=SMALL_PT, color=PALETTE["limit"], fontweight="bold")  # fmt: skip
+    return limit
+
+
+def _turn(shown: pd.DataFrame, limit: Any, factor: float, unit: str, t: Texts) -> str:
+    """The headline: what waiting does at the limit, or how far it went without one."""
+    first, last = (q.number(float(shown["p95_s"].iloc[i]) * factor) for i in (0, -1))
+    if limit is not None:
+        return t("curves.answer_limit", limit=q.number(q.value_of(limit)), first=first, last=last, unit=unit)
+    best = q.number(float(shown["throughput_rps"].max()))
+    return t("curves.answer_no_limit", best=best, most=q.number(float(shown["p95_s"].max()) * factor), unit=unit)
 
 
 def _ends(shown: pd.DataFrame, factor: float, height: float) -> pd.DataFrame:
@@ -122,7 +150,9 @@ def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *,
         if math.isfinite(y):
             callout(axes, float(x), float(y), f"{y:.0f} %", PALETTE["measured"], reach=(4, 7, 11, 16))
     axes.set_xlabel(load_axis(shown, load, t))
-    panel_title(axes, t("curves.efficiency_axis"))
+    axes.set_ylabel(t("curves.efficiency_axis"))
+    highest = amount(float(shown[load].iloc[-1]), shown, load, t)
+    headline(axes, t("curves.answer_efficiency", share=f"{share.iloc[-1]:.0f}", load=highest))
     q.plain_ticks(axes.xaxis, 8)
     q.plain_ticks(axes.yaxis, 5)
     label_right(axes, [SideLabel(100, t("curves.ideal"), PALETTE["runner_up"])])
@@ -153,14 +183,19 @@ def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, subject: str | None 
     spans = [_draw_window(axes, row, x - origin, y, origin) for row in levels.to_dict("records")]
     q.clock_ticks(axes.xaxis, axes.get_xlim()[1])
     axes.set_xlabel(t("bands.elapsed", start=f"{pd.Timestamp(origin, unit='s'):%H:%M:%S}"))
-    panel_title(axes, t("curves.windows_axis"))
-    axes.title.set_position((0, 1.0))
-    axes.set_title(
-        t("curves.windows_axis"), loc="left", fontsize=8, color=PALETTE["muted"], fontweight="normal", pad=15
-    )
+    axes.set_ylabel(t("curves.windows_axis"))
+    headline(axes, _counted(levels, axes.get_xlim()[1], t), pad=16)
     name_levels(axes, [_mark(row, origin) for row in levels.to_dict("records")], 0.0, t)
     _name_windows(axes, spans, levels, t)
     return figure
+
+
+def _counted(levels: pd.DataFrame, whole_s: float, t: Texts) -> str:
+    """The headline: how many levels were steady, and what share of the time counts."""
+    drawn = levels[levels["window_start"].notna() & levels["window_end"].notna()]
+    seconds = (q.seconds_of(drawn["window_end"]) - q.seconds_of(drawn["window_start"])).sum() if len(drawn) else 0.0
+    steady = int(drawn["steady"].fillna(False).astype(bool).sum())
+    return t("curves.answer_windows", steady=steady, levels=len(levels), share=f"{100 * seconds / whole_s:.0f}")
 
 
 def _mark(row: Mapping[str, Any], origin: float) -> dict[str, Any]:

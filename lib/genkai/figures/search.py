@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold
 from genkai.figures.place import SideLabel, fit_text, label_right, name_line
-from genkai.figures.style import DASHES, PALETTE, SMALL_PT, blank, headline, new_figure, panels, styled
+from genkai.figures.style import DASHES, PALETTE, SMALL_PT, blank, headline, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
 LOOKS = {
@@ -34,18 +34,22 @@ def search(record: Mapping[str, Any], *, t: Any = None) -> Figure:
     trials = pd.DataFrame(record.get("trials") or [])
     if trials.empty:
         return blank(t("search.empty"))
-    figure = new_figure(78)
-    (axes,) = panels(figure, 1)
+    near = _near(record, trials)
+    figure = new_figure(98 if near else 78)
+    axes, *close = panels(figure, 2, sharex=True, height_ratios=[1.5, 1]) if near else panels(figure, 1)
     axes.set_xlim(0.4, len(trials) + 0.6)
     axes.set_ylim(0, 1.22 * float(trials["rate_rps"].max()))
-    axes.plot(trials["number"], trials["rate_rps"], color=PALETTE["grid"], linewidth=1, zorder=2)
     labels = _draw_limit(axes, record, t)
-    for verdict, look in LOOKS.items():
-        some = trials[trials["verdict"] == verdict]
-        axes.plot(some["number"], some["rate_rps"], linestyle="none", zorder=5, label=verdict, **look)
+    _draw_trials(axes, trials)
     headline(axes, _answer(record, t))
-    axes.set_xlabel(t("search.trial_axis"))
     axes.set_ylabel(t("search.rate_axis"))
+    for below in close:
+        below.set_ylim(*near)
+        _draw_trials(below, trials)
+        panel_title(below, t("search.near"))
+        q.plain_ticks(below.yaxis, 4)
+        label_right(below, _draw_limit(below, record, t, interval=True))
+    (close or [axes])[-1].set_xlabel(t("search.trial_axis"))
     q.plain_ticks(axes.yaxis, 5)
     axes.xaxis.get_major_locator().set_params(integer=True)
     label_right(axes, labels)
@@ -59,6 +63,23 @@ def search(record: Mapping[str, Any], *, t: Any = None) -> Figure:
     return figure
 
 
+def _draw_trials(axes: Axes, trials: pd.DataFrame) -> None:
+    axes.plot(trials["number"], trials["rate_rps"], color=PALETTE["grid"], linewidth=1, zorder=2)
+    for verdict, look in LOOKS.items():
+        some = trials[trials["verdict"] == verdict]
+        axes.plot(some["number"], some["rate_rps"], linestyle="none", zorder=5, label=verdict, **look)
+
+
+def _near(record: Mapping[str, Any], trials: pd.DataFrame) -> tuple[float, float] | None:
+    """The rates around the limit, to look at it closely; None where it is not known from both sides."""
+    value, low, high = q.point(record["limit"])
+    if not (math.isfinite(value) and math.isfinite(high)):
+        return None
+    reach = max(4 * (high - low), 0.04 * value)
+    inside = trials["rate_rps"].between(value - reach, value + reach)
+    return (value - reach, value + reach) if inside.sum() >= 3 else None
+
+
 def _answer(record: Mapping[str, Any], t: Texts) -> str:
     limit = record["limit"]
     if record["status"] == "found":
@@ -69,18 +90,19 @@ def _answer(record: Mapping[str, Any], t: Texts) -> str:
     return t("search.unknown")
 
 
-def _draw_limit(axes: Axes, record: Mapping[str, Any], t: Texts) -> list[SideLabel]:
+def _draw_limit(axes: Axes, record: Mapping[str, Any], t: Texts, interval: bool = False) -> list[SideLabel]:
     """The limit with its interval, and the plan's target; returns the labels beside the axes."""
-    labels, height = [], axes.get_ylim()[1]
+    labels, (foot, height) = [], axes.get_ylim()
     value, low, high = q.point(record["limit"])
     if math.isfinite(low):
         top = high if math.isfinite(high) else height
         axes.axhspan(low, min(top, height), color=PALETTE["limit"], alpha=0.16, linewidth=0, zorder=1)
     if math.isfinite(value):
         axes.axhline(value, color=PALETTE["limit"], linestyle=DASHES["limit"], linewidth=1.3, zorder=2.4)
-        labels.append(SideLabel(value, t("search.limit", value=q.number(value)), PALETTE["limit"], True))
+        name = q.interval(record["limit"]) if interval else t("search.limit", value=q.number(value))
+        labels.append(SideLabel(value, name, PALETTE["limit"], True))
     target = record.get("target_rps")
-    if target and target <= height:
+    if target and foot <= target <= height:
         draw_threshold(axes, target)
         labels.append(SideLabel(target, t("search.target", value=q.number(target)), PALETTE["target"], True))
     return labels

@@ -143,9 +143,9 @@ def dress(axes: Axes, grid: str = "y") -> Axes:
     return axes
 
 
-def headline(axes: Axes, text: str) -> None:
-    """The message of the figure above its first panel, flush left with the y axis."""
-    axes.set_title(text, loc="left", fontsize=TITLE_PT, fontweight="bold", color=PALETTE["text"], pad=5)
+def headline(axes: Axes, text: str, pad: float = 5) -> None:
+    """The message of the figure above its first panel, flush left with the y axis; pad: points above it."""
+    axes.set_title(text, loc="left", fontsize=TITLE_PT, fontweight="bold", color=PALETTE["text"], pad=pad)
 
 
 def panel_title(axes: Axes, text: str) -> None:

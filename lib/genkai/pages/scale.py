@@ -56,7 +56,9 @@ class Scale:
     def hockey_stick(self, lang: str = "en") -> Figure:
         """Response time against throughput."""
         m = Messages(lang)
-        drawn = figures.hockey_stick(self.levels, self.study.target_of(self.run), self.target_p95_s, t=lang)
+        drawn = figures.hockey_stick(
+            self.levels, self.study.target_of(self.run), self.target_p95_s, fit=self.fit, t=lang
+        )
         return Figure(
             drawn, label="fig-hockey-stick", messages=m, caption=m("caption.hockey_stick", subject=self.run.subject),
             alt=m("alt.hockey_stick", n=len(self.levels)),
@@ -79,7 +81,15 @@ class Scale:
             rows, caption=m("caption.scale"), label="tab-scale", messages=m, widths={"quantity": "1fr", "value": "1fr"},
             columns={"quantity": m("column.quantity"), "value": m("column.value")},
         )  # fmt: skip
-        return Contents([table, *(Paragraph(w, m) for w in warnings)], m)
+        return Contents([table, *(Paragraph(w, m) for w in warnings), self.efficiency(lang)], m)
+
+    def efficiency(self, lang: str = "en") -> Figure:
+        """Throughput for each unit of load, as a share of what the first level gave."""
+        m = Messages(lang)
+        return Figure(
+            figures.efficiency(self.levels, t=lang), label="fig-efficiency", messages=m,
+            caption=m("caption.efficiency", subject=self.run.subject), alt=m("alt.efficiency", n=len(self.levels)),
+        )  # fmt: skip
 
 
 def apis(study: Study, lang: str = "en") -> Displayed:
