@@ -8,6 +8,7 @@ import pytest
 
 from genkai import schema
 from genkai.pages.drift import drift
+from genkai.pages.findings import exit_code, findings_record, findings_text
 from genkai.report.messages import Messages
 from genkai.steps import judge_step
 from genkai.study import Study, read_study
@@ -90,6 +91,15 @@ def test_what_is_steady_is_said_to_be(steady: Study) -> None:
     assert Messages()("page.no_drift") in told
     assert "[DRIFTS]" not in told
     assert judge_step(steady, "endurance")["status"] == "pass"
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_command_tells_it_too(leaking: Study, lang: str) -> None:
+    record = findings_record(leaking.cycle.run("endurance", "shopping").path, lang=lang)
+    assert (record["answer_key"], exit_code(record)) == ("answer.drift", 1)
+    m, told = Messages(lang), findings_text(record, lang, 100)
+    assert m("section.drift") in told
+    assert m("status.drifts") in told
 
 
 def test_without_an_endurance_step_nothing_is_claimed() -> None:

@@ -24,7 +24,8 @@ from genkai.workspace import open_cycle
 WIDEST = 100  # longer lines are hard to read
 EXIT_CODES = {"answer.no_limit": 0, "answer.limit_found": 1, "answer.drift": 1}  # the others: 2, cannot tell
 _COLOURS = {"strong": "bold green", "moderate": "bold yellow", "weak": "dim", "limit": "bold red", "busy": "yellow",
-            "idle": "green", "unknown": "dim"}  # fmt: skip
+            "idle": "green", "unknown": "dim", "drifts": "bold red", "changed": "yellow",
+            "steady": "green"}  # fmt: skip
 
 
 def find_run(path: Path, step: str = "") -> tuple[Study, RunStudy]:
@@ -45,7 +46,7 @@ def find_run(path: Path, step: str = "") -> tuple[Study, RunStudy]:
 
 
 def findings_record(path: Path, step: str = "", lang: str = "en") -> dict[str, Any]:
-    """{run, answer, answer_key, kind, findings, ruled_out, not_measured} with texts in `lang`.
+    """{run, answer, answer_key, kind, findings, ruled_out, not_measured, drifts} with texts in `lang`.
 
     findings: {cause, name, strength, contributes, claim, evidence: [text], remedy, risk, verify}; ruled_out: {resource,
     group, used, saturated, errors (number records), verdict, why}; not_measured: {what, how}. Raises as `find_run`.
@@ -61,6 +62,7 @@ def findings_record(path: Path, step: str = "", lang: str = "en") -> dict[str, A
         "findings": [_finding(m, finding) for finding in record["findings"]],
         "ruled_out": [_looked_at(m, row) for row in record["ruled_out"]],
         "not_measured": [{"what": m(row["what"]), "how": str(m.text(row["how_key"]))} for row in missing],
+        "drifts": [{**row, "what": m(f"drift.{row['what']}")} for row in record["drifts"]],
     }
 
 
@@ -93,6 +95,8 @@ def findings_text(record: Mapping[str, Any], lang: str = "en", width: int | None
     console.print(Padding(Text(record["answer"], style="bold"), (1, 0, 0, 0)))
     for number, finding in enumerate(record["findings"], 1):
         console.print(Padding(_shown(m, number, finding), (1, 0, 0, 0)))
+    if record["drifts"]:
+        console.print(_heading(m("section.drift")), _drifts(m, record["drifts"]))
     if record["ruled_out"]:
         console.print(_heading(m("diagnosis.looked_at")), _use(m, record["ruled_out"]))
     if record["not_measured"]:
@@ -140,6 +144,19 @@ def _use(m: Messages, rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         numbers = [m.format(row[name]) for name in ("used", "saturated", "errors")]
         verdict = Text(m(f"status.{row['verdict']}"), style=_COLOURS[row["verdict"]])
         table.add_row(Text(f"{row['resource']} · {row['group']}"), *numbers, verdict, Text(row["why"]))
+    return table
+
+
+def _drifts(m: Messages, rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in ("resource", "drift_first", "drift_last", "slope", "changed", "verdict"):
+        right = name not in ("resource", "verdict")
+        table.add_column(m(f"column.{name}"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        verdict = Text(m(f"status.{row['verdict']}"), style=_COLOURS[row["verdict"]])
+        numbers = [m.format(row["first"]), m.format(row["last"]), m.format(row["slope"], "measured")]
+        name = f"{row['resource']} · {row['what']}".removeprefix(" · ")
+        table.add_row(Text(name), *numbers, m.format(row["changed"]), verdict)
     return table
 
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from bench.faults.cases import CASES, GROUPS
+from bench.faults.corpus import record
 from bench.faults.runner import judge, newest_cycle, run_case, run_here, table, temporary
+from genkai.study import StudyError
 from genkai.workspace import WorkspaceError
 
 parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
@@ -16,6 +18,7 @@ parser.add_argument("names", nargs="*", help="cases; default: all")
 parser.add_argument("--group", choices=GROUPS, help="only these")
 parser.add_argument("--into", type=Path, help="folder of the runs; kept")
 parser.add_argument("--again", action="store_true", help="no load: diagnose what lies in --into once more")
+parser.add_argument("--record", type=Path, help="write what lies in --into as the recorded corpus to this folder")
 parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
 chosen = parser.parse_args()
 tests = Path(__file__).parent.parent.parent
@@ -28,10 +31,13 @@ into = (chosen.into or temporary()).resolve()
 into.mkdir(parents=True, exist_ok=True)
 results = []
 for case in cases:
-    if chosen.again:
+    if chosen.again or chosen.record:
         try:
-            results.append(judge(case, newest_cycle(case, into)))
-        except WorkspaceError:
+            cycle = newest_cycle(case, into)
+            results.append(judge(case, cycle))
+            if chosen.record:
+                record(case, cycle, chosen.record)
+        except (WorkspaceError, StudyError):
             print(f"{case.name}: not run", file=sys.stderr)
         continue
     result = run_here(case, into) if chosen.here else run_case(case, into)

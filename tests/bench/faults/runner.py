@@ -114,16 +114,16 @@ def _during(events):
     return on_second
 
 
-def diagnosis_of(cycle: Cycle, step: str) -> dict[str, Any]:
-    """The findings record of the cycle's run."""
+def diagnosis_of(cycle: Cycle, step: str, fit: bool = True) -> dict[str, Any]:
+    """The findings record of the cycle's run; fit: with the scalability model, which takes a second or two."""
     study = read_study(cycle)
     run = study.main(step)
-    return diagnose_run(study, run, fit_run(study, run))
+    return diagnose_run(study, run, fit_run(study, run) if fit else None)
 
 
-def judge(case: Case, cycle: Cycle, seconds: float = 0.0) -> Result:
+def judge(case: Case, cycle: Cycle, seconds: float = 0.0, fit: bool = True) -> Result:
     """What the diagnosis says, against the truth; findings that only contribute count after those that explain."""
-    record = diagnosis_of(cycle, case.step)
+    record = diagnosis_of(cycle, case.step, fit)
     causes = tuple(f["cause"] for f in record["findings"])
     explaining = tuple(f["cause"] for f in record["findings"] if not f["contributes"])
     rank = causes.index(case.truth) + 1 if case.truth in causes else 0

@@ -1,0 +1,66 @@
+"""A part of the fault bench on real systems, quick and robust: each limit is named, a healthy system is not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.faults.case import Case, System
+from bench.faults.cases import CASES, FAULTS, GROUPS, HEALTHY
+from bench.faults.runner import Result, run_case, summary, table
+from genkai.analyse.rules import CAUSES
+
+TESTS = Path(__file__).parent
+
+
+@pytest.mark.parametrize("name", ["worker_slots", "rate_limit", "generator_descriptors", "closed"])
+@pytest.mark.timeout(120)
+def test_a_live_case_is_diagnosed_right(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    result = run_case(replace(CASES[name], hold_s=2.6), tmp_path)
+    assert result.right, table([result])
+
+
+def test_every_case_has_a_truth_of_the_catalogue_and_names_are_unique() -> None:
+    assert sum(len(group) for group in GROUPS.values()) == len(CASES)
+    assert {case.truth for case in FAULTS} <= set(CAUSES)
+    assert all(set(case.also) <= set(CAUSES) for case in CASES.values())
+    assert len(FAULTS) >= 20
+    assert len(HEALTHY) >= 8
+    assert all(case.duration_s <= 25 for case in CASES.values())
+
+
+def test_a_plan_of_a_case_is_one_that_a_user_could_write() -> None:
+    plan = CASES["rate_limit"].plan(System("http://127.0.0.1:1"))
+    assert plan["steps"]["scenario"]["levels"][0] == {"arrival_rate_rps": 60, "ramp_s": 0.3, "hold_s": 3.2}
+
+
+def outcome(truth: str, rank: int = 0, answer: str = "answer.limit_found", causes: tuple = (), **more) -> Result:
+    return Result("case", truth, rank, answer, causes, more.get("missing", ()), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("result", "right"),
+    [
+        (outcome("lock", 1), True),
+        (outcome("lock", 2), False),
+        (outcome("lock", 1, missing=("no_keep_alive",)), False),
+        (outcome("", answer="answer.no_limit"), True),
+        (outcome("", answer="answer.no_limit", causes=("target_cpu",)), False),
+        (outcome("", answer="answer.cannot_tell"), False),
+        (outcome("cannot_tell", answer="answer.cannot_tell"), True),
+        (outcome("cannot_tell", answer="answer.limit_found", causes=("lock",)), False),
+        (outcome("cannot_tell", answer="answer.no_limit"), False),
+    ],
+)
+def test_what_counts_as_right(result: Result, right: bool) -> None:
+    assert result.right is right
+
+
+def test_the_summary_counts_against_the_bars_and_a_missing_program_is_seen() -> None:
+    skipped = run_case(Case("odd", "lock", lambda: None, (1,), needs="no-such-program"), Path())
+    lines = summary([outcome("lock", 1), outcome("lock", 2), outcome("", answer="answer.no_limit"), skipped])
+    assert lines == [
+        "true cause first: 1 of 2 (50%; bar 90 %)", "among the first two: 2 of 2 (100%; bar 100 %)",
+        "false alarms: 0 of 1 healthy runs (bar 0)", "skipped: odd",
+    ]  # fmt: skip
