@@ -1,4 +1,4 @@
-"""collect.imports: sar and sadf text, socket listings of this machine's own tools, anything else refused."""
+"""collect.imports: socket listings of this machine's own tools, once or again and again; anything else refused."""
 
 from __future__ import annotations
 
@@ -6,81 +6,12 @@ import os
 import shutil
 import socket
 import subprocess
-from contextlib import suppress
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
 
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from genkai import schema
-from genkai.collect.imports import ImportFileError, parse_sar, parse_sockets, socket_metrics
-
-SAR = """Linux 5.10.0 (web1) \t2024-05-01 \t_x86_64_\t(2 CPU)
-
-23:59:58        CPU     %user     %nice   %system   %iowait    %steal     %idle
-23:59:59        all     10.00      0.00      5.00      1.00      0.00     84.00
-23:59:59          0     20.00      0.00      5.00      1.00      0.00     74.00
-00:00:00        all     11.00      0.00      5.00      1.00      0.00     83.00
-00:00:00          0     21.00      0.00      5.00      1.00      0.00     73.00
-Average:        all     10.50      0.00      5.00      1.00      0.00     83.50
-
-23:59:58        IFACE   rxpck/s   txpck/s    rxkB/s    txkB/s   rxcmp/s   txcmp/s  rxmcst/s   %ifutil
-23:59:59         eth0    100.00     50.00      2.00      1.00      0.00      0.00      0.00      0.00
-"""
-SADF = """# hostname;interval;timestamp;CPU;%user;%nice;%system;%iowait;%steal;%idle
-web1;1;2024-05-01 12:00:01 UTC;-1;10,00;0,00;5,00;1,00;0,00;84,00
-web1;1;2024-05-01 12:00:02 UTC;-1;12,50;0,00;5,00;1,00;0,00;81,50
-"""
-
-
-def values(frame: pd.DataFrame, metric: str) -> dict[str, float]:
-    rows = frame[frame["metric"] == metric]
-    return {t.isoformat(): v for t, v in zip(rows["time"], rows["value"], strict=True)}
-
-
-def test_sar_over_midnight_per_core_and_interface():
-    frame = parse_sar(SAR, "web").frame
-    assert values(frame, "cpu_user_ratio") == pytest.approx(
-        {"2024-05-01T23:59:58+00:00": 0.10, "2024-05-01T23:59:59+00:00": 0.11}
-    )
-    assert values(frame, "core0_user_ratio") == pytest.approx(
-        {"2024-05-01T23:59:58+00:00": 0.20, "2024-05-01T23:59:59+00:00": 0.21}
-    )
-    assert values(frame, "net_eth0_received_bytes_per_s") == {"2024-05-01T23:59:58+00:00": 2048.0}
-    assert "sar_percent_ifutil[eth0]" in set(frame["metric"])
-    schema.check_table(frame, "metrics")
-
-
-def test_sar_with_am_pm_and_a_local_zone():
-    text = SAR.replace("23:59:5", "11:59:5").replace("00:00:00", "12:00:00")
-    for clock in ("11:59:58", "11:59:59", "12:00:00"):
-        text = text.replace(clock, clock + (" PM" if clock[0:2] == "12" else " AM"))
-    frame = parse_sar(text, "web", zone=ZoneInfo("Asia/Tokyo")).frame
-    assert list(values(frame, "cpu_user_ratio")) == ["2024-05-01T02:59:58+00:00", "2024-05-01T02:59:59+00:00"]
-
-
-def test_sadf_with_decimal_commas():
-    frame = parse_sar(SADF, "web").frame
-    assert values(frame, "cpu_user_ratio") == pytest.approx(
-        {"2024-05-01T12:00:00+00:00": 0.10, "2024-05-01T12:00:01+00:00": 0.125}
-    )
-
-
-def test_sar_without_its_day():
-    text = SAR.split("\n", 2)[2]
-    with pytest.raises(ImportFileError, match="give the day"):
-        parse_sar(text, "web")
-    assert not parse_sar(text, "web", day=date(2024, 5, 1)).frame.empty
-
-
-@pytest.mark.parametrize("text", ["", "procs memory\n 1 2 3\n", "a;b;c\n"])
-def test_other_text_is_no_sar(text):
-    with pytest.raises(ImportFileError, match="expected the text of sar or sadf"):
-        parse_sar(text, "web")
-
+from genkai.collect.imports import ImportFileError, listing_metrics, parse_listings, parse_sockets, socket_metrics
 
 SS_S = """Total: 505
 TCP:   620 (estab 12, closed 503, orphaned 1, timewait 500)
@@ -124,15 +55,35 @@ def test_other_text_is_no_socket_listing(text):
         parse_sockets(text)
 
 
-KNOWN = [*SAR.splitlines(), *SADF.splitlines(), *SS_S.splitlines(), *SOCKSTAT.splitlines(), "", "99:99:99 CPU",
-         "State Recv-Q Send-Q Local Peer", "00:00:01 LINUX RESTART"]  # fmt: skip
-lines = st.lists(st.sampled_from(KNOWN), max_size=20)
-
-
-@settings(max_examples=int(os.environ.get("GENKAI_FUZZ_EXAMPLES", "150")), deadline=None)
-@given(st.one_of(lines.map("\n".join), st.text(max_size=200)))
-def test_any_text_is_read_or_refused(text):
-    with suppress(ImportFileError):
-        parse_sar(text, "web")
-    with suppress(ImportFileError):
+def test_listings_below_date_lines_are_a_series():
+    text = (
+        f"2024-05-01T12:00:00+09:00\n{SS_S}\nWed May  1 03:00:10 UTC 2024\n{SS_S.replace('timewait 500', 'timewait 9')}"
+    )
+    table = listing_metrics(parse_listings(text), "web")
+    waiting = table[table["metric"] == "sockets_time_wait"]
+    assert [t.isoformat() for t in waiting["time"]] == ["2024-05-01T03:00:00+00:00", "2024-05-01T03:00:10+00:00"]
+    assert list(waiting["value"]) == [500, 9]
+    with pytest.raises(ImportFileError, match="expected one listing, got 2"):
         parse_sockets(text)
+
+
+def test_several_listings_without_dates_cannot_be_placed():
+    with pytest.raises(ImportFileError, match="a line with the date before each listing, got 2 listings"):
+        parse_listings(SOCKSTAT + SOCKSTAT)
+
+
+def test_a_state_that_a_listing_lacks_is_none_of_that_state():
+    head = "State Recv-Q Send-Q Local Address:Port Peer Address:Port\n"
+    one, two = "ESTAB 0 0 127.0.0.1:1 127.0.0.1:2\n", "TIME-WAIT 0 0 127.0.0.1:1 127.0.0.1:2\n"
+    table = listing_metrics(parse_listings(f"1714530000\n{head}{one}1714530001\n{head}{two}{two}"), "web")
+    found = {m: list(rows["value"]) for m, rows in table.groupby("metric")}
+    assert found == {"tcp_established": [1, 0], "sockets_time_wait": [0, 2]}
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    ("Active Connections\n\n  Proto  Local Address\n", "Windows"), ("Kernel Interface table\n", "interfaces"),
+    ("ESTAB 0 0 127.0.0.1:1 127.0.0.1:2\n", "without its line of column names"), ("", "an empty file"),
+])  # fmt: skip
+def test_what_it_is_instead(text, what):
+    with pytest.raises(ImportFileError, match=what):
+        parse_listings(text)

@@ -1,4 +1,4 @@
-"""`genkai import TOOL FILE… --into DIR`: what other tools measured, as a cycle that notebooks and report read."""
+"""`genkai import TOOL FILE… --into DIR`: what other tools measured, as a cycle, or as host metrics of one."""
 
 from __future__ import annotations
 
@@ -82,32 +82,123 @@ def vegeta(files: Files, into: Into) -> None:
     _told(import_results("vegeta", read_vegeta, files, into), files)
 
 
-@app.command()
-def vmstat(
-    files: Annotated[list[Path], typer.Argument(help="vmstat logs of Linux, any layout")],
-    unit: Annotated[str, typer.Option(help="unit of -S when the log was made with it: k, K, m or M")] = "K",
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-) -> None:
-    """What a vmstat log holds: rows, columns, since-boot rows dropped, first, last, min, max, sum, warnings."""
+HostFiles = Annotated[list[Path], typer.Argument(help="files of one or several hosts")]
+Cycle_ = Annotated[Path | None, typer.Option("--into", help="cycle whose runs get the rows as metrics")]
+HostName = Annotated[str, typer.Option("--host", help="whose files these are; default: each file's name up to a point")]
+Zone = Annotated[str, typer.Option("--timezone", help="of stamps that do not say theirs: +09:00, Asia/Tokyo")]
+Start = Annotated[str, typer.Option("--start", help="time of the first row when there are no stamps (ISO 8601)")]
+Ahead = Annotated[float, typer.Option("--clock-offset", help="seconds that the host's clock was ahead")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def _into_cycle(tool: str, files: list[Path], into: Path, host: str, how) -> None:
+    from genkai.collect.files import host_table
+    from genkai.collect.into_cycle import add_metrics, host_of
+    from genkai.workspace import open_cycle
+
+    cycle, frames, notes = open_cycle(into), {}, []
+    for file in files:
+        table, said = host_table(tool, file, host or host_of(file), how)
+        frames.setdefault(host or host_of(file), []).append(table)
+        notes += [f"note: {file}: {text}" for text in said]
+    for added in add_metrics(cycle, tool, frames, files):
+        print(f"{added.run}: {added.rows} values of host:{added.host}")
+    print("\n".join([*notes, f"{cycle.path}: now open notebook 30_monitor, or: genkai report {cycle.path}"]))
+
+
+def _print(records: dict, as_json: bool, text) -> None:
     import json
 
-    from genkai.collect.files import vmstat_summary, vmstat_text
-
-    records = {str(file): vmstat_summary(file, unit) for file in files}
     if as_json:
-        print(json.dumps(next(iter(records.values())) if len(files) == 1 else records, indent=1, ensure_ascii=False))
+        print(json.dumps(next(iter(records.values())) if len(records) == 1 else records, indent=1, ensure_ascii=False))
     else:
-        print("\n".join(vmstat_text(name, record) for name, record in records.items()))
-
-
-SocketFiles = Annotated[list[Path], typer.Argument(help="output of ss -s, ss -tan, netstat -an, or /proc/net/sockstat")]
+        print("\n".join(text(name, record) for name, record in records.items()))
 
 
 @app.command()
-def sockets(files: SocketFiles) -> None:
-    """Sockets by state, from what ss, netstat or sockstat printed."""
+def vmstat(
+    files: HostFiles,
+    unit: Annotated[str, typer.Option(help="unit of -S when the log was made with it: k, K, m or M")] = "K",
+    as_json: Json = False,
+    into: Cycle_ = None,
+    host: HostName = "",
+    timezone: Zone = "UTC",
+    start: Start = "",
+    clock_offset: Ahead = 0.0,
+) -> None:
+    """What a vmstat log of Linux holds: rows, since-boot rows dropped, first, last, min, max, sum; or into a cycle."""
+    from genkai.collect.files import Reading, vmstat_summary, vmstat_text
+
+    if into:
+        _into_cycle("vmstat", files, into, host, Reading(unit, timezone, start, "", clock_offset))
+        return
+    _print({str(file): vmstat_summary(file, unit) for file in files}, as_json, vmstat_text)
+
+
+@app.command()
+def sar(
+    files: HostFiles,
+    day: Annotated[str, typer.Option("--day", help="of a report without its first line (2024-05-01)")] = "",
+    as_json: Json = False,
+    into: Cycle_ = None,
+    host: HostName = "",
+    timezone: Zone = "UTC",
+    clock_offset: Ahead = 0.0,
+) -> None:
+    """What sysstat recorded, as text of sar, sadf -d or sadf -p: a summary; or into a cycle."""
+    from genkai.collect.files import Reading, sar_summary, sar_text
+
+    how = Reading("K", timezone, "", day, clock_offset)
+    if into:
+        _into_cycle("sar", files, into, host, how)
+        return
+    _print({str(file): sar_summary(file, how) for file in files}, as_json, sar_text)
+
+
+def _sockets(tool: str, files: list[Path], into: Path | None, host: str, how) -> None:
     import json
 
     from genkai.collect.files import socket_summary
 
-    print(json.dumps({str(file): socket_summary(file) for file in files}, indent=1))
+    if into:
+        _into_cycle(tool, files, into, host, how)
+        return
+    print(json.dumps({str(file): socket_summary(file, tool) for file in files}, indent=1))
+
+
+@app.command()
+def ss(
+    files: HostFiles,
+    into: Cycle_ = None,
+    host: HostName = "",
+    timezone: Zone = "UTC",
+    start: Start = "",
+    clock_offset: Ahead = 0.0,
+) -> None:
+    """Sockets by state from ss -s, ss -tan or /proc/net/sockstat, once, or again and again below date lines."""
+    from genkai.collect.files import Reading
+
+    _sockets("ss", files, into, host, Reading("K", timezone, start, "", clock_offset))
+
+
+@app.command()
+def netstat(
+    files: HostFiles,
+    into: Cycle_ = None,
+    host: HostName = "",
+    timezone: Zone = "UTC",
+    start: Start = "",
+    clock_offset: Ahead = 0.0,
+) -> None:
+    """Sockets by state from netstat -an, once, or again and again below date lines."""
+    from genkai.collect.files import Reading
+
+    _sockets("netstat", files, into, host, Reading("K", timezone, start, "", clock_offset))
+
+
+@app.command()
+def sockets(files: HostFiles) -> None:
+    """Sockets by state, from what ss, netstat or sockstat printed."""
+    from genkai.collect.files import Reading
+
+    _sockets("", files, None, "", Reading())

@@ -57,8 +57,7 @@ class Block:
         """(key, unit, (times, periods, values)) of each metric that has a value."""
         periods = np.broadcast_to(np.asarray(self.period_s, float), self.times.shape)
         for metric, values in self.values.items():
-            values = np.asarray(values, float)
-            present = ~np.isnan(values)
+            present = ~np.isnan(values := np.asarray(values, float))
             if present.any():
                 arrays = (self.times, periods, values)
                 arrays = arrays if present.all() else tuple(a[present] for a in arrays)
@@ -119,10 +118,7 @@ def write_metrics(blocks: Iterable[Block | pd.DataFrame], path: Path) -> int:
             table = _arrow(group)
             writer.write_table(table, row_group_size=max(len(table), 1))
             written += len(table)
-    if written:
-        part.replace(path)
-    else:
-        part.unlink()
+    part.replace(path) if written else part.unlink()
     return written
 
 
@@ -171,7 +167,7 @@ class _Stored:
         return self.metadata.row_group(self.group).num_rows
 
     def read(self) -> Arrays:
-        """The samples, from the file."""
+        """The samples."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.path, metadata=self.metadata) as file:
@@ -233,6 +229,10 @@ class Metrics:
         for key in self._parts:
             start, period, value = self.arrays(key)
             yield key, self.unit(key), (micros(start), period, value)
+
+    def __getitem__(self, chosen: Any) -> Any:
+        """A column, or the rows of a mask, as of `frame`: for tables that are small."""
+        return self.frame[chosen]
 
     def select(
         self, metric: str | None = None, source: str | None = None, window: tuple[float, float] | None = None
