@@ -39,8 +39,8 @@ THROUGH = {
                                   "figures/legible figures/load figures/plan figures/quantities figures/scale "
                                   "figures/style figures/texts figures/timeline"),
     "test_launch.py": (PROCESS, "load/ceiling load/closed load/conductor load/engine load/exchange load/lifeline "
-                                "load/locustfile load/open load/preflight load/probe load/process load/shape "
-                                "load/timer"),
+                                "load/locustfile load/open load/preflight load/probe load/shape load/timer"),
+    "test_load_forkserver.py": (PART, "load/process"),
     "test_load_job.py": (PART, "load/calls"),
     "test_load_health.py": (PART, "load/counters"),
     "test_load_http_client.py": (PART, "load/http/client_response load/http/clock load/http/cookies "

@@ -22,8 +22,16 @@ from genkai.load.ceiling import measure_ceiling
 from genkai.load.job import Job, make_job
 from genkai.load.levels import TimedLevel, level_at, time_levels
 from genkai.load.losses import find_losses
-from genkai.load.preflight import LaunchError, check_allowed, check_answers, working_directory
-from genkai.load.process import GRACE_S, LoadProcess, kill_group, locust_command, start_process, start_time
+from genkai.load.preflight import check_allowed, check_answers, working_directory
+from genkai.load.process import (
+    GRACE_S,
+    LaunchError,
+    LoadProcess,
+    kill_group,
+    locust_command,
+    start_process,
+    start_time,
+)  # fmt: skip
 from genkai.load.tail import Tail
 from genkai.plan import Level, Plan
 from genkai.workspace import Run, now_text, read_json
@@ -110,8 +118,8 @@ def start_job(run: Run, job: Job, **record: Any) -> RunningLoad:
     command = locust_command(job, _free_port())
     process = start_process(command, run.path, run.raw("locust.log"), working_directory(job))
     run.write_record(
-        state="running", step=job.step, subject=job.subject, command=command, pid=process.popen.pid,
-        pid_started=start_time(process.popen.pid), start=now_text(), versions=_versions(), processes=job.processes,
+        state="running", step=job.step, subject=job.subject, command=command, pid=process.pid,
+        pid_started=start_time(process.pid), start=now_text(), versions=_versions(), processes=job.processes,
         **record,
     )  # fmt: skip
     return RunningLoad(run, job, process)
@@ -172,23 +180,23 @@ class RunningLoad:
     @property
     def pid(self) -> int:
         """Id of the load's first process, the leader of its group."""
-        return self._process.popen.pid
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
         """Whether the load's first process still runs."""
-        return self._process.popen.poll() is None
+        return self._process.poll() is None
 
     def wait(self, on_second: Callable[[Progress], None] | None = None) -> RunOutcome:
         """Watch to the end, telling the progress each second. Raises LaunchError when no level ever began."""
         limit = time.monotonic() + STARTUP_S + self.job.duration_s + self.job.drain_s + SETTLE_S
         reason = "interrupted"
         try:
-            while self._process.popen.poll() is None:
+            while self._process.poll() is None:
                 if time.monotonic() > limit:
                     reason = f"time limit: expected an end {SETTLE_S:g} s after the last level"
                     break
-                self._pause(1.0)
+                self._process.wait(1.0)
                 progress = self.look()
                 if progress is not None and on_second is not None:
                     on_second(progress)
@@ -200,12 +208,6 @@ class RunningLoad:
             raise LaunchError(f"{self.run.raw('locust.log')}: expected a run, got exit code {outcome.exit_code}: "
                               f"{self._last_words()}")  # fmt: skip
         return outcome
-
-    def _pause(self, seconds: float) -> None:
-        try:
-            self._process.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return
 
     def look(self) -> Progress | None:
         """What the last second brought; None before the first level."""

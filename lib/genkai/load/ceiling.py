@@ -17,8 +17,7 @@ import psutil
 from genkai import journals
 from genkai.load.advice import advise, read_settings
 from genkai.load.job import Job, JobLevel, JobTimeouts
-from genkai.load.preflight import LaunchError, load_environment
-from genkai.load.process import locust_command, start_process
+from genkai.load.process import LaunchError, LoadProcess, load_environment, locust_command, start_process
 from genkai.plan import StopRule
 from genkai.workspace import Run, read_json, write_json
 
@@ -63,7 +62,7 @@ def _measure(run: Run, job: Job, seconds: float, processes: int, port: int) -> d
         folder.path.mkdir(parents=True, exist_ok=True)
         own.write(folder.path)
         load = start_process(locust_command(own, port), folder.path, folder.raw("locust.log"), own.base_dir)
-        samples = _watch(load.popen, psutil.Process(sink.pid), STARTUP_S + seconds + own.drain_s)
+        samples = _watch(load, psutil.Process(sink.pid), STARTUP_S + seconds + own.drain_s)
     finally:
         if load is not None:
             load.end()
@@ -99,11 +98,11 @@ def _ceiling_job(job: Job, sink_port: int, seconds: float, processes: int) -> Jo
 Sample = tuple[float, float, float]
 
 
-def _watch(popen: subprocess.Popen, sink: psutil.Process, limit_s: float) -> list[Sample]:
+def _watch(load: LoadProcess, sink: psutil.Process, limit_s: float) -> list[Sample]:
     """(epoch second, CPU seconds of the sink, busy CPU seconds of the machine) until the load has ended."""
     samples = []
     until = time.monotonic() + limit_s
-    while popen.poll() is None and time.monotonic() < until:
+    while load.poll() is None and time.monotonic() < until:
         used, machine = sink.cpu_times(), psutil.cpu_times()
         idle = machine.idle + getattr(machine, "iowait", 0.0)
         samples.append((time.time(), used.user + used.system, sum(machine[:8]) - idle))

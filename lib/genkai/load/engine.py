@@ -29,7 +29,7 @@ from genkai.load.steering import LEVEL_MESSAGE, Courses, SteeredConductor
 from genkai.workspace import Journal, Run
 
 START_MESSAGE = "genkai_start"
-SPAWN_S = 0.5  # open workload: time for the processes to be ready before the first arrival
+SPAWN_S = 0.5  # open workload: time for several processes to be ready before the first arrival
 
 
 class Engine:
@@ -87,7 +87,7 @@ class Engine:
 
     def begin(self, runner: Runner) -> None:
         """Master: choose the second in which the levels begin, and tell all processes."""
-        start = math.ceil(now() + (SPAWN_S if self.job.workload == "open" else 0.1))
+        start = math.ceil(now() + (SPAWN_S if self.job.workload == "open" and self.job.processes > 1 else 0.1))
         self._set_start(start)
         if isinstance(runner, MasterRunner):
             runner.send_message(START_MESSAGE, {"start": start})

@@ -14,7 +14,7 @@ from genkai.plan import Api, Level, Model, Plan, StopRule
 if TYPE_CHECKING:  # the workspace brings pandas along, which a probe of one request does not need
     from genkai.workspace import Run
 
-RUN_VARIABLE, LEASE_VARIABLE, PARENT_VARIABLE = "GENKAI_RUN", "GENKAI_LEASE_FD", "GENKAI_PARENT"
+RUN_VARIABLE, LEASE_VARIABLE = "GENKAI_RUN", "GENKAI_LEASE_FD"
 
 
 class JobLevel(Model):

@@ -10,7 +10,7 @@ from typing import Any
 
 from gevent import get_hub
 
-from genkai.load.job import LEASE_VARIABLE, PARENT_VARIABLE
+from genkai.load.job import LEASE_VARIABLE
 
 PR_SET_PDEATHSIG = 1
 READ = 1
@@ -24,9 +24,6 @@ def die_with_parent(signal_number: int = signal.SIGKILL) -> None:
 
 def watch_lease() -> Any:
     """End this process when the launcher closes its end of the lease, by exiting or by being killed."""
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent and int(parent) == os.getppid():
-        die_with_parent(signal.SIGTERM)
     lease = os.environ.get(LEASE_VARIABLE)
     if lease is None:
         return None

@@ -5,30 +5,18 @@ The request is made by a process of its own, since only load processes import ge
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import genkai
 from genkai.allow import TargetRefused, check_target
-from genkai.load.job import RUN_VARIABLE, Job
-from genkai.workspace import Run
+from genkai.load.job import Job
+from genkai.load.process import LaunchError, start_process
+from genkai.workspace import Run, read_json
 
-
-class LaunchError(RuntimeError):
-    """A run that could not be started; the message says where, expected, got, next step."""
-
-
-def load_environment(folder: Path) -> dict[str, str]:
-    """The environment of a load process: which run it is for, where genkai is; none of locust's own options."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
-    path = os.pathsep.join([str(Path(genkai.__file__).parent.parent), *filter(None, [kept.get("PYTHONPATH")])])
-    return {**kept, RUN_VARIABLE: str(folder.resolve()), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+PROBE_S = 60.0
 
 
 def check_allowed(job: Job) -> None:
@@ -69,14 +57,15 @@ def check_answers(run: Run, job: Job) -> None:
 
 
 def _probe(run: Run, job: Job) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "genkai.load.probe"], env=load_environment(run.path),
-        cwd=working_directory(job), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+    log = run.raw("probe.log")
+    asking = start_process([sys.executable, "-m", "genkai.load.probe"], run.path, log, working_directory(job))
+    code = asking.wait(PROBE_S)
+    asking.end(0)
+    if code != 0:
+        last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
         raise LaunchError(f"{run.path}/job.json: expected one request before the load, got: {last}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    log.unlink()
+    return read_json(run.path / "probe.json")
 
 
 def working_directory(job: Job) -> Path:

@@ -67,7 +67,6 @@ def main() -> int:
     except CallError as error:
         found = {"ok": False, "kind": "plan", "message": str(error), "status": None}
     (folder / "probe.json").write_text(json.dumps(found), encoding="utf-8")
-    print(json.dumps({key: found[key] for key in ("ok", "kind", "message", "status")}))
     return 0
 
 

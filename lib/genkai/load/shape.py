@@ -27,12 +27,12 @@ class LevelShape(LoadTestShape):
             engine.begin(self.runner)
         if engine.job.workload == "closed":
             self._wait_for_boundary()
+        elif not engine.job.steered and self.get_current_user_count():
+            self._wait_for_end()
         if engine.over:
             self.runner.stop()  # waits for every process's users, where locust's own quit gives workers 3 s
             return None
         if engine.job.workload == "open":
-            if not engine.job.steered:
-                self._wait_for_end()
             return engine.job.processes, float(engine.job.processes)
         level = level_at(engine.timed, now()) or engine.timed[0]
         return int(level.intended), max(level.change_per_s, 1e-3)
