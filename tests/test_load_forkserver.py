@@ -97,10 +97,10 @@ def test_it_is_asked_to_end_and_then_made_to(place: Path) -> None:
 
 def test_a_server_that_is_killed_takes_its_processes_along_and_is_replaced(place: Path) -> None:
     asked, before = start(place, "lasting"), fork_server()
-    helper_of(place)
+    helper = helper_of(place)
     os.kill(psutil.Process(asked.pid).ppid(), signal.SIGKILL)
     assert asked.wait(60) == -signal.SIGTERM
-    wait_until(lambda: gone(asked.pid))
+    wait_until(lambda: gone(asked.pid) and gone(helper))
     wait_until(lambda: not before.alive)
     assert start(place, "tell", "0").wait(60) == 0
     assert fork_server() is not before

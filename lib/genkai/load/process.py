@@ -86,7 +86,9 @@ class LoadProcess:
                 until = time.monotonic() + timeout_s
                 while (alive := start_time(self.pid) == self._started) and time.monotonic() < until:
                     time.sleep(0.02)
-                self._code = None if alive else -signal.SIGTERM
+                if not alive:
+                    kill_group(self.pid)
+                    self._code = -signal.SIGTERM
         return self._code
 
     def release(self) -> None:
@@ -102,9 +104,10 @@ class LoadProcess:
             if self.wait(grace_s) is None:
                 kill_group(self.pid)
         self.release()
-        code = self.wait(GRACE_S)
+        if self.wait(GRACE_S) is None:
+            self._code = -signal.SIGKILL
         self._channel.close()
-        return -signal.SIGKILL if code is None else code
+        return self._code
 
 
 class ForkServer:
