@@ -20,7 +20,7 @@ from genkai.cycle import (
     write_outcome,
 )
 from genkai.load.process import start_time
-from genkai.notebooks import NotebookError, WarmKernels
+from genkai.notebooks import NotebookError, WarmKernel
 from genkai.pages import report as report_page
 from genkai.planfile import PlanError, read_plan
 from genkai.steps import StepError
@@ -81,8 +81,8 @@ def test_a_plan_that_changed_is_told_when_going_on(here: Path, capsys: pytest.Ca
 def test_a_closed_gate_is_told_and_nothing_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cycle = own_cycle(here)
     before = checksums(cycle.path)
-    with WarmKernels() as kernels:
-        module._launch(cycle, "endurance", False, kernels)
+    with WarmKernel() as kernel:
+        module._launch(cycle, "endurance", False, kernel)
     assert (
         "20_launch-endurance: not run (steps.endurance: expected step scenario to have passed"
         in capsys.readouterr().out
@@ -101,14 +101,14 @@ def test_what_is_complete_is_not_run_again(here: Path) -> None:
     module._mark(cycle, "20_launch-api", "complete")
     module._mark(cycle, "10_plan", "complete")
     assert cycle.manifest()["notebooks"] == {"20_launch-api": "complete", "10_plan": "complete"}
-    with WarmKernels() as kernels:
+    with WarmKernel() as kernel:
         with pytest.raises(NotebookError, match=r"notebooks/20_launch\.ipynb: expected a notebook, got no file"):
-            module._run(cycle, "20_launch", {"step": "api"}, kernels)
+            module._run(cycle, "20_launch", {"step": "api"}, kernel)
         output.parent.mkdir(parents=True)
         output.write_text("{}")
-        assert module._run(cycle, "20_launch", {"step": "api", "keep_going": False}, kernels) == output
+        assert module._run(cycle, "20_launch", {"step": "api", "keep_going": False}, kernel) == output
         with pytest.raises(NotebookError, match="expected a notebook, got no file"):
-            module._run(cycle, "20_launch", {"step": "scenario"}, kernels)
+            module._run(cycle, "20_launch", {"step": "scenario"}, kernel)
     assert "20_launch-scenario" not in cycle.manifest()["notebooks"]
 
 
@@ -120,8 +120,8 @@ def test_a_step_that_is_complete_gets_its_verdict_from_its_runs(here: Path) -> N
     output = reports_dir(cycle) / "20_launch-api.ipynb"
     output.parent.mkdir(parents=True)
     output.write_text("{}")
-    with WarmKernels() as kernels:
-        module._launch(cycle, "api", False, kernels)
+    with WarmKernel() as kernel:
+        module._launch(cycle, "api", False, kernel)
     assert cycle.read_result("step-api")["status"] == "pass"
 
 

@@ -48,6 +48,7 @@ THROUGH = {
                                        "load/http/request load/http/resolve load/http/response load/http/target "
                                        "load/http/user load/http/waiting"),
     "test_load_http_template.py": (PART, "load/http/sources"),
+    "test_notebooks.py": (PART, "kernel_client"),
     "test_report_gates.py": (PART, "pages/plan_document pages/plan_tables"),
     "test_plan.py": (PART, "planparts planscaling"),
     "test_report_display.py": (PART, "report/displayed report/document report/errors"),

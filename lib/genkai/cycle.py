@@ -13,7 +13,7 @@ from typing import Any
 
 from genkai import launch
 from genkai.journals import read_marks
-from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernels, check_artifacts, run_notebook
+from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernel, check_artifacts, run_notebook
 from genkai.plan import STEPS
 from genkai.planfile import read_plan
 from genkai.report import outcome
@@ -71,25 +71,25 @@ def run_cycle(
     tell(f"plan {plan.name}, cycle {cycle.number}: {cycle.path}")
     begun, loaded = time.monotonic(), 0.0
     steps = [s for s in STEPS if plan.step_named(s)]
-    with restored(CYCLES, tell), WarmKernels() as kernels:
-        _run(cycle, "10_plan", {"lang": wanted[0]}, kernels)
+    with restored(CYCLES, tell), WarmKernel(for_load=True) as kernel:
+        _run(cycle, "10_plan", {"lang": wanted[0]}, kernel)
         for step in steps:
             before = time.monotonic()
-            _launch(cycle, step, keep_going, kernels)
+            _launch(cycle, step, keep_going, kernel)
             loaded += min(time.monotonic() - before, _load_s(cycle, step))
         for name in ANALYSIS:
-            _run(cycle, name, {}, kernels)
-        return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun - loaded)
+            _run(cycle, name, {}, kernel)
+        return _report(cycle, wanted, kernel, lambda: time.monotonic() - begun - loaded)
 
 
 def report_cycle(path: Path, *, lang: str = "en") -> CycleOutcome:
     """The PDF of a cycle again, from what was measured. Raises WorkspaceError, NotebookError, ReportError."""
     wanted, cycle, begun = languages(lang), open_cycle(path), time.monotonic()
     missing = [n for n in ANALYSIS if not _complete(cycle, n)]
-    with WarmKernels() as kernels:
+    with WarmKernel() as kernel:
         for name in missing:
-            _run(cycle, name, {}, kernels)
-        return _report(cycle, wanted, kernels, lambda: time.monotonic() - begun)
+            _run(cycle, name, {}, kernel)
+        return _report(cycle, wanted, kernel, lambda: time.monotonic() - begun)
 
 
 def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int:
@@ -101,8 +101,8 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
     fresh = not found or (step == "verify" and found[-1].result("step-verify.json").exists())
     cycle = new_cycle(CYCLES, plan_file) if fresh else found[-1]
     check_gate(cycle, step, keep_going)
-    with restored(CYCLES, tell), WarmKernels() as kernels:
-        _launch(cycle, step, keep_going, kernels)
+    with restored(CYCLES, tell), WarmKernel(for_load=True) as kernel:
+        _launch(cycle, step, keep_going, kernel)
     record = cycle.read_result(f"step-{step}")
     tell(f"{step}: {record['status']} ({cycle.path})")
     return outcome.exit_code(record["status"])
@@ -122,10 +122,10 @@ def plan_documents(plan_file: Path, *, lang: str = "en") -> list[Path]:
     Raises PlanError, NotebookError, ReportError.
     """
     wanted, folder, made = languages(lang), REPORTS / read_plan(plan_file).name, []
-    with WarmKernels() as kernels:
+    with WarmKernel() as kernel:
         for each in wanted:
             notebook = folder / f"10_plan-{each}.ipynb"
-            run_notebook("10_plan", notebook, {"plan": str(plan_file), "lang": each}, kernels=kernels)
+            run_notebook("10_plan", notebook, {"plan": str(plan_file), "lang": each}, kernel=kernel)
             made.append(_export(notebook, f"plan-{each}.pdf"))
     return made
 
@@ -183,7 +183,7 @@ def _starting_s(cycle: Cycle) -> float:
     return total
 
 
-def _run(cycle: Cycle, name: str, parameters: dict[str, Any], kernels: WarmKernels, timeout_s: float = SPARE_S) -> Path:
+def _run(cycle: Cycle, name: str, parameters: dict[str, Any], kernel: WarmKernel, timeout_s: float = SPARE_S) -> Path:
     """One notebook of the cycle, unless it is complete already."""
     key = "-".join([name, *(str(v) for k, v in parameters.items() if k in ("step", "lang"))])
     output = reports_dir(cycle) / f"{key}.ipynb"
@@ -191,13 +191,13 @@ def _run(cycle: Cycle, name: str, parameters: dict[str, Any], kernels: WarmKerne
         return output
     tell(f"  {key} …")
     given = {"cycle": str(cycle.path), **parameters}
-    run_notebook(name, output, given, kernels=kernels, timeout_s=timeout_s, stdout=sys.stdout, folder=NOTEBOOKS)
+    run_notebook(name, output, given, kernel=kernel, timeout_s=timeout_s, stdout=sys.stdout, folder=NOTEBOOKS)
     check_artifacts(name, cycle.results_dir, given)
     _mark(cycle, key, "complete")
     return output
 
 
-def _launch(cycle: Cycle, step: str, keep_going: bool, kernels: WarmKernels) -> None:
+def _launch(cycle: Cycle, step: str, keep_going: bool, kernel: WarmKernel) -> None:
     """One step, or the record of why it was not run."""
     try:
         check_gate(cycle, step, keep_going)
@@ -208,7 +208,7 @@ def _launch(cycle: Cycle, step: str, keep_going: bool, kernels: WarmKernels) -> 
         for name in ANALYSIS:  # what they say of the runs so far is no longer the whole
             _mark(cycle, name, "stale")
     timeout_s = _load_s(cycle, step) * 1.2 + _resizing_s(cycle, step) + SPARE_S
-    _run(cycle, "20_launch", {"step": step, "keep_going": keep_going}, kernels, timeout_s)
+    _run(cycle, "20_launch", {"step": step, "keep_going": keep_going}, kernel, timeout_s)
     if not cycle.result(f"step-{step}.json").exists():  # the notebook wrote it, unless somebody took it away
         write_verdict(read_study(cycle), step)
 
@@ -222,13 +222,13 @@ def _export(notebook: Path, name: str) -> Path:
     return pdf
 
 
-def _report(cycle: Cycle, wanted: tuple[str, ...], kernels: WarmKernels, fixed_s: Callable[[], float]) -> CycleOutcome:
+def _report(cycle: Cycle, wanted: tuple[str, ...], kernel: WarmKernel, fixed_s: Callable[[], float]) -> CycleOutcome:
     made, plans = [], []
     for lang in wanted:
         notebook = reports_dir(cycle) / f"60_report-{lang}.ipynb"
-        run_notebook("60_report", notebook, {"cycle": str(cycle.path), "lang": lang}, kernels=kernels,
+        run_notebook("60_report", notebook, {"cycle": str(cycle.path), "lang": lang}, kernel=kernel,
                      timeout_s=SPARE_S, stdout=sys.stdout)  # fmt: skip
-        planned = _run(cycle, "10_plan", {"lang": lang}, kernels)
+        planned = _run(cycle, "10_plan", {"lang": lang}, kernel)
         made.append(_export(notebook, f"report-{lang}.pdf"))
         plans.append(_export(planned, f"plan-{lang}.pdf"))
     check_artifacts("60_report", cycle.results_dir, {})

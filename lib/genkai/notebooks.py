@@ -22,6 +22,8 @@ KERNEL = "python3"
 EMPTY = "get_ipython().run_line_magic('reset', '-f'); get_ipython().execution_count = 1"
 START_TIMEOUT_S = 90
 WARM_IMPORTS = "import pandas, pyarrow.parquet, matplotlib.figure, scipy.optimize, genkai.pages.report"
+FREEZE = "import gc as _gc; _gc.freeze()"  # each emptying collects garbage: not by way of all that was imported
+READY_FOR_LOAD = "import genkai.load.process as _p; _p.fork_server()"  # it imports locust while notebook 10 runs
 
 # What each notebook must leave among the cycle's results.
 ARTIFACTS: dict[str, tuple[str, ...]] = {
@@ -38,26 +40,27 @@ class NotebookError(RuntimeError):
     """A notebook that did not run to its end, or left something out; the message is one paragraph."""
 
 
-class WarmKernels:
+class WarmKernel:
     """A kernel with the heavy imports done, lent to one notebook after the other, emptied in between.
 
     One process for all: each of its own would import for seconds what the next one imports again. A notebook that
-    fails takes its kernel with it.
+    fails takes its kernel with it. for_load: load will be started from it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, for_load: bool = False) -> None:
         self._kernel: Any = None
+        self._lines = "; ".join([WARM_IMPORTS, FREEZE, *([READY_FOR_LOAD] if for_load else [])])
         self._sockets = tempfile.TemporaryDirectory(prefix="genkai-")
         self._loop = asyncio.new_event_loop()
 
     async def _start(self) -> Any:
-        from jupyter_client import AsyncKernelManager
+        from genkai.kernel_client import WarmKernelManager
 
         # Sockets of its own in a private folder: TCP ports would be scarce on a load generator, and open to others.
         place = Path(self._sockets.name) / uuid.uuid4().hex[:8]
-        kernel = AsyncKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
+        kernel = WarmKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
         await kernel.start_kernel(
-            extra_arguments=["--HistoryManager.enabled=False", f"--IPKernelApp.exec_lines={WARM_IMPORTS}"]
+            extra_arguments=["--HistoryManager.enabled=False", f"--IPKernelApp.exec_lines={self._lines}"]
         )
         importlib.import_module("papermill")  # takes seconds, too: meanwhile
         importlib.import_module("genkai.report.exporter")
@@ -66,14 +69,14 @@ class WarmKernels:
 
     async def _ask(self, kernel: Any, code: str) -> None:
         client = kernel.client()
-        client.start_channels()
+        client.start_channels(hb=False)
         try:
             await client.wait_for_ready(timeout=START_TIMEOUT_S)
             await client.execute(code, store_history=False, reply=True, timeout=START_TIMEOUT_S)
         finally:
             client.stop_channels()
 
-    def start(self) -> WarmKernels:
+    def start(self) -> WarmKernel:
         """Start the kernel if none runs; returns when it is warm."""
         if self._kernel is None:
             self._kernel = self._loop.run_until_complete(self._start())
@@ -102,7 +105,7 @@ class WarmKernels:
         self._loop.close()
         self._sockets.cleanup()
 
-    def __enter__(self) -> WarmKernels:
+    def __enter__(self) -> WarmKernel:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -127,7 +130,7 @@ def run_notebook(
     output: Path,
     parameters: Mapping[str, Any],
     *,
-    kernels: WarmKernels,
+    kernel: WarmKernel,
     timeout_s: float = 300,
     stdout: IO[str] | None = None,
     folder: Path = NOTEBOOKS,
@@ -143,12 +146,12 @@ def run_notebook(
     notebook = folder / f"{name}.ipynb"
     check_parameters(notebook, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, kernels.take() as kernel:
+    with tempfile.TemporaryDirectory() as scratch, kernel.take() as manager:
         draft = Path(scratch) / output.name
         try:
             papermill.execute_notebook(
                 str(notebook), str(draft), dict(parameters), kernel_name=KERNEL, cwd=str(Path.cwd()),
-                progress_bar=False, execution_timeout=int(timeout_s), stdout_file=stdout, km=kernel,
+                progress_bar=False, execution_timeout=int(timeout_s), stdout_file=stdout, km=manager,
             )  # fmt: skip
         except PapermillExecutionError as error:
             raise NotebookError(f"{notebook}, cell {error.exec_count}: {_told(error)}") from error
