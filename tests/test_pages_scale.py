@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from genkai.analyse.scalability import fit_scalability
+from genkai.pages import report
 from genkai.pages import scale as page
 from genkai.pages.scale import Scale
+from genkai.report import sections
 from genkai.report.messages import Messages
 from genkai.study import Study, StudyError, read_study
 from genkai.workspace import Cycle
@@ -57,6 +60,18 @@ def test_the_facts_are_those_of_the_fit(shown: Scale, lang: str) -> None:
         assert m.format(value, "measured") in told
     rows = table_rows(told, f"{m('column.quantity')} | ")
     assert len(rows) == len(known) + 1 + bool(shown.fit.get("runner_up"))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_costs_of_a_usl_are_said_in_words(study: Study, lang: str) -> None:
+    loads = [100, 200, 300, 400, 500, 600, 800, 1000]
+    throughput = [n / (1 + 0.001 * (n - 1) + 1e-6 * n * (n - 1)) for n in loads]
+    m, shown = Messages(lang), Scale(study)
+    shown.fit = fit_scalability(loads, throughput, model="usl", resamples=50)
+    share = m.format(shown.fit["costs"]["contention"], "measured")
+    assert share in plain(shown.facts(lang))
+    record = report.scale_record(shown)
+    assert share in plain(sections.scale(m, record))
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

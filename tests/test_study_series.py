@@ -33,6 +33,26 @@ def test_fit_of_specsdm91_from_the_command_line():
     for name in ("knee_concurrency", "peak_concurrency", "peak_throughput_rps", "ceiling_rps"):
         assert record[name].keys() >= {"value", "low", "high", "n", "notes"}
         assert record[name]["low"] <= record[name]["value"]
+    assert sum(share["value"] for share in record["costs"].values()) == pytest.approx(1)
+    assert bare_numbers(record) == [], "every number is a record"
+
+
+def bare_numbers(value, path="", inside=False):
+    """Numbers of a JSON record that stand outside a number record."""
+    if isinstance(value, bool | str) or value is None:
+        return []
+    if isinstance(value, int | float):
+        return [] if inside else [path]
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    held = isinstance(value, dict) and {"value", "low", "high", "n", "notes"} <= set(value)
+    return [found for key, part in pairs for found in bare_numbers(part, f"{path}.{key}", held)]
+
+
+def test_costs_are_said_in_words(tmp_path):
+    x = 50 * LOADS / (1 + 0.02 * (LOADS - 1) + 1e-4 * LOADS * (LOADS - 1))
+    told = fit_text(fit_record(write(tmp_path / "c.csv", "n,x", LOADS, x), "n", "x", model="usl"))
+    assert "time of a request at the highest load: ideal " in told
+    assert "coherency" in told
 
 
 def test_a_hard_ceiling_has_no_usl_peak(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from genkai.analyse.crosscheck import cross_checks
-from genkai.analyse.records import Record, finite
+from genkai.analyse.records import Record, finite, number
 from genkai.analyse.resample import interval_key
 from genkai.analyse.scalability import LEAST, RESAMPLES, fit_scalability
 from genkai.analyse.texts import FIT, phrase
@@ -85,6 +85,13 @@ def refused(points: list, left_out: list, load_unit: str, checks: list) -> dict[
     }  # fmt: skip
 
 
+def _candidate(candidate: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """A candidate with its numbers as records."""
+    parts = {key: {name: number(value, n=n) for name, value in candidate[key].items()}
+             for key in ("parameters", "free") if key in candidate}  # fmt: skip
+    return {"model": candidate["model"], "aicc": number(candidate["aicc"], n=n), **parts}
+
+
 def as_cli_record(fit: Mapping[str, Any]) -> dict[str, Any]:
     """The fit under the names of `genkai fit --json`; warnings and cross-check alarms as English sentences."""
     return {
@@ -95,7 +102,8 @@ def as_cli_record(fit: Mapping[str, Any]) -> dict[str, Any]:
         "peak_throughput_rps": fit["peak_throughput_rps"],
         "ceiling_rps": fit["ceiling_rps"],
         "runner_up": fit["runner_up"],
-        "candidates": fit["candidates"],
+        "costs": fit.get("costs"),
+        "candidates": [_candidate(c, len(fit["points"])) for c in fit["candidates"]],
         "bend": fit["bend"],
         "left_out": fit["left_out"],
         "warnings": [w["text"] for w in fit["warnings"]] + [c["text"] for c in fit.get("checks", []) if c.get("alarm")],

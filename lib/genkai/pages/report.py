@@ -165,6 +165,7 @@ def scale_record(shown: scale.Scale) -> dict[str, Any]:
     return {
         "model": fit.get("model"), "runner_up": fit.get("runner_up"), "knee": fit.get("knee_load"),
         "ceiling": fit.get("ceiling_rps"), "peak": fit.get("peak_throughput_rps"),
+        "costs": fit.get("costs"), "highest_load": fit.get("highest_load"), "load_unit": fit.get("load_unit"),
         "generator_excluded": {"value": len(left_out), "unit": "count"} if left_out else None,
         "reason": warnings[0] if warnings and not fit.get("model") else None,
         "warnings": warnings if fit.get("model") else [],

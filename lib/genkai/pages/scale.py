@@ -10,6 +10,7 @@ import pandas as pd
 from genkai import figures
 from genkai.report.display import Contents, Displayed, Figure, Paragraph, Table
 from genkai.report.messages import Messages
+from genkai.report.sections.explanation import costs_said
 from genkai.report.sections.records import levels_table, message, named
 from genkai.study import RunStudy, Study
 from genkai.study.results import fit_run
@@ -81,7 +82,8 @@ class Scale:
             rows, caption=m("caption.scale"), label="tab-scale", messages=m, widths={"quantity": "1fr", "value": "1fr"},
             columns={"quantity": m("column.quantity"), "value": m("column.value")},
         )  # fmt: skip
-        return Contents([table, *(Paragraph(w, m) for w in warnings), self.efficiency(lang)], m)
+        said = [*costs_said(m, fit), *(Paragraph(w, m) for w in warnings)]
+        return Contents([table, *said, self.efficiency(lang)], m)
 
     def efficiency(self, lang: str = "en") -> Figure:
         """Throughput for each unit of load, as a share of what the first level gave."""

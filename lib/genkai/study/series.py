@@ -178,7 +178,14 @@ def fit_text(record: dict[str, Any]) -> str:
     limits = ("knee_concurrency", "peak_concurrency", "peak_throughput_rps", "ceiling_rps")
     shown = record["parameters"] | {name: record[name] for name in limits}
     lines += [f"{name}: {_shown(value)}" if value else f"{name}: –" for name, value in shown.items()]
+    if record["costs"]:
+        shares = (f"{name} {_percent(record['costs'][name])}" for name in ("ideal", "contention", "coherency"))
+        lines.append(f"time of a request at the highest load: {', '.join(shares)}")
     return "\n".join([*lines, *(f"note: {text}" for text in record["warnings"])])
+
+
+def _percent(record: Record) -> str:
+    return f"{100 * record['value']:.3g} % [{100 * record['low']:.3g}, {100 * record['high']:.3g}]"
 
 
 def _shown(record: Record) -> str:

@@ -35,9 +35,17 @@ def scale(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> Conten
         items.append(Paragraph(m.text("scale.none", reason=reason), m))
     items += figures
     if model:
-        items.append(_scale_table(m, record))
+        items += [_scale_table(m, record), *costs_said(m, record)]
     warnings = [message(m, warning) for warning in record.get("warnings") or []]
     return Contents(items + ([Bullets(warnings, messages=m)] if warnings else []), m)
+
+
+def costs_said(m: Messages, fit: Record) -> list[Paragraph]:
+    """Return what the time of a request goes into at the highest load, where the model tells: `costs` of the fit."""
+    if not fit.get("costs"):
+        return []
+    load = {"value": fit["highest_load"], "unit": fit["load_unit"]}
+    return [Paragraph(m.text("scale.costs", load=load, **fit["costs"]), m)]
 
 
 def _scale_table(m: Messages, record: Record) -> Table:
