@@ -4,6 +4,7 @@
 # make cycle PLAN=data/plans/shop.yaml    one cycle of your own plan
 # make report CYCLE=data/cycles/shop/01   the PDF of a cycle again (default: the recorded sample)
 # make check  ruff, notebook hygiene: seconds, not minutes
+# make nightly  the long benches that CI has no time for (half an hour): coverage of intervals, A/A, capacity search
 # make lock   compile requirements.lock anew from pyproject.toml
 # make help   this text
 PYTHON ?= python3
@@ -13,7 +14,7 @@ STAMP  := $(VENV)/.installed
 PLAN   ?= data/plans/demo.yaml
 CYCLE  ?= data/sample
 
-.PHONY: help demo test lab cycle report check lock
+.PHONY: help demo test lab cycle report check nightly lock
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -33,6 +34,12 @@ test: check
 check: $(STAMP)
 	$(BIN)/ruff check lib tests notebooks
 	$(BIN)/ruff format --check lib tests notebooks
+
+nightly: $(STAMP)
+	$(BIN)/python tests/bench/bench_coverage.py
+	$(BIN)/python tests/bench/bench_fit_aa.py
+	$(BIN)/python tests/bench/bench_search.py
+	$(BIN)/python tests/bench/bench_search_real.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab --config=jupyter_config.py
