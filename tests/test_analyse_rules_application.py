@@ -56,6 +56,22 @@ def test_connections_that_nginx_closes_unanswered_speak_of_its_worker_connection
     assert finding["evidence"][1]["text_key"] == "evidence.workers.dropped"
 
 
+def test_a_status_page_that_breaks_off_like_the_clients_connections_speaks_of_full_slots() -> None:
+    levels = [*STALL[:2], (1000, 500, 0.02, 0.3)]
+    for errors, failures, expected in (([0, 0, 1], "reset", ["worker_slots"]), ([0, 0, 1], "refused", []),
+                                       ([1, 1, 1], "reset", []), ([0, 0, 0], "reset", [])):  # fmt: skip
+        world = World(levels).fail(2, failures, 5000)
+        world.metric("webserver", "host:app-1", "errors", errors, period_s=5.0)
+        assert causes(world.diagnosis(NO_BALANCER)) == expected
+
+
+def test_503_with_constant_successes_needs_no_balancer_where_there_is_none() -> None:
+    levels = [(90, 90, 0.011, 0.0), (150, 100, 0.011, 0.33), (220, 100, 0.011, 0.55)]
+    world = World(levels, workload="open").fail(1, "http_5xx", 1500, 503).fail(2, "http_5xx", 3600, 503)
+    assert causes(world.diagnosis(NO_BALANCER)) == ["rate_limit"]
+    assert causes(world.diagnosis()) == [], "who answered is not known behind a balancer that was not measured"
+
+
 def test_a_few_closed_connections_or_as_many_below_the_limit_do_not() -> None:
     for dropped in ([0, 0, 0.5], [30, 30, 40]):
         world = World(STALL).metric("webserver", "host:app-1", "connections_dropped", dropped, period_s=5.0)

@@ -159,6 +159,14 @@ def test_an_instance_that_sleeps_most_is_not_starved_where_the_generator_is_not(
         assert causes(world.diagnosis(SHARED)) == expected
 
 
+def test_a_full_machine_on_which_nobody_waits_longer_is_not_what_makes_errors() -> None:
+    for response, expected in ((0.021, []), (0.4, ["shared_machine_cpu"])):
+        levels = [*STALL[:2], (1000, 500, response, 0.3)]
+        world = World(levels).on("local", "cpu_idle_ratio", [0.6, 0.3, 0.01], "vmstat").fail(2, "reset", 5000)
+        world.processes([0.1] * 3, lag=[0.002, 0.002, 0.003])
+        assert causes(world.diagnosis(Facts(hosts={"local": "generator"}, shared=True))) == expected
+
+
 def test_a_level_that_only_the_generator_missed_does_not_explain_an_earlier_stall() -> None:
     levels = [*STALL, (2000, 505, 1.9, 0.0)]
     assert causes(World(levels, limited=[3]).processes([0.2] * 4).diagnosis()) == []

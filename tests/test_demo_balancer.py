@@ -74,6 +74,15 @@ def test_requests_are_spread_evenly_over_kept_connections(plain):
     assert sum(after["latency"]["counts"].values()) == after["routed"]
 
 
+def test_by_the_fewest_outstanding_a_slow_instance_gets_less_and_in_turns_it_does_not():
+    unequal = (AppSettings(io_ms=60.0, io_spread=0), AppSettings(io_ms=1.0))
+    for round_robin in (False, True):
+        with world(app=unequal, round_robin=round_robin) as running:
+            closed_load(running, 4, 20)
+            slow, quick = (instance["statuses"]["200"] for instance in running.stats()["instances"])
+        assert (slow == quick) is round_robin, (slow, quick)
+
+
 def test_bodies_pass_unchanged_even_in_pieces(plain):
     connection = connect(plain)
     connection.connect()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.faults.case import UNKNOWN, Case
-from bench.faults.systems import SERVERS, alone, apache, nginx, odd, pinned, world
+from bench.faults.systems import SERVERS, alone, apache, nginx, odd, pinned, tomcat, world
 from genkai.demo.settings import AppSettings as App
 
 USUAL = (10, 40, 90)
@@ -144,6 +144,15 @@ FAULTS = (
         "nginx_connections", "worker_slots", nginx(App(io_ms=50), connections=40), (5, 10, 60), hold_s=6, needs="nginx"
     ),
     Case("apache_workers", "worker_slots", apache(App(io_ms=40), 6), (5, 10, 30, 60), needs="apache2"),
+    Case(
+        "tomcat_threads",
+        "worker_slots",
+        tomcat(6, 40),
+        (5, 20, 50),
+        api={"path": "/wait.jsp"},
+        hold_s=4,
+        needs="tomcat10-admin",
+    ),
     # endurance
     Case("memory_leak", "memory_leak", alone(App(io_ms=5, leak_bytes=900_000)), (15,), hold_s=24, step="endurance"),
     Case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults.case import System
+from genkai.collect.webserver import read_status
 from genkai.demo.children import Child
 from genkai.demo.settings import AppSettings, BalancerSettings
 from genkai.demo.world import DemoWorld
@@ -189,6 +191,44 @@ def apache(app: AppSettings, workers: int) -> Callable:
     return started
 
 
+TOMCAT, MANAGER = Path("/usr/share/tomcat10"), Path("/usr/share/tomcat10-admin/manager")
+SERVER_XML = """\
+<Server port="-1"><Service name="Catalina">
+  <Connector port="{port}" address="127.0.0.1" maxThreads="{threads}" minSpareThreads="1" acceptCount="500"/>
+  <Engine name="Catalina" defaultHost="localhost">
+    <Realm className="org.apache.catalina.realm.MemoryRealm"/>
+    <Host name="localhost" appBase="webapps"><Context path="/manager" docBase="{manager}" privileged="true"/></Host>
+  </Engine>
+</Service></Server>
+"""
+USERS_XML = '<tomcat-users><user username="s" password="s" roles="manager-status,manager-gui"/></tomcat-users>'
+
+
+def tomcat(threads: int, wait_ms: int) -> Callable:
+    """A real Tomcat whose page waits, as for a slow query."""
+
+    @contextmanager
+    def started() -> Iterator[System]:
+        with _folder() as place:
+            port = _free_port()
+            for name in ("conf", "logs", "temp", "work", "webapps/ROOT"):
+                (place / name).mkdir(parents=True)
+            shutil.copy("/etc/tomcat10/web.xml", place / "conf")
+            (place / "conf/server.xml").write_text(SERVER_XML.format(port=port, threads=threads, manager=MANAGER))
+            (place / "conf/tomcat-users.xml").write_text(USERS_XML)
+            (place / "webapps/ROOT/wait.jsp").write_text(f"<% Thread.sleep({wait_ms}); %>ok")
+            jars = ":".join(str(TOMCAT / "bin" / name) for name in ("bootstrap.jar", "tomcat-juli.jar"))
+            command = ["java", "-Xmx256m", f"-Dcatalina.home={TOMCAT}", f"-Dcatalina.base={place}", "-cp", jars,
+                       "org.apache.catalina.startup.Bootstrap", "start"]  # fmt: skip
+            with _server(command, port, 60):
+                for path in ("wait.jsp", "manager/status?XML=true"):  # compiled at their first request
+                    read_status(f"http://s:s@127.0.0.1:{port}/{path}", 30)
+                page = {"status_url": f"http://s:s@127.0.0.1:{port}/manager/status?XML=true"}
+                yield System(f"http://127.0.0.1:{port}", [{**LOCAL, **page}])
+
+    return started
+
+
 @contextmanager
 def _backend(app: AppSettings | None) -> Iterator[str]:
     if app is None:
@@ -220,7 +260,8 @@ def _certificate(place: Path) -> str:
 
 @contextmanager
 def _server(command: list[str], port: int, wait_s: float = 20.0) -> Iterator[None]:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **quiet)
     try:
         _await_port(port, process, wait_s)
         yield

@@ -46,16 +46,24 @@ def worker_slots(case: Case) -> Finding | None:
     dropped = [
         s for s in case.series("status.dropped") if case.peak(s) >= max(FEWEST_DROPPED, 2 * case.before_or_zero(s))
     ]
+    refused = _turned_away(case)
     full = series is not None and used >= WORKERS_FULL
-    if not full and not hung and not dropped:
+    if not full and not hung and not dropped and not refused:
         return None
-    if not dropped and not _response_rises(case) and case.stall.kind == "throughput" and len(case.below):
+    if (
+        not dropped
+        and not refused
+        and not _response_rises(case)
+        and case.stall.kind == "throughput"
+        and len(case.below)
+    ):
         return None
     evidence = [throughput_evidence(case)]
     if full:
         more = {"slots": amount(slots, "count"), "used": amount(used, "ratio")}
         evidence.append(observed("evidence.workers.busy", case, series, **more))
     evidence += [observed("evidence.workers.dropped", case, s) for s in dropped]
+    evidence += [observed("evidence.workers.refused", case, s) for s in refused]
     evidence += [observed("evidence.workers.hung", case, s) for s in hung]
     wait = wait_sides(case)
     if wait is not None and wait.rises_behind:
@@ -67,6 +75,13 @@ def worker_slots(case: Case) -> Finding | None:
     # full workers are what a slow CPU or a lock looks like from outside: the deeper cause goes first
     strength = "weak" if consequence else "strong" if full or dropped else "moderate"
     return Finding("worker_slots", strength, tuple(evidence), fit=0.7)
+
+
+def _turned_away(case: Case) -> list:
+    """Status pages that broke off, too, while clients' connections were reset: the server has no place for either."""
+    broken = case.failure_share(lambda rows: (rows["kind"] == "reset").to_numpy(bool))[1]
+    pages = [s for s in case.series("status.errors") if case.peak(s) >= 1 and not case.before_or_zero(s) > 0]
+    return pages if broken >= 0.02 else []
 
 
 def _one_at_a_time(case: Case) -> bool:
@@ -144,7 +159,9 @@ def rate_limit(case: Case) -> Finding | None:
         evidence = (throughput_evidence(case), Evidence("evidence.failures.429", values, "failures"))
         return Finding("rate_limit", "strong", evidence, fit=0.95)
     count, share = _refusals(case, (503,))
-    if share < 0.02 or count < 20 or not _made_by_target(case, 0.8 * share) or _response_rises(case):
+    made = _made_by_target(case, 0.8 * share)
+    elsewhere = made is False or (made is None and case.facts.load_balancer is not None)
+    if share < 0.02 or count < 20 or elsewhere or _response_rises(case):
         return None
     good = case.column("throughput_rps")[case.limit]
     sent = case.column("sent_rps")[case.limit]

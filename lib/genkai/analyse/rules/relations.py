@@ -9,6 +9,7 @@ import numpy as np
 
 from genkai.analyse.rules.case import Case
 from genkai.analyse.rules.samples import Series
+from genkai.analyse.rules.stall import RESPONSE_RISE
 
 BUSY = 0.85  # CPU from here on makes requests wait noticeably
 IDLE = 0.70
@@ -91,12 +92,16 @@ def full_where_it_stops(case: Case, series: Series, full: float) -> bool:
 def _nobody_starves(case: Case) -> bool:
     """Whether generator and instances were measured and both went on as promptly as below the limit.
 
+    Where responses take no longer than below the limit (errors stop it), nobody waits for anything.
     An instance that wants little CPU is not kept waiting either where the generator is not: the kernel gives those who
     sleep most their turn first, so whatever its requests wait for, it is not the CPU.
     """
     lag, seconds = case.highest_process("loop_lag_p99_s")
     if lag is None or seconds >= LATE_S:
         return False
+    response = case.response()
+    if math.isfinite(case.before(response)) and case.peak(response) < RESPONSE_RISE * case.before(response):
+        return True
     wait, (cpu, busy) = wait_sides(case), target_cpu(case)
     return (wait is not None and not wait.rises_behind) or (cpu is not None and busy < LIGHT)
 
