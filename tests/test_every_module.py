@@ -36,8 +36,8 @@ THROUGH = {
     "test_demo_app.py": (PROCESS, "demo/shop"),
     "test_demo_play.py": (TABLE, "demo/story"),
     "test_figures_all.py": (PART, "figures/bands figures/compare figures/curves figures/evidence figures/fits "
-                                  "figures/legible figures/load figures/plan figures/quantities figures/scale "
-                                  "figures/style figures/texts figures/timeline"),
+                                  "figures/history figures/legible figures/load figures/plan figures/quantities "
+                                  "figures/scale figures/style figures/texts figures/timeline"),
     "test_launch.py": (PROCESS, "load/ceiling load/closed load/conductor load/engine load/exchange load/lifeline "
                                 "load/locustfile load/open load/preflight load/probe load/shape load/timer"),
     "test_load_forkserver.py": (PART, "load/process"),
@@ -54,7 +54,7 @@ THROUGH = {
     "test_report_display.py": (PART, "report/displayed report/document report/errors"),
     "test_report_outcome.py": (PART, "report/index report/junit"),
     "test_report_sections.py": (PART, "report/sections/closing report/sections/cycle_report "
-                                      "report/sections/decision report/sections/explanation "
+                                      "report/sections/decision report/sections/explanation report/sections/history "
                                       "report/sections/records report/sections/results"),
     "test_report_inline.py": (PART, "report/typst_text"),
     "test_trials.py": (PROCESS, "load/steering"),

@@ -54,7 +54,7 @@ CALLS = {
         story.finding_times(), marks=story.marks(), thresholds={"SurgeQueueLength": 1024}, t=t
     ),
     "compare": lambda t: figures.compare(story.levels(), story.levels(story.SECOND), story.ratios(), **TARGETS, t=t),
-    "history": lambda t: figures.history(story.cycles(), t=t),
+    "history": lambda t: figures.history(*story.history(), **TARGETS, t=t),
     "ceiling": lambda t: figures.ceiling(CEILING, story.TARGET_RPS, t=t),
     "ceiling_two": lambda t: figures.ceiling({"1 process": story.record(980), "2 workers": CEILING}, 729, t=t),
 }
@@ -135,8 +135,8 @@ def test_missing_measurements_give_a_clear_figure(lang):
         figures.windows(some, NOTHING, t=lang), figures.live([], t=lang), figures.live(story.progress(1), t=lang),
         figures.live([{"elapsed_s": 0.0, "throughput_rps": None, "generator_cpu_ratio": 0.5}], t=lang),
         figures.evidence(story.finding_series().assign(value=np.nan), t=lang), figures.plan_tornado([], flat, t=lang),
-        figures.plan_capacity(flat, t=lang), figures.load_curve([], t=lang), figures.history([], t=lang),
-        figures.history([{"number": 1, "limit": None, "target_rps": None}], t=lang),
+        figures.plan_capacity(flat, t=lang), figures.load_curve([], t=lang), figures.history([], [], t=lang),
+        figures.history([1], [{"what": "limit", "load": None, "unit": "rps", "points": [None], "changes": []}], t=lang),
         figures.ceiling(story.record(None), 729, t=lang), figures.ceiling(2380, None, t=lang),
         figures.scale(ONE, story.fit() | {"draws": []}, t=lang),
     ):  # fmt: skip

@@ -145,11 +145,17 @@ def ratios():
     return found
 
 
-def cycles():
-    return [
-        {"number": 1, "limit": record(498, 494, 503), "target_rps": TARGET_RPS, "action": None},
-        {"number": 2, "limit": record(960, 941, 978), "target_rps": TARGET_RPS,
-         "action": "Load balancer capacity raised (LCU reservation 500 → 1 000)"},
+def history():
+    """Seven cycles: the limit rises in the fourth, p95 falls with it; one cycle found no limit."""
+    limits = (498, 503, 495, 960, 955, None, 962)
+    times = (0.21, 0.2, 0.22, 0.06, 0.055, 0.058, 0.061)
+    change = {"number": 4, "before": record(498.7), "after": record(959), "change": record(0.923)}
+    faster = {"number": 4, "before": record(0.21), "after": record(0.0585), "change": record(-0.721)}
+    limit = [None if v is None else record(v, v - 9, v + 9) for v in limits]
+    return list(range(1, 8)), [
+        {"what": "limit", "load": None, "unit": "rps", "points": limit, "changes": [change]},
+        {"what": "p95", "load": {"value": 500, "unit": "users"}, "unit": "s", "points": [record(v) for v in times],
+         "changes": [faster]},
     ]  # fmt: skip
 
 

@@ -260,14 +260,17 @@ def test_compare_colours_changes_by_whether_they_are_better():
     assert list(line(figure.axes[0], "this cycle").get_ydata()) == pytest.approx(story.SECOND["throughput"])
 
 
-def test_history_shows_each_cycles_limit_and_action():
-    figure = figures.history(story.cycles())
-    shown = texts(figure)
-    assert "498 rps (494–503)" in shown
-    assert "960 rps (941–978)" in shown
-    assert any(text.startswith("Load balancer capacity raised") for text in shown)
-    colors = [to_hex(p.get_facecolor()) for p in figure.axes[0].patches]
-    assert colors == [figures.PALETTE["limit"].lower(), figures.PALETTE["measured"].lower()]
+def test_history_shows_each_cycle_its_levels_and_where_they_change():
+    figure = figures.history(*story.history(), target_rps=729, target_p95_s=0.1)
+    limit, p95 = figure.axes
+    points = next(line for line in limit.lines if line.get_marker() == "o")
+    assert list(points.get_xdata()) == [1, 2, 3, 4, 5, 7], "the cycle without a limit is left out"
+    levels = [line for line in limit.lines if to_hex(line.get_color()) == figures.PALETTE["model"].lower()]
+    assert [line.get_ydata()[0] for line in levels] == pytest.approx([(498 + 503 + 495) / 3, (960 + 955 + 962) / 3])
+    assert {"+92.3 %", "−72.1 %", "target 729 rps"} <= set(texts(figure))
+    change = next(line for line in p95.lines if to_hex(line.get_color()) == figures.PALETTE["limit"].lower())
+    assert change.get_xdata()[0] == 3.5
+    assert "at 500 users" in p95.get_title(loc="left")
 
 
 def test_ceiling_shows_the_margin_and_warns_when_it_is_too_small():

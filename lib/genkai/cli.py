@@ -208,6 +208,15 @@ def compare(before: CyclePath, after: CyclePath, lang: Lang = "en", as_json: Jso
     _print_json(record) if as_json else print(comparison_text(record, lang))
 
 
+@app.command()
+def history(plan: PlanFile, lang: Lang = "en", as_json: Json = False) -> None:
+    """Every cycle of a plan, its limit, what was done, and where the level changed."""
+    from genkai.pages.history import history_record, history_text
+
+    record = history_record(plan)
+    _print_json(record) if as_json else print(history_text(record, lang))
+
+
 @app.command("next")
 def next_(plan: PlanFile, lang: Lang = "en") -> None:
     """The plan file of the next cycle: the newest findings as actions to confirm."""

@@ -247,6 +247,7 @@ def write_outcome(cycle: Cycle) -> str:
         cycle.plan(), cycle.manifest(), cycle.read_result("verdicts"),
         cycle.read_result("findings") if findings.exists() else {}, facts.run_rows(cycle.runs()),
         outcome.results_files(folder, cycle.path),
+        cycle.read_result("history") if cycle.result("history.json").exists() else None,
     )  # fmt: skip
     write_text(folder / "verdict.xml", verdict_xml(record))
     write_text(folder / "verdict.json", outcome.verdict_json(record))

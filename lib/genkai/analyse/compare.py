@@ -3,7 +3,8 @@
 Requests are never tested against requests (a shared disturbance makes that alarm at nearly every comparison). What is
 compared are runs: their own scatter and the spread between runs both widen the interval (analyse/spread.py), and a
 change counts only where the whole interval lies beyond the minimum effect. The overall rows pool all subjects at the
-loads that both cycles carried: there, a change of everything by a tenth is found first.
+loads that both cycles carried: a few numbers instead of many, so there a change counts when its 99 % interval leaves
+out 1 and its best estimate is beyond the minimum effect. A change of everything by a tenth is found there first.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from genkai.analyse.spread import (
     errors_verdict,
     observed_spread,
     overall_ratio,
+    overall_verdict,
     ratio_of,
     side_record,
     verdict_of,
@@ -108,13 +110,13 @@ def _errors(sides: Sequence[Sequence[Record]]) -> Row:
     assumed = [0.0 if freedom else (ASSUMED["error_ratio"] * v.mean()) ** 2 for v in values]
     spread = Spread({}, freedom)
     errors = [np.sqrt((max(w, between) + a) / len(v)) for w, a, v in zip(within, assumed, values, strict=True)]
-    change, error = float(values[1].mean() - values[0].mean()), float(np.hypot(*errors)) * spread.reach
+    change, error = float(values[1].mean() - values[0].mean()), float(np.hypot(*errors)) * spread.reach()
     n = sum(map(len, values))
     notes = [] if freedom else [SINGLE]
     difference = number(change, change - error, change + error, n, "ratio", notes)
     shown = [
-        side[0] if len(side) == 1 else number(v.mean(), max(v.mean() - e * spread.reach, 0.0),
-                                              v.mean() + e * spread.reach, len(side), "ratio")
+        side[0] if len(side) == 1 else number(v.mean(), max(v.mean() - e * spread.reach(), 0.0),
+                                              v.mean() + e * spread.reach(), len(side), "ratio")
         for side, v, e in zip(sides, values, errors, strict=True)
     ]  # fmt: skip
     return {"before": shown[0], "after": shown[1], "ratio": difference, "verdict": errors_verdict(difference)}
@@ -128,6 +130,7 @@ def overall_rows(pairs: Sequence[Pair], spread: Spread, effect: float) -> list[R
         if not subjects:
             continue
         ratio = overall_ratio(subjects, column, spread, [] if spread.freedom else [SINGLE])
+        sure = overall_ratio(subjects, column, spread, confidence=0.99)
         shown = [
             number(float(np.exp(np.mean([m.log for cells in subjects for cell in cells for m in cell[side]]))),
                    n=ratio["n"], unit=UNITS[column])
@@ -135,7 +138,7 @@ def overall_rows(pairs: Sequence[Pair], spread: Spread, effect: float) -> list[R
         ]  # fmt: skip
         rows.append({"step": None, "subject": OVERALL, "api": OVERALL, "what": what_of(column), "metric": column,
                      "level": None, "load": None, "before": shown[0], "after": shown[1], "ratio": ratio,
-                     "verdict": verdict_of(ratio, what_of(column), effect)})  # fmt: skip
+                     "verdict": overall_verdict(ratio, sure, what_of(column), effect)})  # fmt: skip
     return rows
 
 

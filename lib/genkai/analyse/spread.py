@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from genkai.analyse.records import Record, finite, interval_of, number
 
@@ -66,10 +66,10 @@ class Spread:
         """The variance between runs of a column's logarithm."""
         return self.variances.get(column, ASSUMED[column] ** 2)
 
-    @property
-    def reach(self) -> float:
-        """Half the width of a 95 % interval in standard errors: Student's t, or the normal's where it is assumed."""
-        return float(stdtrit(self.freedom, 0.975)) if self.freedom else NORMAL
+    def reach(self, confidence: float = 0.95) -> float:
+        """Half the width of an interval in standard errors: Student's t, or the normal's where it is assumed."""
+        tail = (1 + confidence) / 2
+        return float(stdtrit(self.freedom, tail) if self.freedom else ndtri(tail))
 
 
 def observed_spread(groups: Iterable[Mapping[str, Sequence[Sequence[Measured]]]]) -> Spread:
@@ -103,12 +103,12 @@ def ratio_of(
     """after ÷ before of two sides' runs with its 95 % interval; the ratio of geometric means."""
     difference = _mean(after) - _mean(before)
     variance = sum((np.mean([m.within for m in side]) + spread.of(column)) / len(side) for side in (before, after))
-    return _ratio(difference, float(np.sqrt(variance)), spread.reach, len(before) + len(after), notes)
+    return _ratio(difference, float(np.sqrt(variance)), spread.reach(), len(before) + len(after), notes)
 
 
 def overall_ratio(
     subjects: Sequence[Sequence[tuple[Sequence[Measured], Sequence[Measured]]]], column: str, spread: Spread,
-    notes: Sequence[str] = (),
+    notes: Sequence[str] = (), confidence: float = 0.95,
 ) -> Record:  # fmt: skip
     """after ÷ before over all subjects and loads: each subject counts the same, and so does each of its loads.
 
@@ -121,10 +121,10 @@ def overall_ratio(
         within = sum(np.mean([m.within for m in side]) / len(side) for cell in cells for side in cell) / len(cells) ** 2
         variances.append(within + sum(spread.of(column) / len(side) for side in cells[0]))
     k, n = len(subjects), sum(len(side) for cells in subjects for side in cells[0])
-    error, reach = float(np.sqrt(sum(variances))) / k, spread.reach
+    error, reach = float(np.sqrt(sum(variances))) / k, spread.reach(confidence)
     if not spread.freedom and k > 2:
         scatter = float(np.std(differences, ddof=1)) / np.sqrt(k)
-        error = max(error, scatter * float(stdtrit(k - 1, 0.975)) / reach)
+        error = max(error, scatter * float(stdtrit(k - 1, (1 + confidence) / 2)) / reach)
     return _ratio(float(np.mean(differences)), error, reach, n, notes)
 
 
@@ -132,7 +132,7 @@ def side_record(runs: Sequence[Measured], column: str, spread: Spread, unit: str
     """Geometric mean of a side's runs with its 95 % interval; of a single run, its own interval."""
     between = spread.of(column) if len(runs) > 1 else 0.0
     error = float(np.sqrt((np.mean([m.within for m in runs]) + between) / len(runs)))
-    reach = spread.reach if len(runs) > 1 else NORMAL
+    reach = spread.reach() if len(runs) > 1 else NORMAL
     middle = _mean(runs)
     return number(*np.exp([middle, middle - reach * error, middle + reach * error]), len(runs), unit)
 
@@ -155,6 +155,20 @@ def verdict_of(ratio: Record, what: str, effect: float = MINIMUM_EFFECT) -> str:
     if low > 1 + effect or high < 1 - effect:
         return "better" if (low > 1) == (what in HIGHER_IS_BETTER) else "worse"
     return "same" if low >= 1 - effect and high <= 1 + effect else "cannot_tell"
+
+
+def overall_verdict(ratio: Record, sure: Record, what: str, effect: float = MINIMUM_EFFECT) -> str:
+    """The same for all subjects together, where one number is looked at instead of many.
+
+    A change counts when it is surely one (sure: the ratio's 99 % interval, which leaves out 1) and its best estimate
+    is beyond the minimum effect.
+    """
+    verdict = verdict_of(ratio, what, effect)
+    low, high = interval_of(sure) or (0.0, np.inf)
+    beyond = abs(ratio["value"] - 1) > effect and not low <= 1 <= high
+    if not beyond:
+        return verdict if verdict == "same" else "cannot_tell"
+    return "better" if (ratio["value"] > 1) == (what in HIGHER_IS_BETTER) else "worse"
 
 
 def errors_verdict(difference: Record) -> str:

@@ -1,9 +1,10 @@
 """One function per figure: tables and records in, a matplotlib Figure out, no statistics inside."""
 
-from genkai.figures.compare import compare, history
+from genkai.figures.compare import compare
 from genkai.figures.curves import efficiency, hockey_stick, windows
 from genkai.figures.evidence import evidence, evidence_rows
 from genkai.figures.fits import drawn_curve
+from genkai.figures.history import history
 from genkai.figures.legible import legibility_problems
 from genkai.figures.load import api_steps, ceiling, live
 from genkai.figures.plan import load_curve, plan_capacity, plan_tornado

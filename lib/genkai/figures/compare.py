@@ -1,4 +1,4 @@
-"""This cycle against the previous one, and the history of all."""
+"""This cycle against the previous one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
 from genkai.figures.place import SideLabel, label_right
 from genkai.figures.scale import amount, load_axis
-from genkai.figures.style import PALETTE, SMALL_PT, TEXT_PT, blank, dress, new_figure, panel_title, panels, styled
+from genkai.figures.style import PALETTE, SMALL_PT, blank, dress, new_figure, panel_title, styled
 from genkai.figures.texts import Texts, texts_of
 
 RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -122,60 +121,3 @@ def _verdict_color(metric: str, low: float, high: float, minimum_effect: float) 
         return PALETTE["muted"]
     better = up if metric == "throughput_rps" else down
     return PALETTE["target"] if better else PALETTE["limit"]
-
-
-@styled
-def history(cycles: Sequence[Mapping[str, Any]], *, t: Any = None) -> Figure:
-    """The limit found in each cycle with its interval, against the target, and what was done before it.
-
-    cycles: oldest first: {"number", "limit": record (rps) or None, "target_rps", "action": text or None}; the last 12.
-    """
-    t = texts_of(t)
-    rows = list(cycles)[-12:]
-    if not rows:
-        return blank(t("compare.no_cycles"))
-    figure = new_figure(22 + 11.5 * len(rows))
-    (axes,) = panels(figure, 1)
-    dress(axes, grid="x")
-    axes.yaxis.grid(False)
-    places = list(range(len(rows)))[::-1]
-    targets = [float(row.get("target_rps") or math.nan) for row in rows]
-    axes.set_xlim(0, top_of([q.value_of(row.get("limit")) for row in rows], targets, headroom=1.3))
-    for y, row, target in zip(places, rows, targets, strict=True):
-        _history_row(axes, y, row, target, t)
-    axes.set_yticks(places, [t("compare.cycle", number=row["number"]) for row in rows])
-    axes.tick_params(axis="y", length=0, labelsize=TEXT_PT, labelcolor=PALETTE["text"])
-    axes.set_ylim(-0.62, len(rows) - 0.35)
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel(t("compare.limit_axis"))
-    q.plain_ticks(axes.xaxis, 7)
-    known = [v for v in targets if math.isfinite(v)]
-    if known:
-        axes.annotate(t("load.target", value=q.number(known[0]), unit="rps"), (known[0], 1), (0, 2), ha="center",
-                      va="bottom", xycoords=axes.get_xaxis_transform(), textcoords="offset points", fontsize=SMALL_PT,
-                      color=PALETTE["target"], fontweight="bold")  # fmt: skip
-    return figure
-
-
-def _history_row(axes: Axes, y: int, row: Mapping[str, Any], target: float, t: Texts) -> None:
-    value, low, high = q.point(row.get("limit"))
-    reached = math.isfinite(target) and value >= target
-    color = PALETTE["measured"] if reached or not math.isfinite(target) else PALETTE["limit"]
-    if math.isfinite(target):
-        axes.plot([target, target], [y - 0.42, y + 0.42], color=PALETTE["target"], linewidth=1.6, zorder=5)
-    if row.get("action"):
-        text = str(row["action"])
-        axes.annotate(text if len(text) <= 90 else text[:89] + "…", (0, y - 0.26), (2, 0), textcoords="offset points",
-                      va="top", ha="left", fontsize=SMALL_PT, color=PALETTE["muted"])  # fmt: skip
-    if not math.isfinite(value):
-        axes.annotate(t("compare.no_limit"), (0, y), (4, 0), textcoords="offset points", va="center", fontsize=SMALL_PT,
-                      color=PALETTE["muted"])  # fmt: skip
-        return
-    axes.barh(y + 0.06, value, height=0.42, color=color, zorder=3)
-    if math.isfinite(low) and math.isfinite(high):
-        axes.errorbar([value], [y + 0.06], xerr=np.array([[max(value - low, 0)], [max(high - value, 0)]]), fmt="none",
-                      ecolor=PALETTE["model"], elinewidth=1.2, capsize=3, zorder=6)  # fmt: skip
-    right = max(v for v in (value, high, target if abs(target - value) < 0.12 * value else value) if math.isfinite(v))
-    axes.annotate(q.measured(row["limit"], "rps"), (right, y + 0.06), (6, 0), textcoords="offset points", va="center",
-                  fontsize=SMALL_PT, fontweight="bold", color=color, zorder=7,
-                  bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"})  # fmt: skip

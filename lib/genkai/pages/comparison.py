@@ -27,11 +27,12 @@ def comparison_text(record: dict[str, Any], lang: str = "en") -> str:
     m = Messages(lang)
     parts = []
     for item in comparison(m, record).items[1:]:  # without the heading
-        parts.append(_aligned(item) if isinstance(item, Table) else item.to_plain())
+        parts.append(aligned(item) if isinstance(item, Table) else item.to_plain())
     return "\n\n".join(parts)
 
 
-def _aligned(table: Table) -> str:
+def aligned(table: Table) -> str:
+    """A table in straight columns, for a terminal."""
     rows = [list(table.columns.values())]
     rows += [[cell.to_plain() if hasattr(cell, "to_plain") else str(cell) for cell in row] for row in table.cells]
     widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -11,10 +11,13 @@ from genkai import figures
 from genkai.pages import launch, monitor, scale, search
 from genkai.pages.diagnose import Diagnosis, evidence_figures
 from genkai.pages.drift import drift
+from genkai.pages.history import history_figure, report_history
 from genkai.report import sections
 from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
 from genkai.study import RunStudy, Study, facts, read_study
+from genkai.study.history import NAME as SUMMARY
+from genkai.study.history import summary_of
 from genkai.study.repetitions import repetition_rows
 from genkai.study.results import cycle_comparison, cycle_record
 
@@ -62,8 +65,21 @@ class Report:
         """Why it stopped there."""
         return Diagnosis(self.study).record if self.scale else None
 
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What the history needs of this cycle."""
+        return summary_of(self.study, self.verdicts["overall"]["status"])
+
+    @cached_property
+    def history(self) -> dict[str, Any] | None:
+        """All cycles of the plan up to this one, or None in the first."""
+        return report_history(self.study, self.summary)
+
     def write(self) -> None:
-        """results/verdicts.json and results/comparison.json."""
+        """results/verdicts.json, comparison.json, summary.json and history.json."""
+        self.study.cycle.write_result(SUMMARY, self.summary)
+        if self.history:
+            self.study.cycle.write_result("history", self.history)
         if self.comparison:
             self.study.cycle.write_result("comparison", self.comparison)
         self.study.cycle.write_result("verdicts", self.verdicts)
@@ -113,6 +129,7 @@ class Report:
         actions = facts.action_rows(self.study, self.findings, before, self.comparison)
         parts = [
             sections.comparison(self.m, self._compared(), self._comparison_figures()),
+            sections.history(self.m, self.history, self._history_figures()),
             sections.actions(self.m, actions),
             sections.limits(self.m, facts.limit_rows(self.study, self.findings)),
             sections.appendix(self.m, facts.appendix_record(self.study)),
@@ -141,6 +158,10 @@ class Report:
         if step == "api" and self.study.of("api"):
             return [scale.apis(self.study, self.lang)]
         return []
+
+    def _history_figures(self) -> list[Figure]:
+        few = self.history is None or len(self.history["cycles"]) < self.history["least"]
+        return [] if few else [history_figure(self.history, self.study, self.lang)]
 
     def _comparison_figures(self) -> list[Figure]:
         if not self.before or not self.comparison or self.comparison.get("refused"):

@@ -14,6 +14,7 @@ from genkai.report.messages import LANGUAGES, Messages
 from genkai.report.outcome import SCHEMA
 
 Record = Mapping[str, Any]
+LEAST = 4  # cycles that make a history
 PAGES = {"en": "index.html", "ja": "index-ja.html"}
 NEEDED = frozenset(("status", "sentence", "plan", "cycle", "window", "limit", "cause", "targets", "paths"))
 STYLE = """
@@ -47,6 +48,9 @@ dt{color:var(--muted)}dd{margin:0}
 .links>a.first{background:var(--accent);border-color:var(--accent);color:var(--card);font-weight:600}
 details{color:var(--muted)}summary{cursor:pointer}details a{margin-right:12px;white-space:nowrap}
 footer{padding-top:22px;padding-bottom:36px}
+.story{display:flex;gap:18px;align-items:flex-end;margin:0 0 12px}
+.bars{display:flex;gap:3px;align-items:flex-end;height:54px}.bars i{width:14px;border-radius:2px 2px 0 0}
+.story ul{margin:0;padding-left:18px;color:var(--muted);font-size:14px}
 @media print{body{background:#fff}article{break-inside:avoid}}
 """
 
@@ -93,8 +97,35 @@ def _plan_html(m: Messages, found: Sequence[tuple[str, Record]]) -> str:
     ordered = sorted(found, key=lambda item: item[1]["cycle"]["number"], reverse=True)
     plan, recorded = ordered[0][1]["plan"], ordered[0][1]["cycle"]["recorded"]
     note = f" · {m('index.recorded')}" if recorded else ""
+    story = _history_html(m, ordered[0][1])
     cards = "\n".join(_cycle_html(m, folder, record) for folder, record in ordered)
-    return f"<section><h2>{_e(plan['title'])} <small>{_e(plan['name'] + note)}</small></h2>\n{cards}\n</section>\n"
+    return (
+        f"<section><h2>{_e(plan['title'])} <small>{_e(plan['name'] + note)}</small></h2>\n{story}{cards}\n</section>\n"
+    )
+
+
+def _history_html(m: Messages, newest: Record) -> str:
+    """The limits of all cycles as a small chart, and the change points, once there are enough cycles."""
+    record = newest.get("history") or {}
+    rows = record.get("cycles", [])
+    if len(rows) < LEAST:
+        return ""
+    highest = max([float((row["limit"] or {}).get("value") or 0.0) for row in rows]) or 1.0
+    bars = "".join(
+        f'<i style="height:{max(float((row["limit"] or {}).get("value") or 0.0) / highest, 0.03):.0%};'
+        f'background:{COLOURS[status_colour(row["status"] or "not_run")]}"'
+        f' title="{_e(_limit_text(m, row))}"></i>'
+        for row in rows
+    )
+    told = "".join(f"<li>{_e(sentence[m.lang])}</li>" for sentence in record.get("change_points", []))
+    told = told or f"<li>{_e(m('history.none', n=len(rows)))}</li>"
+    label = _e(m("alt.history", n=len(rows), found=len(record.get("change_points", []))))
+    return f'<div class="story"><div class="bars" role="img" aria-label="{label}">{bars}</div><ul>{told}</ul></div>\n'
+
+
+def _limit_text(m: Messages, row: Record) -> str:
+    limit = m.format(row["limit"], "measured") if row["limit"] else m("number.missing")
+    return f"{m('index.cycle', number=row['number'])}: {limit}"
 
 
 def _cycle_html(m: Messages, folder: str, record: Record) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from genkai.plan import Plan
 from genkai.report.messages import LANGUAGES, Messages
 from genkai.report.sections.decision import cause_text
+from genkai.report.sections.history import change_sentences
 from genkai.report.sections.records import message, named
 
 SCHEMA = "genkai.verdict/1"
@@ -37,12 +38,18 @@ def exit_code(status: str) -> int:
 
 
 def verdict_record(
-    plan: Plan, manifest: Record, verdicts: Record, findings: Record, runs: Sequence[Record], files: Files
+    plan: Plan,
+    manifest: Record,
+    verdicts: Record,
+    findings: Record,
+    runs: Sequence[Record],
+    files: Files,
+    history: Record | None = None,
 ) -> dict[str, Any]:
     """The content of verdict.json.
 
     manifest: cycle.json; verdicts, findings: the results of those names; runs: [{"run_id", "step", "start", "end",
-    "stop_reason"}]. Raises ReportError for a record whose texts are missing.
+    "stop_reason"}]; history: the result of that name. Raises ReportError for a record whose texts are missing.
     """
     status = verdicts["overall"]["status"]
     starts, ends = ([r[k] for r in runs if r.get(k)] for k in ("start", "end"))
@@ -58,6 +65,7 @@ def verdict_record(
         "window": {"start": min(starts, default=None), "end": max(ends, default=None)},
         "limit": _limit(main),
         "cause": _cause(main),
+        "history": _history(history) if history else None,
         "targets": [_target(row) for row in verdicts["targets"]],
         "purposes": [{"purpose": r["purpose"], "status": r["status"], "why": said(r, "why_key")}
                      for r in verdicts["purposes"]],
@@ -117,6 +125,12 @@ def _cause(main: Record | None) -> dict[str, Any] | None:
     parts["next"] = {lang: str(cause_text(Messages(lang), first, "remedy").first_sentence()) for lang in LANGUAGES}
     names = {lang: named(Messages(lang), "cause", f"{first['cause']}.name") for lang in LANGUAGES}
     return {"cause": first["cause"], "name": names, "strength": first["strength"], **parts}
+
+
+def _history(record: Record) -> dict[str, Any]:
+    """How many cycles there are, the limit of each, and the change points as sentences."""
+    limits = [{"number": row["number"], "status": row["status"], "limit": row["limit"]} for row in record["cycles"]]
+    return {"cycles": limits, "change_points": change_sentences(record, LANGUAGES)}
 
 
 def _target(row: Record) -> dict[str, Any]:
