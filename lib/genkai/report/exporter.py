@@ -9,6 +9,7 @@ from typing import Any
 
 from nbconvert.exporters import Exporter
 
+from genkai.report.compact import compact
 from genkai.report.errors import ReportError
 from genkai.report.fonts import font_directories
 from genkai.report.typst_source import Source, notebook_source
@@ -59,7 +60,7 @@ def compile_pdf(source: Source) -> bytes:
             raise ReportError("Typst", "a document that compiles", _told(error), "correct the output named") from error
     if warnings:
         raise ReportError("Typst", "no warning", "; ".join(map(_told, warnings)), "correct the output named")
-    return pdf
+    return compact(pdf)
 
 
 def _told(problem: Any) -> str:
