@@ -13,7 +13,8 @@ from genkai.report.sections.explanation import finding_display
 from genkai.report.sections.records import message, use_table
 from genkai.study import RunStudy, Study
 from genkai.study.evidence import evidence_series
-from genkai.study.results import diagnose_run, fit_run
+from genkai.study.kept import kept
+from genkai.study.results import findings_of
 
 
 class Diagnosis:
@@ -22,7 +23,7 @@ class Diagnosis:
     def __init__(self, study: Study, step: str = "") -> None:
         self.study = study
         self.run: RunStudy = study.main(step)
-        self.record: dict[str, Any] = diagnose_run(study, self.run, fit_run(study, self.run))
+        self.record: dict[str, Any] = findings_of(study, self.run)
 
     def answer(self, lang: str = "en") -> Paragraph:
         """One sentence: what stops it."""
@@ -37,9 +38,13 @@ class Diagnosis:
 
     def evidence(self, lang: str = "en") -> Displayed:
         """The suspect beside the others against the load, one figure a finding."""
-        m = Messages(lang)
-        shown = evidence_figures(self.run, self.record, lang)
+        m, shown = Messages(lang), self.figures(lang)
         return Contents(shown or [Paragraph(m.text("page.no_evidence"), m)], m)
+
+    @kept
+    def figures(self, lang: str = "en") -> list[Figure]:
+        """A figure for each finding whose evidence has series."""
+        return evidence_figures(self.run, self.record, lang)
 
     def drift(self, lang: str = "en") -> Displayed:
         """What changes over time in the endurance step."""
@@ -80,5 +85,5 @@ def evidence_figures(run: RunStudy, record: dict[str, Any], lang: str = "en") ->
 
 def write(study: Study) -> Path:
     """results/findings.json: {run: findings record} of every run that was measured."""
-    found = {r.run.name: diagnose_run(study, r, fit_run(study, r)) for r in study.runs if len(r.marks)}
+    found = {r.run.name: findings_of(study, r) for r in study.runs if len(r.marks)}
     return study.cycle.write_result("findings", found)

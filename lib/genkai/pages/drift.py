@@ -11,7 +11,7 @@ from genkai.report.display import Badge, Contents, Displayed, Figure, Paragraph,
 from genkai.report.messages import Messages
 from genkai.report.sections.explanation import finding_display
 from genkai.study import RunStudy, Study
-from genkai.study.results import diagnose_run, fit_run
+from genkai.study.results import findings_of
 
 MOST_PANELS = 3
 
@@ -24,7 +24,7 @@ def drift(study: Study, lang: str = "en", told: bool = False) -> Contents:
     m, run = Messages(lang), next((r for r in study.of("endurance") if len(r.marks)), None)
     if run is None:
         return Contents([Paragraph(m.text("page.no_endurance"), m)], m)
-    record = diagnose_run(study, run, fit_run(study, run))
+    record = findings_of(study, run)
     rows = record["drifts"]
     if not rows:
         return Contents([Paragraph(m.text("page.endurance_too_short"), m)], m)

@@ -18,7 +18,7 @@ from genkai.report.messages import Messages
 from genkai.report.sections.decision import cause_text
 from genkai.report.sections.records import message, named
 from genkai.study import RunStudy, Study, StudyError, read_study
-from genkai.study.results import diagnose_run, fit_run
+from genkai.study.results import findings_of
 from genkai.workspace import open_cycle
 
 WIDEST = 100  # longer lines are hard to read
@@ -52,7 +52,7 @@ def findings_record(path: Path, step: str = "", lang: str = "en") -> dict[str, A
     group, used, saturated, errors (number records), verdict, why}; not_measured: {what, how}. Raises as `find_run`.
     """
     study, run = find_run(path, step)
-    m, record = Messages(lang), diagnose_run(study, run, fit_run(study, run))
+    m, record = Messages(lang), findings_of(study, run)
     missing = record["not_measured"]
     return {
         "run": f"{study.plan.name} {study.cycle.path.name} · {named(m, 'step_short', run.step)} · {run.subject}",

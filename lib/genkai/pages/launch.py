@@ -14,6 +14,7 @@ from genkai.report.messages import Messages
 from genkai.report.sections.records import levels_table
 from genkai.steps import check_step, write_verdict
 from genkai.study import Study
+from genkai.study.kept import kept
 
 __all__ = ["Live", "artifact", "ceiling", "levels", "planned", "seconds", "verdict"]
 
@@ -59,6 +60,7 @@ def seconds(study: Study, step: str, lang: str = "en") -> Contents:
     return Contents(shown or [Paragraph(m.text("page.nothing_ran", step=m(f"step.{step}")), m)], m)
 
 
+@kept
 def ceiling(study: Study, lang: str = "en") -> Displayed:
     """The generator's own ceiling against the target, as the verify step measured it."""
     m, found = Messages(lang), study.ceiling

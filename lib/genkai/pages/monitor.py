@@ -18,6 +18,7 @@ from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragrap
 from genkai.report.messages import Messages
 from genkai.report.sections.records import use_table
 from genkai.study import RunStudy, Study, read_study
+from genkai.study.kept import kept
 from genkai.study.results import case_of
 from genkai.workspace import Cycle, write_json, write_text
 
@@ -87,6 +88,7 @@ def environment(study: Study, lang: str = "en") -> Displayed:
     return Contents(items, m)
 
 
+@kept
 def timeline(study: Study, step: str = "", lang: str = "en") -> Displayed:
     """Throughput, response time and the metrics that tell most, with the levels as bands."""
     m, run = Messages(lang), study.main(step)
@@ -133,6 +135,7 @@ def generator(study: Study, step: str = "", lang: str = "en") -> Displayed:
                   alt=m("alt.generator"))  # fmt: skip
 
 
+@kept
 def use_rows(study: Study, run: RunStudy) -> list[dict[str, Any]]:
     """Utilisation, saturation and errors of every resource at the highest load."""
     return examine(case_of(study, run)) if len(run.whole) else []

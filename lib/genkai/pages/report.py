@@ -9,7 +9,7 @@ import pandas as pd
 
 from genkai import figures
 from genkai.pages import launch, monitor, scale, search
-from genkai.pages.diagnose import Diagnosis, evidence_figures
+from genkai.pages.diagnose import Diagnosis
 from genkai.pages.drift import drift
 from genkai.pages.history import history_figure, report_history
 from genkai.report import sections
@@ -117,7 +117,7 @@ class Report:
             sections.scale(self.m, scale_record(self.scale), shown),
             *filter(None, [search.section(self.study, self.lang)]),
             sections.monitoring(self.m, {"use": monitor.use_rows(self.study, self.scale.run)}, machines),
-            sections.diagnosis(self.m, self.findings, evidence_figures(self.scale.run, self.findings, self.lang)),
+            sections.diagnosis(self.m, self.findings, Diagnosis(self.study).figures(self.lang)),
         ]
         if self.study.of("endurance"):
             parts += [Heading(self.m("section.drift"), 1, self.m), drift(self.study, self.lang)]

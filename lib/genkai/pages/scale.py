@@ -13,6 +13,7 @@ from genkai.report.messages import Messages
 from genkai.report.sections.explanation import costs_said
 from genkai.report.sections.records import levels_table, message, named
 from genkai.study import RunStudy, Study
+from genkai.study.kept import kept
 from genkai.study.results import fit_run
 
 ROWS = ("knee_load", "ceiling_rps", "peak_load", "peak_throughput_rps")
@@ -34,6 +35,7 @@ class Scale:
         m = Messages(lang)
         return levels_table(m, self.run.whole, m("caption.run_levels", subject=self.run.subject), "tab-scale-levels")
 
+    @kept
     def windows(self, lang: str = "en") -> Figure:
         """Throughput of each second, with what counts and what was cut."""
         m = Messages(lang)
@@ -43,6 +45,7 @@ class Scale:
             caption=m("caption.windows", subject=self.run.subject), alt=m("alt.windows", n=len(self.run.whole)),
         )  # fmt: skip
 
+    @kept
     def figure(self, lang: str = "en", label: str = "fig-scale") -> Figure:
         """The scale characteristic: the figure that a stakeholder reads the limit from."""
         m = Messages(lang)
@@ -54,6 +57,7 @@ class Scale:
             alt=m("alt.scale", n=len(self.levels)),
         )  # fmt: skip
 
+    @kept
     def hockey_stick(self, lang: str = "en") -> Figure:
         """Response time against throughput."""
         m = Messages(lang)
@@ -85,6 +89,7 @@ class Scale:
         said = [*costs_said(m, fit), *(Paragraph(w, m) for w in warnings)]
         return Contents([table, *said, self.efficiency(lang)], m)
 
+    @kept
     def efficiency(self, lang: str = "en") -> Figure:
         """Throughput for each unit of load, as a share of what the first level gave."""
         m = Messages(lang)
@@ -94,6 +99,7 @@ class Scale:
         )  # fmt: skip
 
 
+@kept
 def apis(study: Study, lang: str = "en") -> Displayed:
     """Each API by itself: throughput and p95 against its arrival rate."""
     m, runs = Messages(lang), study.shown("api")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,20 @@ from genkai.workspace import Cycle, Run, cycles, open_cycle, project_root, read_
 
 CYCLES = Path("data/cycles")
 SAMPLE = Path("data/sample")
+STUDIES_KEPT = 2  # a cycle and the one before
+BYTES_KEPT = 64_000_000  # a cycle whose files are larger is read anew each time: memory is scarcer
 
 
 class StudyError(ValueError):
     """A cycle that does not hold what was asked of it; the message says what to run first."""
 
 
-@dataclass(frozen=True)
+Files = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
 class RunStudy:
-    """One run with its tables."""
+    """One run with its tables; files: (name, time, bytes) of all that they were read from."""
 
     run: Run
     requests: pd.DataFrame
@@ -37,6 +42,7 @@ class RunStudy:
     generator: pd.DataFrame
     marks: Sequence[Mapping[str, Any]]
     metrics: Metrics
+    files: Files = field(default=(), repr=False)
 
     @property
     def step(self) -> str:
@@ -90,11 +96,14 @@ class RunStudy:
         return read_json(path) if path.exists() else None
 
 
-def read_run(run: Run) -> RunStudy:
-    """The tables of a run, finished or not."""
+def read_run(run: Run, known: RunStudy | None = None) -> RunStudy:
+    """The tables of a run, finished or not; `known` itself where nothing has changed since."""
+    files = tuple(sorted((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in run.path.rglob("*") if p.is_file()))
+    if known is not None and known.files == files:
+        return known
     return RunStudy(
         run, journals.read_requests(run), journals.read_failures(run), journals.read_generator(run),
-        journals.read_marks(run), read_metrics(run.tables("metrics")),
+        journals.read_marks(run), read_metrics(run.tables("metrics")), files,
     )  # fmt: skip
 
 
@@ -110,6 +119,7 @@ class Study:
     plan: Plan
     runs: tuple[RunStudy, ...]
     resized: tuple[RunStudy, ...] = ()
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def target_rps(self) -> float:
@@ -175,10 +185,23 @@ def find_cycle(path: str | Path = "") -> Cycle:
     raise StudyError(f"{CYCLES}: expected a cycle, got none; start one with: genkai cycle PLAN (or: genkai demo)")
 
 
+_studies: dict[Path, Study] = {}
+
+
 def read_study(cycle: Cycle) -> Study:
-    """Everything of a cycle that has been measured so far."""
+    """Everything of a cycle that has been measured so far, with what was made of it where nothing has changed since."""
+    known = _studies.pop(cycle.path.resolve(), None)
+    before = {r.run: r for r in (*known.runs, *known.resized)} if known else {}
     found = sorted(cycle.runs(), key=lambda r: (STEPS.index(r.step), r.subject, r.other_size or 0, r.repetition))
     runs, resized = (
-        tuple(read_run(r) for r in found if (r.other_size is not None) == other) for other in (False, True)
+        tuple(read_run(r, before.get(r)) for r in found if (r.other_size is not None) == other)
+        for other in (False, True)
     )
-    return Study(cycle, cycle.plan(), runs, resized)
+    study = Study(cycle, cycle.plan(), runs, resized)
+    if study == known:
+        study = known
+    if sum(size for r in (*runs, *resized) for _, _, size in r.files) <= BYTES_KEPT:
+        _studies[cycle.path.resolve()] = study
+        for oldest in list(_studies)[:-STUDIES_KEPT]:
+            del _studies[oldest]
+    return study

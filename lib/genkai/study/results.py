@@ -12,6 +12,7 @@ from genkai.analyse.rules.case import Case
 from genkai.analyse.scale_levels import fit_levels
 from genkai.analyse.verdict import cycle_verdicts
 from genkai.study.evidence import evidence_series
+from genkai.study.kept import kept
 from genkai.study.reading import RunStudy, Study
 from genkai.workspace import read_json
 
@@ -28,6 +29,7 @@ def think_time_s(study: Study, run: RunStudy) -> float | None:
     return sum(c.weight * c.think_time_s for c in calls) / weights if weights else None
 
 
+@kept
 def fit_run(study: Study, run: RunStudy) -> dict[str, Any]:
     """The scalability record of a run; says so where there are too few levels."""
     return fit_levels(run.levels, run.subject, think_time_s=think_time_s(study, run), intervals=run.intervals)
@@ -58,6 +60,12 @@ def network_limits(run: RunStudy) -> dict[str, float]:
 def case_of(study: Study, run: RunStudy) -> Case:
     """A run as the rules see it."""
     return Case(tables_of(study, run))
+
+
+@kept
+def findings_of(study: Study, run: RunStudy) -> dict[str, Any]:
+    """The findings record of a run, its scalability record taken into account."""
+    return diagnose_run(study, run, fit_run(study, run))
 
 
 def diagnose_run(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None) -> dict[str, Any]:
