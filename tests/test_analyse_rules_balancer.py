@@ -168,6 +168,8 @@ def test_no_keep_alive_is_seen_on_the_generators_machine_too() -> None:
     world = World(STALL).on("local", "tcp_active_opens_per_s", [100, 490, 505])
     assert causes(world.diagnosis(local)) == ["no_keep_alive"]
     assert causes(World(STALL).on("local", "tcp_active_opens_per_s", [2, 9, 20]).diagnosis(local)) == []
+    exhausted = World([*STALL[:2], (1000, 3, 0.02, 0.99)]).on("local", "tcp_active_opens_per_s", [100, 490, 12])
+    assert "no_keep_alive" in causes(exhausted.diagnosis(local)), "what could not be opened any more says nothing"
     others = World(STALL).on("local", "tcp_active_opens_per_s", [900, 2490, 2505])
     assert causes(others.diagnosis(local)) == [], "a machine that opens more connections than it sends requests"
 

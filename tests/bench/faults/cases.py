@@ -78,7 +78,7 @@ FAULTS = (
     Case(
         "lb_instance_dies",
         "target_unhealthy",
-        world(App(slots=8, io_ms=30), kill_after_s=12, health_interval_s=0.5),
+        world(App(slots=8, io_ms=30), kill_after_s=8, health_interval_s=0.5),
         (10, 20, 40, 45),
     ),
     Case("lb_closed_by_target", "targets_close_connections", world(App(io_ms=10, close=True)), (2, 30, 80)),

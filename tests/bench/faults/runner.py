@@ -26,7 +26,7 @@ from genkai.workspace import Cycle, Run, new_cycle, open_cycle, read_json, write
 
 TESTS = Path(__file__).parent.parent.parent
 SLOWEST_S = 120.0
-BUSY_ELSEWHERE = 0.2
+BUSY_ELSEWHERE = 0.3
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def run_here(case: Case, into: Path) -> Result:
     return result
 
 
-def await_quiet(limit_s: float = 15.0) -> float:
+def await_quiet(limit_s: float = 5.0) -> float:
     """Wait until others leave most of the machine's CPU alone, but not for ever; the share that they use (0–1)."""
     until = time.monotonic() + limit_s
     while (used := psutil.cpu_percent(1.0) / 100) > BUSY_ELSEWHERE and time.monotonic() < until:

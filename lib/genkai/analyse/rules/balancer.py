@@ -169,14 +169,18 @@ def port_allocation(case: Case) -> Finding | None:
 
 def no_keep_alive(case: Case) -> Finding | None:
     """Nearly every request opens a connection of its own: costs a handshake each, and ports."""
-    sent = case.client("sent_rps").values
+    sent, errors = case.client("sent_rps").values, case.column("error_ratio")
+    served = [i for i in range(len(sent)) if not errors[i] > 0.1] or list(
+        range(len(sent))
+    )  # what failed opened nothing
     for series in (*case.series("lb.new_connections"), *case.of_generator("connections.opened")):
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = (series.values / sent)[case.limit]
+            ratio = (series.values / sent)[served]
         # a machine that opens many more connections than it sends requests opens them for something else
         if np.isfinite(ratio).any() and np.nanmin(ratio) >= 0.8 and np.nanmax(ratio) <= 1.5:
             more = {"ratio": amount(float(np.nanmin(ratio)), "ratio")}
-            evidence = observed("evidence.lb.no_keep_alive", case, series, **more)
+            opened = float(np.nanmax(series.values[served]))
+            evidence = observed("evidence.lb.no_keep_alive", case, series, limit=opened, **more)
             return Finding("no_keep_alive", "weak", (evidence,), fit=0.4, contributes=True)
     return None
 
