@@ -1,10 +1,13 @@
 """Trials on a real target: levels ordered one by one within one run, cut when they are decided, and how it may end."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from genkai import journals
+from genkai.cycle import stop_runs
 from genkai.load.preflight import LaunchError
 from genkai.trials import Goal, Trials
 from genkai.workspace import Run
@@ -42,6 +45,20 @@ def test_levels_are_ordered_one_by_one_and_cut_when_they_are_decided(tmp_path: P
     assert all(0 <= m["end"] - t.mark["end"] < 1 for m, t in zip(marks, (kept, missed, whole), strict=True))
     record = run.record()
     assert (record["state"], record["stop_reason"], record["lost_processes"]) == ("finished", None, [])
+
+
+def test_genkai_stop_ends_a_search_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with running_target(tmp_path) as target, ThreadPoolExecutor(1) as pool:
+        plan = make_plan(target.url, LEVELS, {"ok": "/ok"}, generator={"processes": 1})
+        run = Run(tmp_path / "data/searches/t/01/1-api-ok")
+        with Trials(run, plan, "api", "ok") as trials:
+            trial = pool.submit(trials.measure, 10.0, 60.0, [])
+            while not journals.read_marks(run) and not trial.done():
+                time.sleep(0.05)
+            assert stop_runs() == ["data/searches/t/01/1-api-ok"]
+            assert trial.result(30).stop_reason == "genkai stop"
+    assert run.record()["state"] == "stopped"
 
 
 def test_the_stop_rule_ends_the_trials_and_is_told(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from genkai.report.junit import verdict_xml
 from genkai.resizing import restore_left, restored
 from genkai.steps import StepError, check_gate, write_verdict
 from genkai.study import CYCLES, StudyError, facts, read_study
-from genkai.workspace import Cycle, cycles, new_cycle, open_cycle, write_text
+from genkai.study.searches import SEARCHES
+from genkai.workspace import Cycle, Run, cycles, new_cycle, open_cycle, write_text
 
 REPORTS = Path("reports")
 ANALYSIS = ("30_monitor", "40_scale", "50_diagnose")
@@ -109,9 +110,12 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
 
 
 def stop_runs(path: Path | None = None) -> list[str]:
-    """Stop every load of ours that runs, of one cycle or of all, and restore sizes left behind; what was stopped."""
+    """Stop the load of ours that runs, of a cycle, or of all and searches; restore sizes left behind. What was stopped."""
     chosen = [open_cycle(path)] if path else [c for plan in sorted(CYCLES.glob("*")) for c in cycles(plan)]
-    stopped = [str(run.path) for cycle in chosen for run in cycle.runs() if launch.stop_run(run)]
+    runs = [run for cycle in chosen for run in cycle.runs()]
+    if path is None:
+        runs += [Run(record.parent) for record in sorted(SEARCHES.glob("*/*/*/run.json"))]
+    stopped = [str(run.path) for run in runs if launch.stop_run(run)]
     restore_left(CYCLES, tell)
     return stopped
 

@@ -180,10 +180,8 @@ class Trials:
             time.sleep(POLL_S)
 
     def _ending(self) -> str | None:
-        stop = journals.read_stop(self.run)
-        if stop:
-            return str(stop["reason"])
-        return None if self._running.alive else "the end of the load processes"
+        stop = (journals.read_stop(self.run) or {}).get("reason") or self.run.record().get("stop_reason")
+        return stop or (None if self._running.alive else "the end of the load processes")
 
     def close(self) -> None:
         """End the run, and write its tables with the levels that there were."""
