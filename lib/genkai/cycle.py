@@ -110,7 +110,7 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
 
 
 def stop_runs(path: Path | None = None) -> list[str]:
-    """Stop the load of ours that runs, of a cycle, or of all and searches; restore sizes left behind. What was stopped."""
+    """Stop the load of ours that runs, of a cycle, or of all and searches; restore sizes left behind; what it was."""
     chosen = [open_cycle(path)] if path else [c for plan in sorted(CYCLES.glob("*")) for c in cycles(plan)]
     runs = [run for cycle in chosen for run in cycle.runs()]
     if path is None:
