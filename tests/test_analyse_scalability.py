@@ -13,11 +13,12 @@ from scipy.optimize import least_squares
 
 from analyse_tables import level_row, levels_table
 from genkai.analyse import models
+from genkai.analyse.compare_limits import compare_limits
 from genkai.analyse.crosscheck import cross_checks
 from genkai.analyse.fit import fit_all, residual_squares
 from genkai.analyse.models import CATALOGUE, MODELS
 from genkai.analyse.scalability import FitError, fit_scalability
-from genkai.analyse.scale_levels import as_cli_record, fit_levels
+from genkai.analyse.scale_levels import as_cli_record, fit_levels, same_model
 from genkai.analyse.texts import FIT, phrase
 from genkai.analyse.whatif import (
     load_for_throughput,
@@ -358,3 +359,46 @@ def test_every_phrase_can_be_said_and_an_unknown_one_cannot():
     assert said["text"].startswith("Only 5 distinct load levels")
     with pytest.raises(KeyError):
         phrase(FIT, "fit.nothing")
+
+
+# ---- several runs of the same thing ----
+
+
+def fits_of(name, seeds, models=("auto",)):
+    made = []
+    for i, seed in enumerate(seeds):
+        fit = fit_scalability(LOADS, noisy(name, seed), model=models[i % len(models)], resamples=60)
+        made.append({**fit, "checks": ["kept"]})
+    return made
+
+
+def test_runs_are_read_by_one_model():
+    own = fits_of("ceiling", range(3), ("ceiling", "broken", "usl"))
+    together = same_model(own)
+    assert [f["model"] for f in own] == ["ceiling", "broken", "usl"]
+    assert [f["model"] for f in together] == ["ceiling"] * 3
+    assert together[0] == own[0], "what has that model already stays"
+    assert all(f["checks"] == ["kept"] and len(f["draws"]) == 60 for f in together)
+    assert [f["ceiling_rps"]["value"] for f in together] == pytest.approx([220.0] * 3, rel=0.03)
+
+
+def test_one_model_for_all_leaves_refusals_and_agreement_alone():
+    refusal = fit_levels(sweep((1, 2, 3), (1, 2, 3)), "s")
+    own = fits_of("usl", range(2), ("usl",))
+    assert same_model([refusal, *own]) == [refusal, *own]
+    assert same_model([]) == []
+
+
+def test_two_runs_of_one_thing_have_no_different_limits():
+    """A/A, 40 pairs: a difference of models is none of limits."""
+    alarms = 0
+    for seed in range(40):
+        sides = [[fit_scalability(LOADS, noisy("ceiling", 1000 * k + seed), resamples=60)] for k in (1, 2)]
+        alarms += any(row["verdict"] in ("better", "worse") for row in compare_limits(*sides))
+    assert alarms <= 2
+
+
+def test_a_kink_with_a_slope_departs_without_a_limit():
+    fit = fit_scalability(LOADS, truth("broken"), model="broken", resamples=30)
+    assert (fit["departs"], fit["bend"], fit["ceiling_rps"]) == (True, False, None)
+    assert fit_scalability(LOADS, truth("linear"), resamples=30)["departs"] is False

@@ -9,6 +9,7 @@ import numpy as np
 
 from genkai.analyse import models
 from genkai.analyse.records import Record, number
+from genkai.analyse.scale_levels import same_model
 from genkai.analyse.spread import (
     MINIMUM_EFFECT,
     SINGLE,
@@ -30,9 +31,10 @@ Fit = Mapping[str, Any]
 def compare_limits(before: Sequence[Fit], after: Sequence[Fit], effect: float = MINIMUM_EFFECT) -> list[dict[str, Any]]:
     """Rows {what, metric, before, after, ratio, verdict} of ceiling and knee from the fit records of each side's runs.
 
-    A side has a limit when every one of its runs bends.
+    A side has a limit when every one of its runs bends. All are read by one model.
     """
-    rows = []
+    together, rows = same_model([*before, *after]), []
+    before, after = together[: len(before)], together[len(before) :]
     for what, key, function, seen, unit in LIMITS:
         sides = [_limits(fits, key, function) for fits in (before, after)]
         if sides[0] is None and sides[1] is None:
@@ -59,7 +61,8 @@ def _limits(fits: Sequence[Fit], key: str, function: Any) -> list[Measured] | No
     """The limit of each run with the scatter of its draws; None where a run shows none."""
     found = []
     for fit in fits:
-        if not fit.get("bend") or not fit.get(key) or not fit[key]["value"]:
+        seen = fit.get("departs") if key == "knee_load" else fit.get("bend")  # a kink is one though a slope remains
+        if not seen or not fit.get(key) or not fit[key]["value"]:
             return None
         draws = np.asarray(function(fit["model"], np.array(fit["draws"])), dtype=float)
         draws = draws[np.isfinite(draws) & (draws > 0)]

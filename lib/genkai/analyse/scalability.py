@@ -9,7 +9,7 @@ throughput unless the levels say otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,9 +51,11 @@ def fit_scalability(
     draws = bootstrap_draws(name, point, n, x, resamples, np.random.default_rng(seed))
     limits = _limits(name, point, draws, n, x, load_unit)
     efficiency = float(CATALOGUE[name].throughput(point, n)[-1] / (point[0] * n[-1]))
-    bend = name != "linear" and efficiency < BEND and limits["ceiling_rps"] is not None
+    departs = name != "linear" and efficiency < BEND
+    bend = departs and limits["ceiling_rps"] is not None
     return {
         "status": "fitted", "model": name, "load_unit": load_unit, "highest_load": float(n.max()), "bend": bend,
+        "departs": departs,  # from the initial line, whether or not towards a limit
         "parameters": _parameters(name, point, draws, len(n), load_unit), **limits,
         "runner_up": runner_up,
         "candidates": [_candidate_record(m, c) for m, c in sorted(candidates.items(), key=lambda i: i[1]["aicc"])],
@@ -111,11 +113,16 @@ def aicc(squares: float, n: int, parameters: int, x: Array) -> float:
 
 def _choice(candidates: dict[str, dict[str, Any]], chosen: str | None = None) -> tuple[str, str | None]:
     """(simplest model within ENOUGH of the best, the best of the others)."""
-    best = min(c["aicc"] for c in candidates.values())
-    fewest = {m: len(c["parameters"]) for m, c in candidates.items() if c["aicc"] <= best + ENOUGH}
-    chosen = chosen or min(fewest, key=lambda m: (fewest[m], candidates[m]["aicc"]))
+    chosen = chosen or simplest_of({m: c["aicc"] for m, c in candidates.items()})
     others = [m for m in MODELS if m != chosen and math.isfinite(candidates[m]["aicc"])]
     return chosen, min(others, key=lambda m: candidates[m]["aicc"], default=None)
+
+
+def simplest_of(scores: Mapping[str, float]) -> str:
+    """The model with the fewest parameters within ENOUGH of the best AICc; scores: {model: AICc}."""
+    best = min(scores.values())
+    near = [m for m, score in scores.items() if score <= best + ENOUGH]
+    return min(near, key=lambda m: (len(CATALOGUE[m].parameters), scores[m]))
 
 
 def bootstrap_draws(name: str, point: Array, n: Array, x: Array, resamples: int, rng: np.random.Generator) -> Array:

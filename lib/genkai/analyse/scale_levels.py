@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from genkai.analyse.crosscheck import cross_checks
 from genkai.analyse.records import Record, finite, number
 from genkai.analyse.resample import interval_key
-from genkai.analyse.scalability import LEAST, RESAMPLES, fit_scalability
+from genkai.analyse.scalability import LEAST, RESAMPLES, fit_scalability, simplest_of
 from genkai.analyse.texts import FIT, phrase
 
 LIMITS = ("knee_load", "peak_load", "peak_throughput_rps", "ceiling_rps")
@@ -52,6 +53,31 @@ def fit_levels(
     return {**fit, "points": points, "left_out": left_out, "warnings": warnings, "checks": checks}
 
 
+def same_model(fits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The fits under the one model that describes all of them best (AICc added up), where their own choices differ.
+
+    Knees and ceilings of different models are different things: a difference between them may be one of models only.
+    """
+    fitted = [fit for fit in fits if fit.get("model")]
+    if len({fit["model"] for fit in fitted}) < 2:
+        return [dict(fit) for fit in fits]
+    total: dict[str, float] = {}
+    for fit in fitted:
+        for candidate in fit["candidates"]:
+            value = math.inf if candidate["aicc"] is None else candidate["aicc"]
+            total[candidate["model"]] = total.get(candidate["model"], 0.0) + value
+    name = simplest_of(total)
+    return [_refitted(fit, name) if fit.get("model") not in (None, name) else dict(fit) for fit in fits]
+
+
+def _refitted(fit: Mapping[str, Any], name: str) -> dict[str, Any]:
+    points = fit["points"]
+    again = fit_scalability([p["load"] for p in points], [p["throughput_rps"] for p in points], model=name,
+                            load_unit=fit["load_unit"], resamples=max(len(fit["draws"]), 50))  # fmt: skip
+    kept = {key: fit[key] for key in ("points", "left_out", "checks") if key in fit}
+    return {**again, **kept}
+
+
 def _reason(row: Mapping[str, Any]) -> dict[str, Any] | None:
     if finite(row["throughput_rps"]) is None:
         return phrase(FIT, "fit.left_out.unmeasured")
@@ -76,7 +102,7 @@ def refused(points: list, left_out: list, load_unit: str, checks: list) -> dict[
     """The fit record that says there are too few levels."""
     distinct = len({p["load"] for p in points})
     return {
-        "status": "cannot_tell", "model": None, "load_unit": load_unit, "bend": None,
+        "status": "cannot_tell", "model": None, "load_unit": load_unit, "bend": None, "departs": None,
         "highest_load": max((p["load"] for p in points), default=None),
         "parameters": {"contention": None, "coherency": None, "unit_throughput_rps": None},
         **dict.fromkeys(LIMITS), "runner_up": None, "candidates": [], "costs": None, "points": points,
