@@ -390,12 +390,12 @@ def test_one_model_for_all_leaves_refusals_and_agreement_alone():
 
 
 def test_two_runs_of_one_thing_have_no_different_limits():
-    """A/A, 40 pairs: a difference of models is none of limits."""
+    """A/A, 15 pairs: a difference of models is none of limits."""
     alarms = 0
-    for seed in range(40):
+    for seed in range(15):
         sides = [[fit_scalability(LOADS, noisy("ceiling", 1000 * k + seed), resamples=60)] for k in (1, 2)]
         alarms += any(row["verdict"] in ("better", "worse") for row in compare_limits(*sides))
-    assert alarms <= 2
+    assert alarms <= 1
 
 
 def test_a_kink_with_a_slope_departs_without_a_limit():
