@@ -4,7 +4,7 @@
 # make cycle PLAN=data/plans/shop.yaml    one cycle of your own plan
 # make report CYCLE=data/cycles/shop/01   the PDF of a cycle again (default: the recorded sample)
 # make check  ruff, notebook hygiene: seconds, not minutes
-# make nightly  the long benches that CI has no time for (half an hour): coverage of intervals, A/A, capacity search
+# make nightly  what CI has no time for (an hour): coverage of intervals, A/A, capacity search, 100 000 broken logs
 # make lock   compile requirements.lock anew from pyproject.toml
 # make help   this text
 PYTHON ?= python3
@@ -40,6 +40,7 @@ nightly: $(STAMP)
 	$(BIN)/python tests/bench/bench_fit_aa.py
 	$(BIN)/python tests/bench/bench_search.py
 	$(BIN)/python tests/bench/bench_search_real.py
+	GENKAI_FUZZ_EXAMPLES=17000 $(BIN)/python -m pytest -n 2 --dist load tests/test_collect_fuzz.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab --config=jupyter_config.py

@@ -120,8 +120,8 @@ class _Reader:
             self.close_block()
             self.frames.append(frame)
             return
-        middle = lines.find(b"\n", len(lines) // 2) + 1 or lines.rfind(b"\n") + 1
-        if not 0 < middle < len(lines):
+        middle = lines.find(b"\n", len(lines) // 2, len(lines) - 1) + 1 or lines.rfind(b"\n", 0, len(lines) - 1) + 1
+        if not middle:  # a single line
             self._line(lines)
             return
         self._samples(lines[:middle])

@@ -18,7 +18,7 @@ import pandas as pd
 
 from genkai import schema
 from genkai.collect.imports import ImportFileError, ImportLog
-from genkai.collect.rows import metric_rows, utc_times
+from genkai.collect.rows import utc_times
 from genkai.collect.stamps import parse_stamp
 
 _KNOWN = {  # column: metric, unit, factor; {} stands for the device
@@ -121,22 +121,23 @@ def _what(text: str) -> str:
 
 def _log(points: _Points, host: str) -> ImportLog:
     frame = pd.DataFrame(points.rows, columns=["epoch", "interval", "metric", "unit", "value"])
-    frame["value"] = frame["value"].where(frame["value"] > _LEAST)
+    frame = frame[frame["value"] > _LEAST]
     doubled = frame.duplicated(["epoch", "metric"])
     steps = frame["epoch"].drop_duplicates().sort_values().diff()
     usual = float(steps[steps > 0].median()) if (steps > 0).any() else 1.0
-    frame["interval"] = frame["interval"].where(frame["interval"] > 0, usual)
-    tables = [
-        metric_rows(utc_times((part["epoch"] - part["interval"]).to_numpy()), {str(name): part["value"].to_numpy()},
-                    {str(name): part["unit"].iloc[0]}, "sar", f"host:{host}", part["interval"].to_numpy())
-        for name, part in frame[~doubled].groupby("metric", sort=False)
-    ]  # fmt: skip
+    interval = frame["interval"].where(frame["interval"] > 0, usual)
+    table = pd.DataFrame({
+        "time": utc_times((frame["epoch"] - interval).to_numpy()), "source": "sar", "resource": f"host:{host}",
+        "metric": frame["metric"].to_numpy(), "statistic": "sample", "unit": frame["unit"].to_numpy(),
+        "period_s": interval.to_numpy(), "value": frame["value"].to_numpy(),
+    })[~doubled.to_numpy()]  # fmt: skip
     notes = list(points.notes)
     if doubled.any():
         notes.append(f"{int(doubled.sum())} value(s) with the stamp of another were left out")
     if points.skipped:
         notes.append(f"{points.skipped} line(s) were left out: cells that are no plain numbers, or too many or few")
-    return ImportLog(schema.check_table(pd.concat(tables, ignore_index=True), "metrics"), notes)
+    table = table.sort_values("metric", kind="stable", ignore_index=True)
+    return ImportLog(schema.check_table(table, "metrics"), notes)
 
 
 def _value(column: str, device: str, text: str) -> tuple[str, str, float] | None:
