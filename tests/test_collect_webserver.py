@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 import threading
 import time
-import urllib.request
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -61,70 +57,6 @@ def test_another_page_is_refused(text):
 def test_any_page_is_read_or_refused(text):
     with suppress(StatusError):
         assert all(v == v and v >= 0 for k, v in parse_status(text).items() if k != "dropped")
-
-
-@pytest.fixture
-def nginx(tmp_path):
-    binary = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
-    if binary is None:
-        pytest.skip("needs nginx")
-    port = free_port()
-    (tmp_path / "nginx.conf").write_text(
-        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; worker_processes 1;\n"
-        "events { worker_connections 64; }\n"
-        f"http {{ access_log off; {' '.join(f'{n}_temp_path {tmp_path}/{n};' for n in TEMPORARY)}\n"
-        f"server {{ listen 127.0.0.1:{port}; location /status {{ stub_status; }} location / {{ return 204; }} }} }}\n"
-    )
-    process = subprocess.Popen(
-        [binary, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        assert wait_until(lambda: read_status(url + "status")["outcome"] == "answer")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-
-
-def test_the_real_nginx(nginx):
-    before = parse_status(read_status(nginx + "status")["text"])
-    for _ in range(5):
-        urllib.request.urlopen(nginx).close()
-    after = parse_status(read_status(nginx + "status")["text"])
-    assert after["requests"] - before["requests"] == 6
-    assert after["dropped"] == 0
-    assert after["connections_writing"] >= 1
-
-
-def test_the_real_apache(tmp_path):
-    binary = shutil.which("apache2") or shutil.which("httpd")
-    modules = next(
-        (p for p in (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules")) if p.exists()), None
-    )
-    if binary is None or modules is None:
-        pytest.skip("needs apache2")
-    port = free_port()
-    loaded = ("mpm_event", "authz_core", "status")
-    (tmp_path / "httpd.conf").write_text(
-        f"ServerRoot {tmp_path}\nPidFile {tmp_path}/pid\nListen 127.0.0.1:{port}\nServerName localhost\n"
-        f"ErrorLog {tmp_path}/error.log\n"
-        + "".join(f"LoadModule {m}_module {modules}/mod_{m}.so\n" for m in loaded)
-        + "<Location /server-status>\nSetHandler server-status\nRequire all granted\n</Location>\n"
-    )
-    process = subprocess.Popen([binary, "-D", "FOREGROUND", "-f", str(tmp_path / "httpd.conf")])
-    url = f"http://127.0.0.1:{port}/server-status?auto"
-    try:
-        assert wait_until(lambda: read_status(url)["outcome"] == "answer")
-        found = parse_status(read_status(url)["text"])
-        assert found["workers_busy"] >= 1
-        assert found["workers_idle"] >= 1
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 class Scripted:
