@@ -95,11 +95,12 @@ def test_placeholders_ignore_escaped_braces():
 
 def test_what_the_analysis_says_is_in_the_catalogue_word_for_word():
     from genkai.analyse.compare import COMPARE
+    from genkai.analyse.sizes import SIZES
     from genkai.analyse.texts import FIT
     from genkai.analyse.verdict_texts import VERDICT
 
     texts = catalogue("en")
-    for key, text in (VERDICT | FIT | COMPARE).items():
+    for key, text in (VERDICT | FIT | COMPARE | SIZES).items():
         assert texts[key].rstrip(".") == text.replace("₀", "0").rstrip("."), key  # the fonts have no ₀
 
 

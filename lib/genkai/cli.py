@@ -141,6 +141,23 @@ def fit(
 
 
 @app.command()
+def whatif(
+    path: CyclePath = Path("data/sample"),
+    target_rps: Annotated[float | None, typer.Option(help="throughput to carry; default: the plan's target")] = None,
+    load: Annotated[float | None, typer.Option(help="users, or arrival rate, to predict for")] = None,
+    step: Annotated[str, typer.Option(help="step whose model to ask; default: the one that shows the limit best")] = "",
+    lang: Lang = "en",
+    as_json: Json = False,
+) -> None:
+    """What a throughput or a load would need, by the model of a cycle; exit code 2: no model."""
+    from genkai.pages.whatif import whatif_record, whatif_text
+
+    record = whatif_record(path, target_rps, load, step)
+    _print_json(record) if as_json else print(whatif_text(record, lang))
+    raise typer.Exit(0 if record["model"] else 2)
+
+
+@app.command()
 def search(
     plan: PlanFile,
     api: Annotated[str | None, typer.Option(help="the API to load")] = None,
@@ -237,14 +254,17 @@ def stop(path: Annotated[Path | None, typer.Argument(help="folder of a cycle; de
 @app.command()
 def demo(
     serve: Annotated[bool, typer.Option("--serve", help="only start the demo target, on the plan's own ports")] = False,
+    sizes: Annotated[bool, typer.Option("--sizes", help="play scale-out: one cycle with 1 to 4 instances")] = False,
     cycles: Annotated[int, typer.Option(help="cycles to play (2: before and after the remedy)", min=1, max=9)] = 2,
     lang: Lang = "en",
 ) -> None:
     """Play the demo: a load balancer that is not warmed, found in cycle 1, mended in cycle 2."""
-    from genkai.demo.play import play_demo, serve_demo
+    from genkai.demo.play import play_demo, play_sizes, serve_demo
 
     if serve:
         serve_demo()
+    elif sizes:
+        play_sizes(lang=lang)
     else:
         play_demo(cycles=cycles, lang=lang)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from genkai.analyse.verdict import step_verdict
+from genkai.collect.discovery import discover
 from genkai.collect.errors import CollectError
 from genkai.collect.sampling import clock_offsets, collect_hosts, start_sampling
 from genkai.launch import Progress, RunOutcome, run_load, set_aside
@@ -17,7 +18,7 @@ from genkai.plan import STEPS, Plan
 from genkai.resizing import Resizing, restore_left
 from genkai.study import Study, read_study
 from genkai.study.results import drift_findings
-from genkai.workspace import Cycle, Run
+from genkai.workspace import Cycle, Run, write_json
 
 STOPPED_BY_HAND = "genkai stop"  # then the other sizes are not wanted either
 SPARE_S = 90.0  # samplers outlive the load by no more than this, whatever happens
@@ -108,8 +109,19 @@ def run_sizes(
             before = size
             outcome = run_one(run, plan, on_second)
             run.write_record(size=size, **({} if target.kept(size) else {"resized_meanwhile": True}))
+            _note_environment(run, plan)
             if outcome.stop_reason == STOPPED_BY_HAND:
                 break
+
+
+def _note_environment(run: Run, plan: Plan) -> None:
+    """What is behind the load balancer at this size: afterwards the instances that came for it are gone."""
+    if plan.aws is None or not plan.aws.load_balancer:
+        return
+    try:
+        write_json(run.raw("discovery.json"), discover(plan.aws).record())
+    except CollectError as error:
+        tell(f"      discovery: {error}")
 
 
 def tell(line: str) -> None:

@@ -15,13 +15,17 @@ Row = dict[str, Any]
 
 
 def purpose_verdicts(
-    plan: Plan, targets: Sequence[Row], fits: Mapping[str, Mapping[str, Any]], comparison: Mapping[str, Any] | None
-) -> list[Row]:
-    """One {"purpose", "status", "why_key", "values"} for each purpose of the plan, in its order."""
+    plan: Plan, targets: Sequence[Row], fits: Mapping[str, Mapping[str, Any]], comparison: Mapping[str, Any] | None,
+    sizes: Mapping[str, Any] | None = None,
+) -> list[Row]:  # fmt: skip
+    """One {"purpose", "status", "why_key", "values"} for each purpose of the plan, in its order.
+
+    sizes: scale_out's record where the step was run at several sizes of the target; it then decides scalability.
+    """
     judged = {
         "responsiveness": lambda: _responsiveness(targets),
         "improvement": lambda: _improvement(comparison),
-        "scalability": lambda: _scalability(targets, fits),
+        "scalability": lambda: _scale_out(plan, sizes) if sizes else _scalability(targets, fits),
         "scale_characteristics": lambda: _scale_characteristics(fits),
     }
     return [{"purpose": purpose, **judged[purpose]()} for purpose in plan.purposes]
@@ -68,6 +72,27 @@ def _scalability(targets: Sequence[Row], fits: Mapping[str, Mapping[str, Any]]) 
     if deciding["status"] == FAIL and fit and fit.get("bend") and fit.get("knee_load") and fit.get("ceiling_rps"):
         return _told(FAIL, "stops_scaling", knee=fit["knee_load"], ceiling=fit["ceiling_rps"])
     return {"status": deciding["status"], "why_key": deciding["why_key"], "values": deciding["values"]}
+
+
+def _scale_out(plan: Plan, sizes: Mapping[str, Any]) -> Row:
+    """Whether a larger target carries more, in proportion enough, and whether some size carries what is asked."""
+    measured = [row for row in sizes["rows"] if row["efficiency"] is not None]
+    if len(measured) < 2:
+        return _told(CANNOT_TELL, "sizes_unknown", n=len(measured))
+    efficiency, needed, unit = measured[-1]["efficiency"], sizes["needed"], sizes["unit"]
+    least = number(plan.scaling.least_efficiency, unit="ratio")
+    values = {"smallest": measured[0]["size"], "largest": measured[-1]["size"], "unit": unit,
+              "efficiency": efficiency, "least": least}  # fmt: skip
+    if efficiency["high"] is not None and efficiency["high"] < least["value"]:
+        return _told(FAIL, "does_not_scale_out", **values)
+    if efficiency["low"] is None or efficiency["low"] < least["value"]:
+        return _told(CANNOT_TELL, "scales_out_unclear", **values)
+    if needed and needed["status"] == "unreachable":
+        return _told(FAIL, "no_size_carries", target=number(sizes["target_rps"], unit="rps"), **values)
+    if needed and needed["size"]["value"]:
+        return _told(PASS, "scales_out_to_target", needed=needed["size"],
+                     target=number(sizes["target_rps"], unit="rps"), **values)  # fmt: skip
+    return _told(PASS, "scales_out", **values)
 
 
 def _scale_characteristics(fits: Mapping[str, Mapping[str, Any]]) -> Row:

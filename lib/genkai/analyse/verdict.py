@@ -28,11 +28,13 @@ def cycle_verdicts(
     fits: Mapping[str, Mapping[str, Any]] | None = None,
     comparison: Mapping[str, Any] | None = None,
     drifts: Sequence[Mapping[str, Any]] = (),
+    sizes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """{"overall", "targets", "purposes", "steps"} of a cycle.
 
     fits: {"<step>/<subject>": fit record}; comparison: compare_cycles' record against the previous cycle, or None;
-    drifts: findings of the group endurance.
+    drifts: findings of the group endurance; sizes: scale_out's record of the most telling step that was run at several
+    sizes of the target, or None.
     """
     of_step = {step: [r for r in runs if r.step == step] for step in STEPS}
     by_step = {step: step_targets(plan, of_step[step], split) for step in STEPS}
@@ -41,7 +43,7 @@ def cycle_verdicts(
     return {
         "overall": _overall(plan, targets, steps),
         "targets": targets,
-        "purposes": purpose_verdicts(plan, targets, fits or {}, comparison),
+        "purposes": purpose_verdicts(plan, targets, fits or {}, comparison, sizes),
         "steps": steps,
     }
 

@@ -39,6 +39,15 @@ VERDICT = {
     "verdict.why.scale_known": "The model “{model}” describes {n:count} levels; knee at {knee:measured}.",
     "verdict.why.no_limit_seen": "Throughput grows with the load up to {highest:measured}; no limit was seen.",
     "verdict.why.too_few_levels": "{n:count} levels are too few for a scale model (at least {needed:count} needed).",
+    "verdict.why.sizes_unknown": "At {n:count} sizes of the target a limit was reached; at least 2 are needed.",
+    "verdict.why.scales_out": "From {smallest} to {largest} {unit} the efficiency is {efficiency:measured}.",
+    "verdict.why.scales_out_to_target": "{needed:measured} carry {target}; from {smallest} to {largest} {unit} the "
+    "efficiency is {efficiency:measured}.",
+    "verdict.why.does_not_scale_out": "From {smallest} to {largest} {unit} the efficiency is only "
+    "{efficiency:measured}; at least {least} is asked.",
+    "verdict.why.scales_out_unclear": "From {smallest} to {largest} {unit} the efficiency is {efficiency:measured}; "
+    "whether it is at least {least} is not decided.",
+    "verdict.why.no_size_carries": "No number of {unit} carries {target}: something that they share is the limit.",
     "verdict.why.improved": "Throughput is {ratio:measured} of the previous cycle's.",
     "verdict.why.no_improvement": "No improvement over the previous cycle could be shown.",
     "verdict.why.no_previous_cycle": "There is no previous cycle to compare with.",

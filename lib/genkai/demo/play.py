@@ -13,6 +13,8 @@ from genkai.demo import story
 from genkai.demo.world import DemoWorld
 
 PLAN = Path("data/plans/demo.yaml")
+SIZES_PLAN = Path("data/plans/demo-scale.yaml")
+FOLLOW_S = 0.5  # the Auto Scaling group is looked at so often
 PORT = 8600  # of base_url in the plan, for --serve
 UNEXPECTED = (
     "  note: the story expects the load balancer to stop cycle 1 and later cycles to pass; this machine told another\n"
@@ -51,6 +53,29 @@ def play_demo(cycles: int = 2, lang: str = "en") -> list[CycleOutcome]:
             outcomes.append(run_cycle(PLAN, lang=lang, text=plan_text(world, warmed=number > 0)))
     _summarise(outcomes, time.monotonic() - begun)
     return outcomes
+
+
+def play_sizes(lang: str = "en") -> CycleOutcome:
+    """One cycle whose scenario is run with one to four instances: how many does the target need, what do they share?"""
+    begun = time.monotonic()
+    with DemoWorld(
+        app=story.SMALL_APP, balancer=story.OPEN_BALANCER, publish_period_s=PERIOD_S, follow_s=FOLLOW_S
+    ) as world:
+        os.environ.update(world.environment)
+        tell(f"demo target on {world.base_url}: a load balancer for {story.COLD_CAPACITY_RPS:g} rps, "
+             f"{len(world.instance_ids)} instances in an Auto Scaling group, a local AWS")  # fmt: skip
+        outcome = run_cycle(SIZES_PLAN, lang=lang, text=sizes_text(world))
+    tell(f"\nthe demo took {(time.monotonic() - begun) / 60:.1f} minutes")
+    for path in outcome.reports:
+        tell(f"  {path}")
+    return outcome
+
+
+def sizes_text(world: DemoWorld) -> str:
+    """The plan of the sizes with the ports that this world got."""
+    text = SIZES_PLAN.read_text(encoding="utf-8").replace(f"http://127.0.0.1:{PORT + 1}", world.control_url)
+    text = text.replace(f"http://127.0.0.1:{PORT}", world.base_url)
+    return text.replace("endpoints: {}", f"endpoints: {json.dumps(world.aws_endpoints)}")
 
 
 def _summarise(outcomes: list[CycleOutcome], seconds: float) -> None:

@@ -10,6 +10,7 @@ from genkai.figures.load import api_steps, ceiling, live
 from genkai.figures.plan import load_curve, plan_capacity, plan_tornado
 from genkai.figures.scale import scale
 from genkai.figures.search import search
+from genkai.figures.sizes import size_curves, size_economy, size_maximum
 from genkai.figures.style import PALETTE, FigureError, figure_style
 from genkai.figures.texts import figure_texts
 from genkai.figures.timeline import timeline
@@ -35,6 +36,9 @@ __all__ = [
     "plan_tornado",
     "scale",
     "search",
+    "size_curves",
+    "size_economy",
+    "size_maximum",
     "timeline",
     "windows",
 ]

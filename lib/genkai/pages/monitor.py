@@ -37,13 +37,13 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
     Raises CollectError when AWS cannot be asked at all (profile, endpoint, load balancer).
     """
     study, notes = read_study(cycle), []
-    for run in () if cycle.recorded else study.runs:
+    for run in () if cycle.recorded else study.every:
         if not run.run.table("metrics", "hosts").exists() and run.run.raw("sampling.jsonl").exists():
             collect_hosts(run.run, study.plan.hosts)
     if study.plan.aws and study.plan.aws.load_balancer and not cycle.recorded:
         _collect_aws(study, refresh)
     study = read_study(cycle)
-    for run in study.runs:
+    for run in study.every:
         notes += [f"{run.run.name}: {text}" for texts in host_warnings(run.run).values() for text in texts]
         notes += [f"{run.run.name}: CloudWatch: {text}" for text in _cloudwatch_notes(run)]
     return study, list(dict.fromkeys(notes))
@@ -51,7 +51,7 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
 
 def _collect_aws(study: Study, refresh: bool) -> None:
     """CloudWatch for each run; what is behind the load balancer is asked once, for all runs that do not know it yet."""
-    runs = [r.run for r in study.runs if len(r.marks)]
+    runs = [r.run for r in study.every if len(r.marks)]
     unknown = [run for run in runs if refresh or not run.raw("discovery.json").exists()]
     if unknown:
         found = discover(study.plan.aws).record()

@@ -12,6 +12,7 @@ from genkai.pages import launch, monitor, scale, search
 from genkai.pages.diagnose import Diagnosis
 from genkai.pages.drift import drift
 from genkai.pages.history import history_figure, report_history
+from genkai.pages.sizes import Sizes
 from genkai.report import sections
 from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
@@ -45,7 +46,7 @@ class Report:
     @cached_property
     def verdicts(self) -> dict[str, Any]:
         """Verdicts per target, purpose and step, and the sentence for all; each target refers to its evidence."""
-        record = cycle_record(self.study, self.comparison)
+        record = cycle_record(self.study, self.comparison, self.sizes.record)
         for row in record["targets"]:
             shown = {
                 "verify": "fig-ceiling" if self.study.ceiling else None,
@@ -59,6 +60,11 @@ class Report:
     def scale(self) -> scale.Scale | None:
         """The run that shows the limit best, with its scale characteristic."""
         return scale.Scale(self.study) if _measured(self.study) else None
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """The step that ran at several sizes of the target, if any did."""
+        return Sizes(self.study)
 
     @cached_property
     def findings(self) -> dict[str, Any] | None:
@@ -116,6 +122,7 @@ class Report:
         parts: list[Displayed] = [
             sections.scale(self.m, scale_record(self.scale), shown),
             *filter(None, [search.section(self.study, self.lang)]),
+            self.sizes.section(self.lang),
             sections.monitoring(self.m, {"use": monitor.use_rows(self.study, self.scale.run)}, machines),
             sections.diagnosis(self.m, self.findings, Diagnosis(self.study).figures(self.lang)),
         ]

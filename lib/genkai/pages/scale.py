@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from genkai import figures
+from genkai.pages import sizes
 from genkai.report.display import Contents, Displayed, Figure, Paragraph, Table
 from genkai.report.messages import Messages
 from genkai.report.sections.explanation import costs_said
@@ -120,6 +121,7 @@ def apis(study: Study, lang: str = "en") -> Displayed:
 
 
 def write(study: Study) -> Path:
-    """results/scale.json: {run: scalability record} of every run with levels enough to speak of."""
+    """results/scale.json: {run: scalability record} of every run with levels enough to speak of; sizes.json."""
+    sizes.write(study)
     runs = [r for r in study.runs if r.step in ("api", "scenario") and len(r.marks)]
     return study.cycle.write_result("scale", {r.run.name: fit_run(study, r) for r in runs})

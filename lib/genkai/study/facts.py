@@ -60,11 +60,18 @@ def setup_record(study: Study) -> Record:
         "data_volume": plan.preconditions.data_volume, "hold": hold, "method": plan.preconditions.method,
         "other": plan.preconditions.other, "environment": plainly(plan.environment.target),
         "differences": differences(plan),
+        "sizes": _sizes(plan),
         "watched": [f"{h.name} ({h.role})" for h in plan.hosts] + ([plan.aws.load_balancer] if _balancer(plan) else []),
         "actions_taken": [a.what for a in plan.actions if a.done],
     }  # fmt: skip
     steps = [_step_load(study, step) for step in STEPS if plan.step_named(step)]
     return {"rows": [{"key": k, "value": v} for k, v in facts.items() if v], "steps": steps}
+
+
+def _sizes(plan: Plan) -> str:
+    """Which sizes of the target are run, and which of them verdicts speak of."""
+    found = sorted({size for step in STEPS for size in plan.sizes(step) if size is not None})
+    return f"{', '.join(map(str, found))} {plan.scaling.unit} (base: {plan.scaling.base})" if found else ""
 
 
 def _balancer(plan: Plan) -> bool:

@@ -135,6 +135,11 @@ class Study:
         """The throughput that the run's subject must reach, requests/s; an API without a share: the whole."""
         return self.split.get(run.subject) or self.target_rps
 
+    @property
+    def every(self) -> tuple[RunStudy, ...]:
+        """The runs at every size of the target."""
+        return (*self.runs, *self.resized)
+
     def of(self, step: str) -> list[RunStudy]:
         """The runs of a step, with every repetition."""
         return [r for r in self.runs if r.step == step]

@@ -85,11 +85,13 @@ def drift_findings(study: Study) -> list[dict[str, Any]]:
     return sorted(found, key=lambda f: -f["score"])
 
 
-def cycle_record(study: Study, comparison: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Verdicts of the whole cycle: overall, per target, purpose and step."""
+def cycle_record(
+    study: Study, comparison: Mapping[str, Any] | None = None, sizes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Verdicts of the whole cycle: overall, per target, purpose and step. sizes: main_scale_out's record, or None."""
     fits = {f"{r.step}/{r.subject}": fit_run(study, r) for r in study.runs if r.step != "verify" and len(r.marks)}
     return cycle_verdicts(study.plan, study.split, study.runs, fits=fits, comparison=comparison,
-                          drifts=drift_findings(study))  # fmt: skip
+                          drifts=drift_findings(study), sizes=sizes)  # fmt: skip
 
 
 def cycle_comparison(before: Study, after: Study) -> dict[str, Any]:
