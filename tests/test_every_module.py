@@ -51,6 +51,7 @@ THROUGH = {
     "test_notebooks.py": (PART, "kernel_client"),
     "test_report_gates.py": (PART, "pages/plan_document pages/plan_tables"),
     "test_plan.py": (PART, "planparts planscaling"),
+    "test_pages_sizes.py": (PART, "pages/whatif report/sections/sizes study/sizes"),
     "test_report_display.py": (PART, "report/displayed report/document report/errors"),
     "test_report_outcome.py": (PART, "report/index report/junit"),
     "test_report_sections.py": (PART, "report/sections/closing report/sections/cycle_report "

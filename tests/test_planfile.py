@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from genkai.planfile import PlanError, parse_plan, read_plan
@@ -115,6 +115,7 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None)
+@example({"steps": {"api": {"apis": 1, "sizes": [1, "x"]}}, "scaling": 2})
 @given(st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("abc :-", max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(

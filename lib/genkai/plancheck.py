@@ -53,7 +53,8 @@ def _references(given: dict) -> Iterator[Problem]:
         if not isinstance(part, dict):
             continue
         yield from _known(("steps", step, "api"), part.get("api"), apis, "API")
-        for i, name in enumerate(part.get("apis") or []):
+        apis_given = part.get("apis")
+        for i, name in enumerate(apis_given if isinstance(apis_given, list) else []):
             yield from _known(("steps", step, "apis", i), name, apis, "API")
         yield from _known(("steps", step, "scenario"), part.get("scenario"), scenarios, "scenario")
         if step == "verify" and part.get("repeat", 1) != 1:
