@@ -12,7 +12,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -71,26 +70,26 @@ def make(place: Path) -> Path:
 
 
 def main() -> None:
-    """Print what was read and how long each part took, the best of three."""
+    """Print what was read and how long it took."""
     with tempfile.TemporaryDirectory() as place:
         path = make(Path(place))
-        whole, rules = [], []
-        for _ in range(3):
-            start = time.perf_counter()
-            found = findings_record(path)
-            whole.append(time.perf_counter() - start)
-            study = read_study(open_cycle(path.parents[1]))
-            run = next(r for r in study.runs if r.run.name == path.name)
-            tables = tables_of(study, run, fit_run(study, run))
-            start = time.perf_counter()
-            diagnose(tables)
-            rules.append(time.perf_counter() - start)
+        start, used = time.perf_counter(), time.process_time()
+        found = findings_record(path)  # the first time: what was read is kept afterwards
+        whole, used = time.perf_counter() - start, time.process_time() - used
+        study = read_study(open_cycle(path.parents[1]))
+        run = next(r for r in study.runs if r.run.name == path.name)
+        tables = tables_of(study, run, fit_run(study, run))
+        start = time.perf_counter()
+        diagnose(tables)
+        rules = time.perf_counter() - start
         span = run.window[1] - run.window[0]
         resources = {key.resource for key in run.metrics.keys}
         print(f"{span:.0f} s, {len(resources)} resources, {len(run.metrics):,} samples, "
               f"{len(run.requests):,} rows of requests; named: {found['findings'][0]['cause']}")  # fmt: skip
-        print(f"diagnosis from files to texts: {np.min(whole):.2f} s (bar 5 s); the rules alone: {np.min(rules):.2f} s")
-        sys.exit(0 if np.min(whole) <= 5 else 1)
+        print(
+            f"diagnosis from files to texts: {whole:.2f} s, {used:.2f} s of CPU (bar 5 s); the rules alone: {rules:.2f} s"
+        )
+        sys.exit(0 if whole <= 5 else 1)
 
 
 if __name__ == "__main__":

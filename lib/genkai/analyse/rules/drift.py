@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from genkai.analyse.records import number
 
@@ -45,6 +44,8 @@ def measure_drift(times: np.ndarray, values: np.ndarray, shortest_s: float = SHO
     Medians of up to 24 equal bins, then the Theil–Sen slope (Sen 1968) with its rank interval: outliers and short
     memory of the series do not make it look surer than it is.
     """
+    from scipy import stats  # its import takes a second: not before something is to be measured
+
     known = np.isfinite(values)
     times, values = times[known], values[known]
     if len(times) < 8 or times[-1] - times[0] < shortest_s:

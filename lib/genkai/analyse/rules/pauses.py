@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genkai.analyse.distributions import read_distributions
 from genkai.analyse.rules.case import Case
 from genkai.analyse.rules.samples import epoch_s
-from genkai.histogram import merge, quantile_s
 
 FEWEST, LONGEST_S = 3, 6
 STANDS_OUT = 4.0  # times the level's usual p99
@@ -52,15 +52,10 @@ def seconds_p99(case: Case) -> tuple[np.ndarray, np.ndarray]:
         table = case.tables.requests
         rows = table[table["sent"] > 0]
         stamps = epoch_s(rows["time"])
-        times = np.unique(stamps)
-        p99 = np.array([_p99(rows["hist"].to_numpy()[stamps == t]) for t in times])
-        case.kept["p99"] = times, p99
+        times, place = np.unique(stamps, return_inverse=True)
+        by_second = read_distributions(list(rows["hist"])).summed(place, len(times))
+        case.kept["p99"] = times, by_second.row_quantiles([0.99]).ravel()
     return case.kept["p99"]
-
-
-def _p99(encoded: np.ndarray) -> float:
-    seconds = quantile_s(merge(encoded), 0.99)
-    return float("nan") if seconds is None else seconds
 
 
 def _episodes(times: np.ndarray, slowest: np.ndarray) -> tuple[list[tuple[float, float]], float]:
