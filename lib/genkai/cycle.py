@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -227,14 +228,16 @@ def _export(notebook: Path, name: str) -> Path:
 
 
 def _report(cycle: Cycle, wanted: tuple[str, ...], kernel: WarmKernel, fixed_s: Callable[[], float]) -> CycleOutcome:
-    made, plans = [], []
-    for lang in wanted:
-        notebook = reports_dir(cycle) / f"60_report-{lang}.ipynb"
-        run_notebook("60_report", notebook, {"cycle": str(cycle.path), "lang": lang}, kernel=kernel,
-                     timeout_s=SPARE_S, stdout=sys.stdout)  # fmt: skip
-        planned = _run(cycle, "10_plan", {"lang": lang}, kernel)
-        made.append(_export(notebook, f"report-{lang}.pdf"))
-        plans.append(_export(planned, f"plan-{lang}.pdf"))
+    with ThreadPoolExecutor(1) as exporting:  # one PDF is made while the kernel works on the next notebook
+        made, plans = [], []
+        for lang in wanted:
+            planned = _run(cycle, "10_plan", {"lang": lang}, kernel)
+            plans.append(exporting.submit(_export, planned, f"plan-{lang}.pdf"))
+            notebook = reports_dir(cycle) / f"60_report-{lang}.ipynb"
+            run_notebook("60_report", notebook, {"cycle": str(cycle.path), "lang": lang}, kernel=kernel,
+                         timeout_s=SPARE_S, stdout=sys.stdout)  # fmt: skip
+            made.append(exporting.submit(_export, notebook, f"report-{lang}.pdf"))
+        made, plans = ([pdf.result() for pdf in some] for some in (made, plans))
     check_artifacts("60_report", cycle.results_dir, {})
     status = write_outcome(cycle)
     ended = CycleOutcome(cycle, status, tuple(made), fixed_s(), tuple(plans))

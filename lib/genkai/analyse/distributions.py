@@ -40,6 +40,11 @@ class Distributions:
         """Rows [first, last)."""
         return Distributions(self.counts[first:last], self.middle_s, self.upper_s)
 
+    def occurring(self) -> Distributions:
+        """The same without the buckets that no row has."""
+        used = np.flatnonzero(self.total())
+        return Distributions(self.counts[:, used], self.middle_s[used], self.upper_s[used])
+
     def row_quantiles(self, wanted: Sequence[float]) -> np.ndarray:
         """Quantiles in seconds of every row, (rows, wanted); NaN for an empty row."""
         rows = self.counts.shape[0]

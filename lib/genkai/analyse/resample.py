@@ -56,12 +56,12 @@ def window_draws(window: Seconds, resamples: int = RESAMPLES, seed: int = 0) -> 
         "throughput_rps": weights @ window.finished / n / seconds,
         "error_ratio": np.divide(bad, due, out=np.full(resamples, np.nan), where=due > 0),
     }
-    wanted = list(schema.QUANTILES.values())
+    wanted, responses = list(schema.QUANTILES.values()), window.responses.occurring()
     spread = np.empty((resamples, 1 + len(wanted)))
     for first in range(0, resamples, BATCH):
-        counts = weights[first : first + BATCH] @ window.responses.counts
-        spread[first : first + BATCH, 0] = means(counts, window.responses.middle_s)
-        spread[first : first + BATCH, 1:] = quantiles(counts, window.responses.upper_s, wanted)
+        counts = weights[first : first + BATCH] @ responses.counts
+        spread[first : first + BATCH, 0] = means(counts, responses.middle_s)
+        spread[first : first + BATCH, 1:] = quantiles(counts, responses.upper_s, wanted)
     draws |= dict(zip(("mean_s", *schema.QUANTILES), spread.T, strict=True))
     return {name: _widened(draws[name], values[name], few_blocks(n)) for name in draws}
 

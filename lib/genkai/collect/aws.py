@@ -6,6 +6,7 @@ import os
 import socket
 import urllib.request
 from contextlib import suppress
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,7 +36,6 @@ def client(aws: Aws, service: str) -> Any:
     A loopback endpoint gets made-up credentials unless the plan names a profile: real ones have no business there.
     Raises CollectError: unknown profile, no credentials, unreachable endpoint, region that does not exist.
     """
-    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
@@ -44,7 +44,7 @@ def client(aws: Aws, service: str) -> Any:
         max_pool_connections=10,
     )  # fmt: skip
     try:
-        session = boto3.Session(profile_name=aws.profile, region_name=aws.region)
+        session = _session(aws)
         given: dict[str, Any] = {"endpoint_url": aws.endpoints.get(service), "config": config}
         if (
             given["endpoint_url"]
@@ -63,6 +63,23 @@ def client(aws: Aws, service: str) -> Any:
         raise explain(error, aws, service) from error
     _check_reachable(made.meta.endpoint_url, aws, service)
     return made
+
+
+@cache
+def _descriptions() -> Any:
+    """The descriptions of all services: they take long to read, and a session of its own reads them anew."""
+    from botocore.loaders import Loader
+
+    return Loader()
+
+
+def _session(aws: Aws) -> Any:
+    import boto3
+    from botocore.session import Session
+
+    core = Session()
+    core.register_component("data_loader", _descriptions())
+    return boto3.Session(botocore_session=core, profile_name=aws.profile, region_name=aws.region)
 
 
 def _check_reachable(url: str, aws: Aws, service: str) -> None:

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
-from genkai.figures.place import SideLabel, label_right
+from genkai.figures.place import SideLabel, label_panels
 from genkai.figures.scale import amount, load_axis
 from genkai.figures.style import PALETTE, SMALL_PT, blank, dress, new_figure, panel_title, styled
 from genkai.figures.texts import Texts, texts_of
@@ -56,8 +56,7 @@ def compare(levels_a: pd.DataFrame, levels_b: pd.DataFrame, ratios: Sequence[Map
     q.plain_ticks(below.xaxis, 5)
     if ratios:
         _draw_ratios(dress(figure.add_subplot(grid[:, 1]), grid="x"), ratios, minimum_effect, levels_b, load, t)
-    label_right(top, labels)
-    label_right(below, lower)
+    label_panels([(top, labels), (below, lower)])
     return figure
 
 

@@ -64,6 +64,24 @@ def label_right(axes: Axes, labels: Sequence[SideLabel], size: float = SMALL_PT,
 
     The layout is computed once, because heights in points are known only then; a label that had to move gets a leader.
     """
+    return label_panels([(axes, labels)], size, x)[0]
+
+
+def label_panels(
+    panels: Sequence[tuple[Axes, Sequence[SideLabel]]], size: float = SMALL_PT, x: float = 1.012
+) -> list[list[Annotation]]:
+    """`label_right` for several axes of one figure, whose layout is computed once for all of them."""
+    written = [(axes, *_write_right(axes, labels, size, x)) for axes, labels in panels]
+    if any(notes for _, _, notes in written):
+        panels[0][0].figure.draw_without_rendering()
+    for axes, labels, notes in written:
+        _spread_right(axes, labels, notes)
+    return [notes for _, _, notes in written]
+
+
+def _write_right(
+    axes: Axes, labels: Sequence[SideLabel], size: float, x: float
+) -> tuple[list[SideLabel], list[Annotation]]:
     labels = [label for label in labels if math.isfinite(label.y)]
     notes = [
         axes.annotate(label.text, (1.0, label.y), xycoords=axes.get_yaxis_transform(), xytext=(x, label.y),
@@ -71,11 +89,13 @@ def label_right(axes: Axes, labels: Sequence[SideLabel], size: float = SMALL_PT,
                       fontweight="bold" if label.bold else "normal", linespacing=1.15, annotation_clip=False)
         for label in labels
     ]  # fmt: skip
+    return labels, notes
+
+
+def _spread_right(axes: Axes, labels: Sequence[SideLabel], notes: Sequence[Annotation]) -> None:
     if not notes:
-        return notes
-    figure = axes.figure
-    figure.draw_without_rendering()
-    box = axes.get_window_extent()
+        return
+    figure, box = axes.figure, axes.get_window_extent()
     extents = [note.get_window_extent() for note in notes]
     wanted = [float(axes.transData.transform((0, label.y))[1]) for label in labels]
     slack = figure.dpi * 5 / 72
@@ -85,7 +105,6 @@ def label_right(axes: Axes, labels: Sequence[SideLabel], size: float = SMALL_PT,
             note.set_y(float(axes.transData.inverted().transform((0, centre))[1]))
         if abs(centre - want) > figure.dpi * 3 / 72:
             _add_leader(axes, note, want)
-    return notes
 
 
 def _add_leader(axes: Axes, note: Annotation, want: float) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from genkai.figures import quantities as q
 from genkai.figures.bands import Mark, draw_series, draw_threshold, name_levels, shade_levels, top_of, usual_period
-from genkai.figures.place import SideLabel, label_right
+from genkai.figures.place import SideLabel, label_panels
 from genkai.figures.style import PALETTE, SERIES, TEXT_PT, blank, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
@@ -57,8 +57,7 @@ def timeline(seconds: pd.DataFrame, metrics: pd.DataFrame | None = None, marks: 
         title = axes[0].get_title(loc="left")
         axes[0].set_title(title, loc="left", fontsize=TEXT_PT, color=PALETTE["muted"], fontweight="normal", pad=14)
         name_levels(axes[0], marks, origin, t)
-    for panel, labels in zip(axes, waiting, strict=True):
-        label_right(panel, labels)
+    label_panels(list(zip(axes, waiting, strict=True)))
     return figure
 
 
