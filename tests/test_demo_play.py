@@ -41,7 +41,7 @@ def test_the_ports_for_serving_are_those_of_the_plan() -> None:
 
 
 def ended(place: Path, number: int, status: str, *causes: str) -> CycleOutcome:
-    cycle = own_cycle(place, number, runs=False, results=False)
+    cycle = own_cycle(place, number, results=False)
     scenario = {"findings": [{"cause": cause} for cause in causes]}
     api = {"findings": [{"cause": "of another run"}]}
     cycle.write_result("findings", {"2-api-item": api, "3-scenario-shopping": scenario})

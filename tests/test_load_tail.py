@@ -2,32 +2,14 @@
 
 import pytest
 
-from genkai import histogram
 from genkai.load.tail import News, Tail
-from genkai.workspace import Journal, Run
+from genkai.workspace import Run
+from journal_lines import hist_of, line, write
 
 
 @pytest.fixture
 def run(tmp_path):
     return Run(tmp_path / "2-api-search")
-
-
-def hist_of(*seconds: float) -> str:
-    h = histogram.new_histogram()
-    for value in seconds:
-        histogram.record_seconds(h, value)
-    return histogram.encode(h).decode()
-
-
-def line(t: int, api: str = "search", **counts) -> dict:
-    zero = {"sent": 0, "completed": 0, "failed": 0, "dropped": 0, "bytes": 0, "hist": None, "hist_service": None}
-    return {"t": t, "api": api, **zero, **counts}
-
-
-def write(run: Run, table: str, part: str, *records: dict) -> None:
-    journal = Journal(run.journal(table, part))
-    journal.write(*records)
-    journal.close()
 
 
 def test_a_tail_sees_each_line_once_and_half_a_line_later(run: Run) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from genkai.cycle import CycleOutcome, run_cycle, tell
 from genkai.demo import story
 from genkai.demo.world import DemoWorld
+from genkai.study import read_study
 
 PLAN = Path("data/plans/demo.yaml")
 SIZES_PLAN = Path("data/plans/demo-scale.yaml")
@@ -90,10 +91,13 @@ def _summarise(outcomes: list[CycleOutcome], seconds: float) -> None:
 
 
 def _cause(outcome: CycleOutcome) -> str | None:
+    """The first cause of the run that the report calls the limit."""
     path = outcome.cycle.result("findings.json")
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    scenario = next((record for run, record in found.items() if "-scenario-" in run), {})
-    findings = scenario.get("findings") or []
+    if not found:
+        return None
+    limit = found.get(read_study(outcome.cycle).main().run.name, {})
+    findings = limit.get("findings") or []
     return findings[0]["cause"] if findings else None
 
 
