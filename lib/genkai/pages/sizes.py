@@ -24,7 +24,7 @@ class Sizes:
     @cached_property
     def largest(self) -> dict[str, Any] | None:
         """What limits the largest size."""
-        return findings_of_largest(self.study, self.record) if self.record else None
+        return findings_of_largest(self.study, self.record["step"], self.record["subject"]) if self.record else None
 
     def section(self, lang: str = "en") -> Contents:
         """The report's section, or nothing."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from genkai.analyse.purposes import TELLING
 from genkai.analyse.sizes import scale_out, size_maximum
+from genkai.study.kept import kept
 from genkai.study.reading import RunStudy, Study
 from genkai.study.results import diagnose_run, fit_run
 
@@ -24,6 +25,7 @@ def sized_subjects(study: Study) -> list[tuple[str, str]]:
     return sorted(several, key=lambda pair: TELLING.index(pair[0]) if pair[0] in TELLING else len(TELLING))
 
 
+@kept
 def scale_out_of(study: Study, step: str, subject: str) -> dict[str, Any]:
     """scale_out's record of a step and subject, with {"step", "subject", "base", "fits": {size: fit record}}."""
     runs = sized_runs(study, step, subject)
@@ -42,8 +44,8 @@ def main_scale_out(study: Study) -> dict[str, Any] | None:
     return scale_out_of(study, *found[0]) if found else None
 
 
-def findings_of_largest(study: Study, record: dict[str, Any]) -> dict[str, Any]:
+@kept
+def findings_of_largest(study: Study, step: str, subject: str) -> dict[str, Any]:
     """{"size", "findings": record} of the largest size that was measured: what limits all sizes shows there."""
-    size = max(record["fits"])
-    run = sized_runs(study, record["step"], record["subject"])[size]
-    return {"size": size, "findings": diagnose_run(study, run, record["fits"][size])}
+    size, run = max(sized_runs(study, step, subject).items())
+    return {"size": size, "findings": diagnose_run(study, run, fit_run(study, run))}
