@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ("doctor", "check", "estimate", "cycle", "step", "report", "plan", "compare", "next",
-            "stop", "demo", "steady", "fit", "search", "import", "discover", "diagnose")  # fmt: skip
+            "stop", "demo", "steady", "fit", "search", "import", "discover", "diagnose",
+            "whatif")  # fmt: skip
 
 
 def genkai(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -92,3 +93,13 @@ def test_resume_without_a_cycle(tmp_path: Path) -> None:
     found = genkai("cycle", "plan.yaml", "--resume", cwd=tmp_path)
     assert found.returncode == 3
     assert "leave --resume out" in found.stderr
+
+
+def test_whatif_answers_for_the_sample_in_words_and_as_json() -> None:
+    found = genkai("whatif", "--target-rps", "400", "--load", "300")
+    assert found.returncode == 0
+    assert found.stdout.startswith("3-scenario-shopping, model: hard ceiling\nLoad that gives 400 rps: ")
+    record = json.loads(genkai("whatif", "data/sample", "--target-rps", "400", "--json").stdout)
+    assert record["load_needed"]["low"] <= record["load_needed"]["value"] <= record["load_needed"]["high"]
+    refused = genkai("whatif", "data/sample", "--load", "0")
+    assert (refused.returncode, refused.stderr) == (3, "genkai: --load: expected a number > 0, got 0\n")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from genkai.pages import launch
 from genkai.pages import sizes as page
+from genkai.pages.findings import find_run
 from genkai.pages.sizes import Sizes
 from genkai.pages.whatif import what_if, whatif_of, whatif_record, whatif_text
 from genkai.report.messages import Messages
@@ -90,6 +92,17 @@ def test_the_result_is_written_where_there_are_sizes(tmp_path: Path, study: Stud
     found = json.loads(path.read_text())["scenario/shopping"]
     assert (found["base"], sorted(found["fits"])) == (2, ["1", "2", "4"])
     assert page.write(read_study(Cycle(SAMPLE))) is None
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_step_shows_the_levels_of_every_size(study: Study, lang: str) -> None:
+    told = plain(launch.levels(study, "scenario", lang))
+    for title in ("shopping", "shopping @1", "shopping @4"):
+        assert Messages(lang)("caption.run_levels", subject=title) in told
+
+
+def test_one_size_can_be_diagnosed_by_its_folder(study: Study) -> None:
+    assert find_run(sized_runs(study, "scenario", "shopping")[4].run.path)[1].size == 4
 
 
 # ---- what if

@@ -76,6 +76,7 @@ def test_a_run_at_another_size_lies_beside_that_at_the_base(tmp_path: Path) -> N
     cycle = Cycle(tmp_path)
     run = cycle.run("api", "item-1", 4)
     assert (run.name, run.step, run.subject, run.other_size) == ("2-api-item-1@4", "api", "item-1", 4)
+    assert (run.title, cycle.run("api", "item-1", 4, repetition=2).title) == ("item-1 @4", "item-1 @4 #2")
     base = cycle.run("api", "item-1")
     assert (base.name, base.other_size) == ("2-api-item-1", None)
     again = cycle.run("api", "item-1", 4, repetition=2)

@@ -63,8 +63,9 @@ class Run:
 
     @property
     def title(self) -> str:
-        """The subject, and which repetition of it, e.g. "search #2"."""
-        return self.subject if self.repetition == 1 else f"{self.subject} #{self.repetition}"
+        """The subject, and which size or repetition of it, e.g. "search @4", "search #2"."""
+        size = "" if self.other_size is None else f" @{self.other_size}"
+        return f"{self.subject}{size}" if self.repetition == 1 else f"{self.subject}{size} #{self.repetition}"
 
     def journal(self, table: str, part: str = "") -> Path:
         """Path of a journal, e.g. journal/requests.worker-1.jsonl."""

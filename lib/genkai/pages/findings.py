@@ -38,9 +38,9 @@ def find_run(path: Path, step: str = "") -> tuple[Study, RunStudy]:
         study = read_study(open_cycle(path))
         return study, study.main(step)
     study = read_study(open_cycle(path.parent.parent))
-    found = next((r for r in study.runs if r.run.name == path.name and len(r.marks)), None)
+    found = next((r for r in study.every if r.run.name == path.name and len(r.marks)), None)
     if found is None:
-        known = ", ".join(r.run.name for r in study.runs if len(r.marks)) or "none"
+        known = ", ".join(r.run.name for r in study.every if len(r.marks)) or "none"
         raise StudyError(f"{path}: expected one of the cycle's measured runs ({known}), got {path.name}")
     return study, found
 

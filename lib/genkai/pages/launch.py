@@ -13,7 +13,7 @@ from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragrap
 from genkai.report.messages import Messages
 from genkai.report.sections.records import levels_table
 from genkai.steps import check_step, write_verdict
-from genkai.study import Study
+from genkai.study import RunStudy, Study
 from genkai.study.kept import kept
 
 __all__ = ["Live", "artifact", "ceiling", "levels", "planned", "seconds", "verdict"]
@@ -35,12 +35,17 @@ def planned(study: Study, step: str, lang: str = "en") -> Displayed:
     )  # fmt: skip
 
 
+def _every(study: Study, step: str) -> list[RunStudy]:
+    """The step's runs at every size of the target, those at the base first."""
+    return [run for run in study.every if run.step == step]
+
+
 def levels(study: Study, step: str, lang: str = "en") -> Contents:
     """The levels table of each run of the step."""
     m = Messages(lang)
     tables = [
         levels_table(m, run.whole, m("caption.run_levels", subject=run.run.title), f"tab-levels-{count}")
-        for count, run in enumerate(study.of(step), 1)
+        for count, run in enumerate(_every(study, step), 1)
         if len(run.marks)
     ]
     return Contents(tables or [Paragraph(m.text("page.nothing_ran", step=m(f"step.{step}")), m)], m)
@@ -49,7 +54,7 @@ def levels(study: Study, step: str, lang: str = "en") -> Contents:
 def seconds(study: Study, step: str, lang: str = "en") -> Contents:
     """Throughput of each second with the window of each level that counts."""
     m, shown = Messages(lang), []
-    for count, run in enumerate(study.of(step), 1):
+    for count, run in enumerate(_every(study, step), 1):
         if not len(run.requests):
             continue
         whole = run.seconds[run.seconds["api"] == "(all)"]
