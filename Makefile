@@ -5,6 +5,7 @@
 # make report CYCLE=data/cycles/shop/01   the PDF of a cycle again (default: the recorded sample)
 # make check  ruff, notebook hygiene: seconds, not minutes
 # make nightly  what CI has no time for (an hour): coverage of intervals, A/A, capacity search, 100 000 broken logs
+# make example   the example reports and the golden pages anew, after a change that readers see
 # make lock   compile requirements.lock anew from pyproject.toml
 # make help   this text
 PYTHON ?= python3
@@ -14,7 +15,7 @@ STAMP  := $(VENV)/.installed
 PLAN   ?= data/plans/demo.yaml
 CYCLE  ?= data/sample
 
-.PHONY: help demo test lab cycle report check nightly lock
+.PHONY: help demo test lab cycle report check nightly example lock
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -50,6 +51,9 @@ cycle: $(STAMP)
 
 report: $(STAMP)
 	$(BIN)/genkai report $(CYCLE)
+
+example: $(STAMP)
+	tools/example
 
 lock: $(STAMP)
 	tools/lock

@@ -25,7 +25,7 @@ def study() -> Study:
 def test_what_a_step_will_do(study: Study, lang: str) -> None:
     told = plain(page.planned(study, "api", lang))
     seconds = sum(level.ramp_s + level.hold_s for level in study.plan.steps.api.levels) * 3
-    assert f"{seconds / 60:.1f}" in told
+    assert Messages(lang).format(seconds, "duration") in told
     assert "search, item, order" in told
 
 

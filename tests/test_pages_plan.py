@@ -55,8 +55,8 @@ def test_each_api_has_its_share(study: Study, lang: str) -> None:
 def test_a_load_curve_for_each_step(study: Study, lang: str) -> None:
     shown = page.load_curves(study, lang)
     assert shown.labels() == tuple(f"fig-load-{s}" for s in ("verify", "api", "scenario", "endurance"))
-    minutes = sum(level.ramp_s + level.hold_s for level in study.plan.steps.scenario.levels) / 60
-    assert f"{minutes:.1f}" in plain(shown.items[2])
+    seconds = sum(level.ramp_s + level.hold_s for level in study.plan.steps.scenario.levels)
+    assert Messages(lang).format(seconds, "duration") in plain(shown.items[2])
 
 
 def test_a_step_that_is_left_out_has_no_curve(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
 from pypdf import PdfReader
 
 from genkai.pages.plan_document import PlanDocument
@@ -22,6 +24,7 @@ from genkai.report.sections.records import message, target_value
 from genkai.report.typst_source import HIDDEN_TAGS, Source, notebook_source
 from genkai.study import Study, facts
 from genkai.workspace import Cycle
+from golden_pages import EXAMPLE, GOLDEN, TOLERANCE, check_page, difference, pages_text
 from sample_cycles import ROOT, own_cycle
 
 NAMES = {"10_plan": "document", "60_report": "report"}
@@ -243,3 +246,37 @@ def test_every_figure_of_the_plan_has_words_for_those_who_cannot_see_it(plan: Re
     told = re.findall(r'alt: "([^"]+)"', plan.source.main)
     assert len(told) == plan.source.main.count("report-figure(") >= 5
     assert len(set(told)) == len(told)
+
+
+def check_example(found: Rendered, name: str) -> None:
+    committed = PdfReader(EXAMPLE / f"{name}-{found.m.lang}.pdf")
+    assert pages_text(found.reader) == pages_text(committed), "reports/example is stale: make example"
+
+
+def test_the_example_report_is_not_stale(report: Rendered) -> None:
+    check_example(report, "report")
+
+
+def test_the_example_plan_is_not_stale(plan: Rendered) -> None:
+    check_example(plan, "plan")
+
+
+def test_the_examples_are_small() -> None:
+    found = sorted(EXAMPLE.glob("*.pdf"))
+    assert [p.name for p in found] == ["plan-en.pdf", "plan-ja.pdf", "report-en.pdf", "report-ja.pdf"]
+    assert sum(p.stat().st_size for p in found) <= 1_000_000
+
+
+def test_page_1_of_the_report_looks_as_it_did(report: Rendered) -> None:
+    check_page(report.source, f"report-{report.m.lang}", 1)
+
+
+def test_page_1_of_the_plan_looks_as_it_did(plan: Rendered) -> None:
+    if plan.m.lang == "ja":  # the English one has the same layout
+        check_page(plan.source, "plan-ja", 1)
+
+
+def test_a_block_that_moved_is_seen() -> None:
+    golden = Image.open(GOLDEN / "report-en-1.png")
+    moved = Image.fromarray(np.roll(np.asarray(golden), 8, axis=0))
+    assert difference(moved, golden).max() > TOLERANCE

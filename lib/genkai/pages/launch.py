@@ -26,11 +26,11 @@ def planned(study: Study, step: str, lang: str = "en") -> Displayed:
     if part is None:
         return Paragraph(m.text("page.step_not_planned", step=m(f"step.{step}")), m)
     subjects = study.plan.subjects(step)
-    minutes = f"{part.duration_s * len(study.plan.runs_of(step)) / 60:.1f}"
+    duration = part.duration_s * len(study.plan.runs_of(step))
     target = study.split.get(subjects[0]) or study.target_rps
     return Figure(
         figures.load_curve(part.levels, target, t=lang), label="fig-planned", messages=m,
-        caption=m("caption.planned", step=m(f"step.{step}"), subjects=", ".join(subjects), minutes=minutes),
+        caption=m("caption.planned", step=m(f"step.{step}"), subjects=", ".join(subjects), duration=duration),
         alt=m("alt.load_curve", step=m(f"step.{step}"), n=len(part.levels)),
     )  # fmt: skip
 

@@ -100,7 +100,7 @@ def load_curves(study: Study, lang: str = "en") -> Contents:
         name = m(f"step.{step}")
         shown.append(Figure(
             figures.load_curve(part.levels, target, t=lang), label=f"fig-load-{step}", messages=m,
-            caption=m("caption.load_curve", step=name, minutes=f"{part.duration_s / 60:.1f}"),
+            caption=m("caption.load_curve", step=name, duration=part.duration_s),
             alt=m("alt.load_curve", step=name, n=len(part.levels)),
         ))  # fmt: skip
     return Contents(shown, m)

@@ -121,6 +121,7 @@ class Report:
         machines = [timeline] if isinstance(timeline, Figure) else []
         parts: list[Displayed] = [
             sections.scale(self.m, scale_record(self.scale), shown),
+            self.scale.windows(self.lang),
             *filter(None, [search.section(self.study, self.lang)]),
             self.sizes.section(self.lang),
             sections.monitoring(self.m, {"use": monitor.use_rows(self.study, self.scale.run)}, machines),
@@ -140,7 +141,6 @@ class Report:
             sections.actions(self.m, actions),
             sections.limits(self.m, facts.limit_rows(self.study, self.findings)),
             sections.appendix(self.m, facts.appendix_record(self.study)),
-            *([self.scale.windows(self.lang)] if self.scale else []),
         ]
         return Contents(parts, self.m)
 

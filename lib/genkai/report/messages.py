@@ -110,7 +110,7 @@ class Messages:
         """
         parts, kept = [], []
         for before, name, spec, _ in string.Formatter().parse(self.template(key)):
-            parts.append(before)
+            parts.append(before[1:] if kept and _stray_space(kept[-1], before) else before)
             if name is None:
                 continue
             if name not in values:
@@ -139,6 +139,15 @@ class Messages:
         if isinstance(value, Mapping) and "key" in value:
             return self(value["key"], **value.get("values", {})).rstrip(".。")
         return formatted(self._units, value, spec, self._catalogue["number.missing"])
+
+
+def _stray_space(value: str, following: str) -> bool:
+    """Whether a space parts two Japanese letters: templates have it for values that end in a Latin unit."""
+    return following[:1] == " " and _is_japanese(value[-1:]) and _is_japanese(following[1:2])
+
+
+def _is_japanese(letter: str) -> bool:
+    return "\u3040" <= letter <= "\u9fff"
 
 
 def _restored(text: Text, kept: list[str]) -> Text:

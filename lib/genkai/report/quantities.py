@@ -182,7 +182,8 @@ def _formatted(units: Mapping[str, str], value: Any, spec: str) -> str:
     else:
         unit = "count"
     if spec == "signed":
-        sign = "+" if value > 0 else ""
+        value = round(float(value), 3) if unit == "ratio" and abs(value) < 0.1 else value  # 0.1 % is as fine as it gets
+        sign = "+" if value > 0 else "" if value else "±"
         return sign + with_unit(units, value, "ratio" if unit == "count" else unit)
     if spec == "points":
         return significant(float(value) * 100)

@@ -93,7 +93,7 @@ def actions(m: Messages, rows: Sequence[Record]) -> Contents:
         return Contents([*items, Paragraph(m.text("actions.none"), m)], m)
     cells = [
         {
-            "action": m.format(row["action"]),
+            "action": _action(m, row["action"]),
             "owner": row.get("owner") or m("number.missing"),
             "due": row.get("due") or m("number.missing"),
             "outcome": Badge(row.get("outcome") or "open", m),
@@ -106,6 +106,15 @@ def actions(m: Messages, rows: Sequence[Record]) -> Contents:
         cells, caption=m("caption.actions"), label="tab-actions", columns=columns, widths={"action": "1fr"}, messages=m
     )
     return Contents([*items, table], m)
+
+
+def _action(m: Messages, action: Any) -> Text | str:
+    """What was planned as it was written; of a finding's remedy the first sentence, for the diagnosis has the whole."""
+    return (
+        m.text(action["key"], **(action.get("values") or {})).first_sentence()
+        if isinstance(action, Mapping)
+        else str(action)
+    )
 
 
 def limits(m: Messages, rows: Sequence[Record]) -> Contents:
@@ -144,7 +153,7 @@ def _runs_table(m: Messages, runs: Sequence[Record]) -> Table:
             "step": named(m, "step_short", run["step"]),
             "start": run.get("start"),
             "end": run.get("end"),
-            "stop_reason": str(run.get("stop_reason") or m("number.missing")),
+            "stop_reason": named(m, "run_state", run.get("stop_reason") or m("number.missing")),
         }
         for run in runs
     ]
