@@ -1,6 +1,7 @@
 """Comparison of cycles: how often A/A alarms, and how often a 10 % slow-down is found, simulated and on real runs.
 
-    python tests/bench/bench_compare.py [--seeds 100] [--json FILE]          simulated cycles
+    python tests/bench/bench_compare.py [--seeds 20] [--json FILE]           simulated cycles, request by request
+    python tests/bench/bench_compare.py --runs [--seeds 1000]                 the statistics alone, run by run
     python tests/bench/bench_compare.py --record DIR --name base-1 [--slow 1.1]   one real cycle on the demo target
     python tests/bench/bench_compare.py --real DIR                            every pair of recorded cycles
 
@@ -25,8 +26,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from analyse_tables import generator_table, mark, request_row, requests_table
-from genkai.analyse.compare import compare_cycles
+from genkai.analyse.compare import compare_cycles, what_of
 from genkai.analyse.levels import level_table
+from genkai.analyse.spread import Measured, observed_spread, overall_ratio, overall_verdict, ratio_of, verdict_of
 from genkai.plan import Plan
 from genkai.study import read_study
 from genkai.workspace import Cycle, new_cycle
@@ -83,6 +85,52 @@ def simulated(rng: np.random.Generator, number: int, repetitions: int, spread: f
             step = "scenario" if subject == "shopping" else "api"
             runs.append(SimpleNamespace(step=step, subject=subject, levels=levels, requests=requests, record={}))
     return SimpleNamespace(cycle=SimpleNamespace(number=number), plan=Plan.model_validate(GIVEN), runs=runs)
+
+
+WITHIN = {"throughput_rps": 0.01, "p50_s": 0.015, "p95_s": 0.025, "p99_s": 0.04}  # within a run, one load of 8 s
+GAIN = {"throughput_rps": 0.1, "p50_s": 1.0, "p95_s": 1.2, "p99_s": 1.5}  # how much of a run's effect each shows
+
+
+def drawn(rng: np.random.Generator, repetitions: int, spread: float, slow: float) -> list[dict[str, list[list[Any]]]]:
+    """Of each subject {column: [runs at each of two loads]}: what `simulated` gives, drawn without its requests."""
+    subjects = []
+    for _ in SUBJECTS:
+        effects = rng.normal(0, spread, repetitions)
+        subjects.append({
+            column: [
+                [Measured(float(np.exp(GAIN[column] * e + (np.log(slow) if column != "throughput_rps" else 0)
+                                       + rng.normal(0, w))), w**2) for e in effects]
+                for _ in range(2)
+            ]
+            for column, w in WITHIN.items()
+        })  # fmt: skip
+    return subjects
+
+
+def simulate_runs(seeds: int, spreads: Sequence[float]) -> list[dict[str, Any]]:
+    """The same three comparisons many times: the statistics alone, on numbers as runs give them."""
+    found = []
+    for spread, (name, repetitions, slow) in product(
+        spreads, (("A/A", 1, 1.0), ("A/A", 3, 1.0), ("10 % slower", 3, 1.1))
+    ):
+        hits = 0
+        for seed in range(seeds):
+            rng = np.random.default_rng([seed, repetitions, round(1000 * spread)])
+            before, after = drawn(rng, repetitions, spread, 1.0), drawn(rng, repetitions, spread, slow)
+            known = observed_spread([*before, *after] if repetitions > 1 else [])
+            verdicts = set()
+            for column in WITHIN:
+                what = what_of(column)
+                subjects = [list(zip(a[column], b[column], strict=True)) for a, b in zip(before, after, strict=True)]
+                ratios = [overall_ratio(subjects, column, known, confidence=c) for c in (0.95, 0.99)]
+                verdicts.add(overall_verdict(*ratios, what))
+                verdicts |= {verdict_of(ratio_of(*cells[-1], column, known), what) for cells in subjects}
+            hits += bool(verdicts & {"better", "worse"} if slow == 1 else "worse" in verdicts)
+        row = {"what": name, "repetitions": repetitions, "spread": spread, "n": seeds,
+               "alarm" if slow == 1 else "slower": hits}  # fmt: skip
+        print(row, flush=True)
+        found.append(row)
+    return found
 
 
 def told(record: dict[str, Any]) -> dict[str, Any]:
@@ -153,6 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--runs", action="store_true")
     parser.add_argument("--name", default="base")
     parser.add_argument("--slow", type=float, default=1.0)
     parser.add_argument("--seeds", type=int, default=20)
@@ -162,7 +211,10 @@ def main() -> None:
     if given.record:
         record(given.record, given.name, given.slow)
         return
-    found = compare_real(given.real) if given.real else simulate(given.seeds, given.spreads)
+    if given.real:
+        found = compare_real(given.real)
+    else:
+        found = (simulate_runs if given.runs else simulate)(given.seeds, given.spreads)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
 
