@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 import test_figures_inputs as story
 from genkai import figures
 from genkai.capacity import Capacity
+from genkai.figures.bands import bucket_s, draw_series
 from genkai.plan import Level
 
 
@@ -133,6 +135,24 @@ def test_timeline_shows_gaps_as_gaps_and_buckets_as_steps():
     assert list(queue.get_ydata()[-2:]) == [800, 800]
     rejected = line(next(a for a in axes if a.get_title(loc="left").startswith("SpilloverCount")), "elb:shop")
     assert np.isnan(rejected.get_ydata()[(rejected.get_xdata() >= 50) & (rejected.get_xdata() < 60)]).any()
+
+
+def test_a_long_series_is_drawn_as_mean_and_range_of_buckets():
+    """Against a loop; a gap longer than a bucket stays a gap."""
+    x = np.r_[np.arange(0, 3000.0), np.arange(3600, 7200.0)]
+    y = np.sin(x / 50) + np.arange(len(x)) % 7
+    assert bucket_s(1800) == 0
+    assert bucket_s(86_400) == 180
+    axes = Figure().add_subplot()
+    line = draw_series(axes, x, y, 1.0, bucket=60.0)
+    drawn = dict(zip(line.get_xdata().tolist(), line.get_ydata().tolist(), strict=True))
+    for bucket in (0, 17, 49, 60, 119):
+        inside = [b for a, b in zip(x, y, strict=True) if bucket * 60 <= a < bucket * 60 + 60]
+        assert drawn[bucket * 60 + 30] == pytest.approx(sum(inside) / len(inside))
+    assert sum(np.isnan(v) for v in drawn.values()) == 1
+    (band,) = axes.collections
+    assert band.get_datalim(axes.transData).ymax == pytest.approx(y.max())
+    assert len(draw_series(Figure().add_subplot(), x, y, 60.0, bucket=60.0).get_xdata()) > len(x)  # as coarse already
 
 
 def test_timeline_draws_thresholds_in_the_panels_unit_and_names_levels():

@@ -15,6 +15,7 @@ from genkai.figures.style import PALETTE, SMALL_PT
 from genkai.figures.texts import Texts
 
 Mark = Mapping[str, Any]
+BUCKETS_S = (5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 1800.0)
 
 
 def shade_levels(axes: Sequence[Axes], marks: Sequence[Mark], origin: float) -> None:
@@ -82,8 +83,43 @@ def usual_period(x: np.ndarray) -> float:
     return float(np.median(steps)) if len(steps) else 1.0
 
 
-def draw_series(axes: Axes, x: np.ndarray, y: np.ndarray, period: float, **look: Any) -> Line2D:
-    """A line with its gaps; samples that stand for 5 s or more are drawn as steps over what they stand for."""
+def bucket_s(span_s: float) -> float:
+    """Seconds that become one point of a long time axis, 0 where each sample has room: print shows some 600 points."""
+    return 0.0 if span_s <= 1800 else next((b for b in BUCKETS_S if span_s / b <= 600), 3600.0)
+
+
+def in_buckets(x: np.ndarray, y: np.ndarray, bucket: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(centre, mean, lowest, highest) of the samples in each bucket that has any, in order of time."""
+    known = np.isfinite(y)
+    x, y = np.asarray(x, float)[known], np.asarray(y, float)[known]
+    number = np.floor(x / bucket)
+    order = np.argsort(number, kind="stable")
+    number, y = number[order], y[order]
+    first = np.flatnonzero(np.r_[True, np.diff(number) > 0]) if len(y) else np.empty(0, int)
+    if not len(first):
+        return x, y, y, y
+    counts = np.diff(np.r_[first, len(y)])
+    centre = (number[first] + 0.5) * bucket
+    return centre, np.add.reduceat(y, first) / counts, np.minimum.reduceat(y, first), np.maximum.reduceat(y, first)
+
+
+def _draw_buckets(axes: Axes, x: np.ndarray, y: np.ndarray, bucket: float, **look: Any) -> Line2D:
+    """The mean of each bucket as a line, its range as a band behind; thousands of samples would be a solid block."""
+    centre, mean, low, high = in_buckets(x, y, bucket)
+    at, low = with_gaps(centre, low, bucket)
+    _, high = with_gaps(centre, high, bucket)
+    axes.fill_between(at, low, high, color=look.get("color"), alpha=0.16, linewidth=0, zorder=look.get("zorder", 2) - 1)
+    (line,) = axes.plot(*with_gaps(centre, mean, bucket), **look)
+    return line
+
+
+def draw_series(axes: Axes, x: np.ndarray, y: np.ndarray, period: float, bucket: float = 0.0, **look: Any) -> Line2D:
+    """A line with its gaps; samples that stand for 5 s or more are drawn as steps over what they stand for.
+
+    bucket: seconds (see `bucket_s`) that become one point where the samples are finer.
+    """
+    if bucket > period:
+        return _draw_buckets(axes, x, y, bucket, **look)
     x, y = with_gaps(x, y, period)
     if period >= 5 and len(x):
         edges, values = np.repeat(x, 2), np.repeat(y, 2)

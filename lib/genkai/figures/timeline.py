@@ -11,7 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genkai.figures import quantities as q
-from genkai.figures.bands import Mark, draw_series, draw_threshold, name_levels, shade_levels, top_of, usual_period
+from genkai.figures.bands import (
+    Mark,
+    bucket_s,
+    draw_series,
+    draw_threshold,
+    name_levels,
+    shade_levels,
+    top_of,
+    usual_period,
+)
 from genkai.figures.place import SideLabel, label_panels
 from genkai.figures.style import PALETTE, SERIES, TEXT_PT, blank, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
@@ -43,16 +52,18 @@ def timeline(seconds: pd.DataFrame, metrics: pd.DataFrame | None = None, marks: 
     figure = new_figure(16 + PANEL_MM * (2 + len(groups)))
     axes = panels(figure, 2 + len(groups), sharex=True)
     axes[0].set_xlim(0, end - origin)
+    bucket = bucket_s(end - origin)
     shade_levels(axes, marks, origin)
     waiting = [
-        _draw_load(axes[0], seconds, origin, thresholds, t),
-        _draw_response(axes[1], seconds, origin, thresholds, t),
+        _draw_load(axes[0], seconds, origin, bucket, thresholds, t),
+        _draw_response(axes[1], seconds, origin, bucket, thresholds, t),
     ]
     for panel, (metric, rows) in zip(axes[2:], groups, strict=True):
-        waiting.append(_draw_metric(panel, metric, rows, origin, thresholds, names, t))
+        waiting.append(_draw_metric(panel, metric, rows, origin, bucket, thresholds, names, t))
     q.clock_ticks(axes[-1].xaxis, end - origin)
     label = "bands.elapsed_h" if end - origin > 7200 else "bands.elapsed"
-    axes[-1].set_xlabel(t(label, start=f"{pd.Timestamp(origin, unit='s'):%Y-%m-%d %H:%M:%S}"))
+    note = t("bands.buckets", seconds=f"{bucket:g}") if bucket > 1 else ""
+    axes[-1].set_xlabel(t(label, start=f"{pd.Timestamp(origin, unit='s'):%Y-%m-%d %H:%M:%S}") + note)
     if marks:
         title = axes[0].get_title(loc="left")
         axes[0].set_title(title, loc="left", fontsize=TEXT_PT, color=PALETTE["muted"], fontweight="normal", pad=14)
@@ -76,12 +87,13 @@ def _range(times: list[np.ndarray], marks: Sequence[Mark]) -> tuple[float, float
     return float(min(x.min() for x in times)), float(max(x.max() for x in times)) + 1
 
 
-def _draw_load(axes: Axes, seconds: pd.DataFrame, origin: float, thresholds: Mapping[str, float],
+def _draw_load(axes: Axes, seconds: pd.DataFrame, origin: float, bucket: float, thresholds: Mapping[str, float],
                t: Texts) -> list[SideLabel]:  # fmt: skip
     panel_title(axes, t("bands.throughput"))
     x = q.seconds_of(seconds["time"]) - origin
     y = seconds["throughput_rps"].to_numpy(float)
-    draw_series(axes, x, y, usual_period(x), color=PALETTE["measured"], linewidth=1.2, zorder=3, label="throughput_rps")
+    look = {"color": PALETTE["measured"], "linewidth": 1.2, "zorder": 3, "label": "throughput_rps"}
+    draw_series(axes, x, y, usual_period(x), bucket, **look)
     labels = []
     errors = seconds["error_rps"].fillna(0).to_numpy(float) if "error_rps" in seconds else np.zeros(len(x))
     if (errors > 0).any():
@@ -93,7 +105,7 @@ def _draw_load(axes: Axes, seconds: pd.DataFrame, origin: float, thresholds: Map
     return labels
 
 
-def _draw_response(axes: Axes, seconds: pd.DataFrame, origin: float, thresholds: Mapping[str, float],
+def _draw_response(axes: Axes, seconds: pd.DataFrame, origin: float, bucket: float, thresholds: Mapping[str, float],
                    t: Texts) -> list[SideLabel]:  # fmt: skip
     known = [name for name in ("p50_s", "p95_s") if name in seconds and seconds[name].notna().any()]
     if not known:
@@ -109,14 +121,15 @@ def _draw_response(axes: Axes, seconds: pd.DataFrame, origin: float, thresholds:
         y = values[name].to_numpy() * factor
         main = name == "p95_s"
         color = PALETTE["measured"] if main else PALETTE["measured_light"]
-        draw_series(axes, x, y, usual_period(x), color=color, linewidth=1.2 if main else 0.9, zorder=3, label=name)
+        look = {"color": color, "linewidth": 1.2 if main else 0.9, "zorder": 3, "label": name}
+        draw_series(axes, x, y, usual_period(x), bucket, **look)
         labels.append(SideLabel(float(y[np.isfinite(y)][-1]), name[:-2], PALETTE["measured"], main))
     _scale_axis(axes, values.to_numpy().ravel() * factor, thresholds.get("p95_s"), factor, unit, labels, t)
     return labels
 
 
-def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, thresholds: Mapping[str, float],
-                 names: Mapping[str, str], t: Texts) -> list[SideLabel]:  # fmt: skip
+def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, bucket: float,
+                 thresholds: Mapping[str, float], names: Mapping[str, str], t: Texts) -> list[SideLabel]:  # fmt: skip
     """One metric of all its resources; the first seven are named, the others grey."""
     largest = top_of(rows["value"], thresholds.get(metric, 0), headroom=1.0)
     factor, unit = q.display_unit(str(rows["unit"].iloc[0]), largest)
@@ -128,7 +141,7 @@ def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, thr
         x, y = q.seconds_of(part["time"]) - origin, part["value"].to_numpy(float) * factor
         color = SERIES[index] if index < NAMED else PALETTE["idle"]
         period = float(part["period_s"].iloc[0]) or usual_period(x)
-        draw_series(axes, x, y, period, color=color, linewidth=1.2, zorder=3, label=str(resource))  # fmt: skip
+        draw_series(axes, x, y, period, bucket, color=color, linewidth=1.2, zorder=3, label=str(resource))
         if index < NAMED and np.isfinite(y).any():
             labels.append(SideLabel(float(y[np.isfinite(y)][-1]), _short(str(resource), names), color))
     floor = [100.0] if unit == "%" else []
