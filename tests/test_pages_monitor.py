@@ -179,3 +179,11 @@ def test_every_series_of_every_level_is_a_line_of_a_table(tmp_path: Path) -> Non
     row = table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1) & (table["level"] == mark["level"])]
     inside = run.metrics.select("SurgeQueueLength", window=(mark["hold_start"] - 5, mark["end"]))
     assert row["maximum"].max() == inside[inside["statistic"] == "maximum"]["value"].max()
+
+
+def test_a_clock_that_is_off_is_said(tmp_path: Path) -> None:
+    cycle = own_cycle(tmp_path, edit=lambda plan: plan.pop("aws"))
+    told = {"offset_s": 0.4, "uncertainty_s": 0.001, "warnings": ["web: clock +0.400 s from ours"]}
+    cycle.run("api", "item").write_record(clock_offsets={"start": {"web": told}, "end": {"web": told}})
+    _, notes = page.collect(cycle)
+    assert [n for n in notes if "clock" in n] == ["2-api-item: web: clock +0.400 s from ours"]

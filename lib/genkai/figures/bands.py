@@ -103,23 +103,24 @@ def in_buckets(x: np.ndarray, y: np.ndarray, bucket: float) -> tuple[np.ndarray,
     return centre, np.add.reduceat(y, first) / counts, np.minimum.reduceat(y, first), np.maximum.reduceat(y, first)
 
 
-def _draw_buckets(axes: Axes, x: np.ndarray, y: np.ndarray, bucket: float, **look: Any) -> Line2D:
+def _draw_buckets(axes: Axes, x: np.ndarray, y: np.ndarray, bucket: float, band: float, **look: Any) -> Line2D:
     """The mean of each bucket as a line, its range as a band behind; thousands of samples would be a solid block."""
     centre, mean, low, high = in_buckets(x, y, bucket)
     at, low = with_gaps(centre, low, bucket)
     _, high = with_gaps(centre, high, bucket)
-    axes.fill_between(at, low, high, color=look.get("color"), alpha=0.16, linewidth=0, zorder=look.get("zorder", 2) - 1)
+    axes.fill_between(at, low, high, color=look.get("color"), alpha=band, linewidth=0, zorder=look.get("zorder", 2) - 1)
     (line,) = axes.plot(*with_gaps(centre, mean, bucket), **look)
     return line
 
 
-def draw_series(axes: Axes, x: np.ndarray, y: np.ndarray, period: float, bucket: float = 0.0, **look: Any) -> Line2D:
+def draw_series(axes: Axes, x: np.ndarray, y: np.ndarray, period: float, bucket: float = 0.0, band: float = 0.16,
+                **look: Any) -> Line2D:  # fmt: skip
     """A line with its gaps; samples that stand for 5 s or more are drawn as steps over what they stand for.
 
-    bucket: seconds (see `bucket_s`) that become one point where the samples are finer.
+    bucket: seconds (see `bucket_s`) that become one point where the samples are finer; band: opacity of their range.
     """
     if bucket > period:
-        return _draw_buckets(axes, x, y, bucket, **look)
+        return _draw_buckets(axes, x, y, bucket, band, **look)
     x, y = with_gaps(x, y, period)
     if period >= 5 and len(x):
         edges, values = np.repeat(x, 2), np.repeat(y, 2)

@@ -141,7 +141,8 @@ def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, buc
         x, y = q.seconds_of(part["time"]) - origin, part["value"].to_numpy(float) * factor
         color = SERIES[index] if index < NAMED else PALETTE["idle"]
         period = float(part["period_s"].iloc[0]) or usual_period(x)
-        draw_series(axes, x, y, period, bucket, color=color, linewidth=1.2, zorder=3, label=str(resource))
+        faint = 0.3 / (1 + len(groups))  # bands of many resources lie over one another
+        draw_series(axes, x, y, period, bucket, faint, color=color, linewidth=1.2, zorder=3, label=str(resource))
         if index < NAMED and np.isfinite(y).any():
             labels.append(SideLabel(float(y[np.isfinite(y)][-1]), _short(str(resource), names), color))
     floor = [100.0] if unit == "%" else []

@@ -46,6 +46,7 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
     for run in study.every:
         notes += [f"{run.run.name}: {text}" for texts in host_warnings(run.run).values() for text in texts]
         notes += [f"{run.run.name}: CloudWatch: {text}" for text in _cloudwatch_notes(run)]
+        notes += [f"{run.run.name}: {text}" for text in _clock_notes(run)]
     return study, list(dict.fromkeys(notes))
 
 
@@ -168,6 +169,14 @@ def _cloudwatch_notes(run: RunStudy) -> list[str]:
 
     path = run.run.raw("cloudwatch.json")
     return list(read_json(path).get("warnings") or []) if path.exists() else []
+
+
+def _clock_notes(run: RunStudy) -> list[str]:
+    """What was said of the hosts' clocks at the start and the end of the run."""
+    record = run.record.get("clock_offsets") or {}
+    parts = [part for part in (record.get("start"), record.get("end")) if isinstance(part, dict)] or [record]
+    return [text for part in parts for told in part.values() if isinstance(told, dict)
+            for text in told.get("warnings") or []]  # fmt: skip
 
 
 def _instances(run: RunStudy, m: Messages) -> dict[str, str]:
