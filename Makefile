@@ -41,7 +41,7 @@ nightly: $(STAMP)
 	$(BIN)/python tests/bench/bench_fit_aa.py
 	$(BIN)/python tests/bench/bench_search.py
 	$(BIN)/python tests/bench/bench_search_real.py
-	GENKAI_FUZZ_EXAMPLES=17000 $(BIN)/python -m pytest -n 2 --dist load tests/test_collect_fuzz.py
+	GENKAI_FUZZ_EXAMPLES=17000 $(BIN)/python -m pytest -n 2 --dist load --timeout 0 tests/test_collect_fuzz.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab --config=jupyter_config.py
