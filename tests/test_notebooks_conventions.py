@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NAMES = ["00_start_here", "10_plan", "20_launch", "30_monitor", "40_scale", "50_diagnose", "60_report"]
+NAMES = ["00_start_here", "10_plan", "20_launch", "30_monitor", "40_scale", "50_diagnose", "60_report", "90_profile"]
 BANNED = re.compile(r"\b(def|class|for|while|try|with|open\(|pd\.read_|plt\.)")
 STRIP = ["--keep-id", "--extra-keys",
          "metadata.papermill cell.metadata.papermill metadata.language_info metadata.widgets"]  # fmt: skip

@@ -243,6 +243,7 @@ class Host(Model):
     role: Literal["target", "generator", "middleware"] = "target"
     status_url: str | None = Field(None, description="Apache server-status?auto or nginx stub_status")
     processes: list[str] = Field([], description="process names whose descriptors and CPU are sampled")
+    profile: list[str] = Field([], description="parts of command lines: what to profile; none = processes")
 
 
 class Aws(Model):

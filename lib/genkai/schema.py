@@ -60,6 +60,7 @@ def _count(name: str, meaning: str) -> Column:
 
 FAILURE_KINDS = ("timeout", "refused", "reset", "no_port", "no_fd", "tls", "http_4xx", "http_5xx", "check", "other")
 WORKLOADS = ("closed", "open")
+STACK_KINDS = ("cpu", "io", "lock", "gil", "sleep", "idle")
 QUANTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99, "p999_s": 0.999}
 
 TABLES: dict[str, tuple[Column, ...]] = {
@@ -129,6 +130,15 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("unit", TEXT),
         Column("period_s", FLOAT, "s", 0.0),
         Column("value", FLOAT),
+    ),
+    "stacks": (
+        Column("phase", TEXT, choices=("low", "limit"), meaning="at which of the two load levels"),
+        Column("process", TEXT, meaning="HOST:PID"),
+        Column("kind", TEXT, choices=STACK_KINDS, meaning="what the thread did: computed, or waited for what"),
+        Column("stack", TEXT, meaning="functions, outermost first, separated by semicolons"),
+        Column("samples", INT, "samples", 1, None, meaning="samples, or waits that were timed"),
+        Column("seconds", FLOAT, "s", 0.0, meaning="thread time that they stand for"),
+        Column("squares", FLOAT, "s²", 0.0, meaning="sum of their squared seconds, for the sampling error"),
     ),
 }
 

@@ -99,7 +99,12 @@ class Run:
     @property
     def finished(self) -> bool:
         """The run ended by itself (whatever its verdict) and its tables are complete."""
-        return self.record().get("state") == "finished"
+        return self.record().get("state") == "finished" and not self.profiling
+
+    @property
+    def profiling(self) -> bool:
+        """The target was profiled meanwhile, which disturbs it: no measurement, and never part of a cycle."""
+        return bool(self.record().get("profiling"))
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class Cycle:
     def runs(self, step: str | None = None) -> list[Run]:
         """The runs that exist, in the order of the steps."""
         found = [Run(p.parent) for p in sorted((self.path / "runs").glob("*/run.json"))]
-        return [r for r in found if step in (None, r.step)]
+        return [r for r in found if step in (None, r.step) and not r.profiling]
 
     @property
     def recorded(self) -> bool:

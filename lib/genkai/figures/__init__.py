@@ -4,6 +4,7 @@ from genkai.figures.compare import compare
 from genkai.figures.curves import efficiency, hockey_stick, windows
 from genkai.figures.evidence import evidence, evidence_rows
 from genkai.figures.fits import drawn_curve
+from genkai.figures.flame import flame, short_name
 from genkai.figures.history import history
 from genkai.figures.legible import legibility_problems
 from genkai.figures.load import api_steps, ceiling, live
@@ -27,6 +28,7 @@ __all__ = [
     "evidence_rows",
     "figure_style",
     "figure_texts",
+    "flame",
     "history",
     "hockey_stick",
     "legibility_problems",
@@ -36,6 +38,7 @@ __all__ = [
     "plan_tornado",
     "scale",
     "search",
+    "short_name",
     "size_curves",
     "size_economy",
     "size_maximum",
