@@ -3,7 +3,7 @@
 import pytest
 
 ALONE = ("tests/e2e/", "tests/test_faults_live", "tests/test_launch", "tests/test_load_runs", "tests/test_search",
-         "tests/test_demo_world", "tests/test_demo_balancer")  # fmt: skip
+         "tests/test_profiling", "tests/test_demo_world", "tests/test_demo_balancer")  # fmt: skip
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

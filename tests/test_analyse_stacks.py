@@ -12,6 +12,7 @@ from genkai.analyse.stacks import (
     change,
     function_records,
     kind_records,
+    mark_background,
     per_request,
     share,
     trend,
@@ -109,3 +110,13 @@ def test_without_requests_or_time_there_is_no_number() -> None:
     assert per_request(Sum(1, 1, 1), 0)["value"] is None
     assert share(Sum(), Sum())["value"] is None
     assert trend(change(Sum(1, 1, 1), Sum(1, 1, 1), {"low": 0, "limit": 5})) is None
+
+
+def test_a_thread_that_waits_all_the_time_at_both_levels_is_background() -> None:
+    watcher = [row("low", "idle", "watch", 999), row("limit", "io", "watch", 996)]
+    worker = [row("low", "io", "serve;query", 200), row("limit", "io", "serve;query", 995)]
+    seldom = [row("limit", "lock", "reserve", 990)]
+    marked = mark_background(table(*watcher, *worker, *seldom), 10.0)
+    assert list(marked["kind"]) == ["idle", "idle", "io", "io", "lock"]
+    alone = mark_background(table(*watcher[1:], *seldom), 10.0)
+    assert list(alone["kind"]) == ["io", "lock"], "without a low level nobody can tell"

@@ -57,6 +57,7 @@ THROUGH = {
     "test_report_sections.py": (PART, "report/sections/closing report/sections/cycle_report "
                                       "report/sections/decision report/sections/explanation report/sections/history "
                                       "report/sections/records report/sections/results"),
+    "test_profiling.py": (PART, "pages/profile"),
     "test_report_inline.py": (PART, "report/typst_text"),
     "test_trials.py": (PROCESS, "load/steering"),
     "test_pages_search.py": (PART, "study/searches"),

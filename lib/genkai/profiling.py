@@ -29,7 +29,7 @@ from genkai.workspace import Run, now_text, read_json, write_json, write_text
 
 PROFILES = Path("data/profiles")
 LOW_RATIO = 0.25  # of a rate that is given instead of a level
-RAMP_S, SETTLE_S, SLACK_S = 2.0, 4.0, 4.0
+RAMP_S, SETTLE_S, QUIET_S, SLACK_S = 2.0, 4.0, 5.0, 4.0
 SHORTEST_S = 3
 LANGUAGES = {"en": ("en",), "ja": ("ja",), "both": ("en", "ja")}
 KEPT = 60  # function records of each state
@@ -75,7 +75,7 @@ def choose_levels(
 def plan_phases(levels: dict[str, Level], seconds: int) -> list[Phase]:
     """Each level with a time to settle, a while without the profiler, and then with it."""
     phases, elapsed = [], 0.0
-    quiet = max(5.0, seconds / 4)
+    quiet = max(QUIET_S, seconds / 4)
     for name, level in levels.items():
         hold = SETTLE_S + quiet + seconds + SLACK_S
         held = level.model_copy(update={"ramp_s": RAMP_S, "hold_s": hold})
@@ -135,7 +135,7 @@ def run_profile(
         phase.capture = Capture(targets, phase.name, seconds, folder / "raw", sudo=sudo, ssh_options=ssh_options)
 
     observed, notes = _watch(run, _with_levels(plan, step, phases), subject, phases, start_capture)
-    table = pd.concat(observed, ignore_index=True)
+    table = stacks.mark_background(pd.concat(observed, ignore_index=True), seconds)
     write_table(table, "stacks", folder / "stacks.parquet")
     write_folded(folder, table)
     record = {

@@ -20,6 +20,7 @@ SEPARATOR = ";"
 STATES = {"cpu": ("cpu",), "wait": ("io", "lock", "gil", "sleep")}  # idle: a thread without work delays nobody
 STATE_OF = {kind: state for state, kinds in STATES.items() for kind in kinds}
 CONFIDENCE = 0.95
+ALWAYS = 0.97  # of the time: profilers start and end a little late
 
 
 @dataclass
@@ -94,6 +95,26 @@ def trend(changed: Record) -> str | None:
     if changed["low"] is None:
         return None
     return "grows" if changed["low"] > 0 else "shrinks" if changed["high"] < 0 else "same"
+
+
+def mark_background(stacks: pd.DataFrame, seconds: float) -> pd.DataFrame:
+    """The table with background threads idle: those that wait in one place all the time, at low load as at the limit.
+
+    A thread that serves requests has less to wait for at low load. Without a low level nothing is marked.
+    """
+    table, keys = stacks.copy(), ["process", "stack"]
+    waits = table["kind"].isin(STATES["wait"])
+    spent = table[waits | (table["kind"] == "idle")].pivot_table(
+        index=keys, columns="phase", values="seconds", aggfunc="sum", fill_value=0.0
+    )
+    if not {"low", "limit"} <= set(spent.columns):
+        return table
+    steady = spent[
+        (spent["low"] >= ALWAYS * seconds) & (spent["limit"] - spent["low"]).abs().le((1 - ALWAYS) * seconds)
+    ]
+    found = pd.MultiIndex.from_frame(table[keys]).isin(steady.index)
+    table.loc[found & waits, "kind"] = "idle"
+    return table
 
 
 def functions(stacks: pd.DataFrame) -> list[Function]:

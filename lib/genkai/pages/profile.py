@@ -53,7 +53,7 @@ class Profile:
             {"phase": m(f"profile.phase_{name}"), **_phase_row(m, phase)} for name, phase in record["phases"].items()
         ]
         table = Table(rows, caption=m("caption.profile_phases", subject=record["subject"]), label="tab-profile-phases",
-                      columns={c: m(f"column.{c}") for c in rows[0]}, messages=m)  # fmt: skip
+                      columns={c: m(f"profile_column.{c}") for c in rows[0]}, messages=m)  # fmt: skip
         items = [
             m.text("profile.process", name=p["name"], command=_shortened(p["command"])) for p in record["processes"]
         ]
@@ -77,7 +77,7 @@ class Profile:
         if not rows:
             return Paragraph(m.text("profile.answer_nothing"), m)
         return Table(rows, caption=m("caption.profile_kinds"), label="tab-profile-kinds",
-                     columns={c: m(f"column.{c}") for c in rows[0]}, messages=m)  # fmt: skip
+                     columns={c: m(f"profile_column.{c}") for c in rows[0]}, messages=m)  # fmt: skip
 
     def functions(self, state: str, lang: str = "en") -> Displayed:
         """The functions in which most time is spent computing ("cpu") or waiting ("wait")."""
@@ -93,7 +93,7 @@ class Profile:
             row |= {"self": m.format(each["self"], "measured"), "total": m.format(each["total"], "measured")}
             rows.append({**row, **_costs(m, each)})
         return Table(rows, caption=m(f"caption.profile_{state}"), label=f"tab-profile-{state}",
-                     columns={c: m(f"column.{c}") for c in rows[0]}, messages=m)  # fmt: skip
+                     columns={c: m(f"profile_column.{c}") for c in rows[0]}, messages=m)  # fmt: skip
 
     def write(self, lang: str = "en") -> Path:
         """flame-<lang>.png beside the profile, or in the git-ignored folder for the recorded sample."""
