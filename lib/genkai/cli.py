@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from genkai.cli_import import app as import_app
+from genkai.cli_profile import profile
 from genkai.refusals import is_refusal
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="Find the limit of a web service, say what it is made of, and hand stakeholders a PDF.",
 )
 app.add_typer(import_app, name="import")
+app.command()(profile)
 
 PlanFile = Annotated[Path, typer.Argument(help="plan file, e.g. data/plans/shop.yaml")]
 CyclePath = Annotated[Path, typer.Argument(help="folder of a cycle, e.g. data/cycles/shop/01, or data/sample")]
@@ -176,34 +178,6 @@ def search(
     record = run_search(plan, api, scenario, lang=lang, tell=tell, trial_s=trial_s, confirm_s=confirm_s)
     _print_json(record) if as_json else print(search_text(record))
     raise typer.Exit(0 if record["status"] == "found" else 2)
-
-
-@app.command()
-def profile(
-    plan: PlanFile,
-    step: Annotated[str, typer.Option(help="the step whose levels to use")] = "scenario",
-    api: Annotated[str | None, typer.Option(help="the API, with --step api or verify")] = None,
-    level: Annotated[int | None, typer.Option(help="number of the level that is the limit; default the last")] = None,
-    against: Annotated[int, typer.Option(help="number of the low level to compare with; 0: none")] = 1,
-    rate: Annotated[float | None, typer.Option(help="arrival rate instead of a level, requests/s", min=0.1)] = None,
-    host: Annotated[str | None, typer.Option(help="only this host of the plan")] = None,
-    pid: Annotated[list[int] | None, typer.Option(help="process ids instead of what the plan names")] = None,
-    seconds: Annotated[int, typer.Option(help="seconds of profiling at each level")] = 60,
-    sudo: Annotated[bool, typer.Option("--sudo", help="run the profiler by sudo -n")] = False,
-    lang: Lang = "en",
-    as_json: Json = False,
-) -> None:
-    """Where does the time go? A separate run with the target's processes profiled, at low load and at the limit."""
-    from genkai.pages.profile import Profile, profile_text
-    from genkai.profiling import languages, run_profile
-
-    wanted = languages(lang)
-    tell = (lambda line: None) if as_json else (lambda line: print(line, flush=True))
-    record = run_profile(plan, step=step, api=api, level=level, against=against, rate=rate, host=host, pids=pid or (),
-                         seconds=seconds, sudo=sudo, tell=tell)  # fmt: skip
-    found = Profile(Path(record["folder"]))
-    pictures = [str(found.write(each)) for each in wanted]
-    _print_json(record) if as_json else print("\n".join([profile_text(found, wanted[0]), *pictures]))
 
 
 @app.command()
