@@ -24,12 +24,15 @@ class _Node:
     children: dict[str, _Node] = field(default_factory=dict)
 
     def add(self, row: Mapping[str, object]) -> None:
+        """Add a row of the stacks table."""
         self.sums.setdefault(str(row["phase"]), Sum()).add(row)
 
     def seconds(self, phase: str) -> float:
+        """Thread time in a phase."""
         return self.sums[phase].seconds if phase in self.sums else 0.0
 
     def height(self) -> int:
+        """Boxes above this one, at most."""
         return 1 + max((child.height() for child in self.children.values()), default=-1)
 
 
