@@ -167,6 +167,14 @@ def test_a_full_machine_on_which_nobody_waits_longer_is_not_what_makes_errors() 
         assert causes(world.diagnosis(Facts(hosts={"local": "generator"}, shared=True))) == expected
 
 
+def test_a_full_machine_at_the_lowest_level_needs_somebody_who_starves() -> None:
+    levels = [(5, 9, 0.5, 0.0), (15, 28, 0.5, 0.0)]
+    facts = Facts(limits_s={"p95_s": 0.2}, hosts={"local": "generator"}, shared=True)
+    for lag, expected in ((0.004, []), (0.06, ["shared_machine_cpu"])):
+        world = World(levels).on("local", "cpu_busy_ratio", [1.0, 1.0]).processes([0.1] * 2, lag=[lag] * 2)
+        assert causes(world.diagnosis(facts)) == expected
+
+
 def test_a_level_that_only_the_generator_missed_does_not_explain_an_earlier_stall() -> None:
     levels = [*STALL, (2000, 505, 1.9, 0.0)]
     assert causes(World(levels, limited=[3]).processes([0.2] * 4).diagnosis()) == []
