@@ -15,6 +15,7 @@ import pytest
 
 from aws_target import SERVICES, AwsTarget, running_aws
 from genkai.collect.errors import CollectError
+from genkai.doctor import check_machine
 from genkai.resizing import RECORD, Resizing, left_behind, restore_left, restored
 from genkai.workspace import Cycle, new_cycle
 
@@ -140,6 +141,20 @@ def test_a_permission_that_is_missing_leaves_nothing_to_restore(tmp_path: Path, 
         use(cycle, 4)
     assert target.desired("web") == 2
     assert record(cycle)["state"] == "restored"
+
+
+def test_the_doctor_says_before_the_cycle_whether_the_sizes_are_allowed(tmp_path: Path, target: AwsTarget) -> None:
+    cycle = cycle_of(tmp_path, target)
+    plan = (cycle.path / "plan.yaml").read_text()
+    before, found = len(target.proxy.calls), {}
+    for name, sizes in (("small", "[1, 2, 4]"), ("large", "[2, 8]")):
+        sized = plan.replace("steps: {}", f"steps: {{api: {{sizes: {sizes}, levels: [{{users: 1}}]}}}}")
+        (tmp_path / f"{name}.yaml").write_text(sized)
+        found[name] = next(c for c in check_machine(tmp_path / f"{name}.yaml") if c.what.startswith("sizes "))
+    assert (found["small"].ok, found["large"].ok) == (True, False)
+    assert found["small"].found == "Auto Scaling group web in ap-northeast-1: allowed, now 2"
+    assert "expected 1 to 4 instances, got 8" in found["large"].found
+    assert "SetDesiredCapacity" not in target.proxy.calls[before:]
 
 
 def test_somebody_elses_change_is_seen_and_not_undone(tmp_path: Path, target: AwsTarget) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from genkai.plan import STEPS
+from genkai.launch import RunOutcome
+from genkai.plan import STEPS, Plan
 from genkai.steps import StepError, check_gate, judge_step, planned_runs, run_one, run_step, step_status, write_verdict
 from genkai.study import read_study
-from genkai.workspace import Cycle, new_cycle
+from genkai.workspace import Cycle, Run, new_cycle
 from load_target import Target, running_target
 from sample_cycles import checksums, copy_sample, own_cycle, sized_cycle
 
@@ -144,6 +145,29 @@ def test_a_repeated_step_runs_each_subject_so_often_and_resumes(tmp_path: Path, 
     assert study.of("api")[0].record["start"] == "long ago", "what is finished is not run again"
     assert study.of("api")[1].whole["throughput_rps"].iloc[0] == pytest.approx(20, rel=0.3)
     assert study.of("api")[1].run.finished
+
+
+def test_after_a_stop_by_hand_the_other_sizes_are_not_run_and_the_base_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the load is left out here: what becomes of the sizes around it is real."""
+    cycle = sized_cycle(tmp_path, 4, 8, base=2, command=f"echo {{size}} >> {tmp_path}/sizes")
+    for run, _ in planned_runs(cycle, cycle.plan(), "scenario"):
+        run.write_record(state="stopped")
+    ran: list[str] = []
+
+    def stopped(run: Run, plan: Plan, on_second: object) -> RunOutcome:
+        ran.append(run.name)
+        reason = "genkai stop" if run.other_size == 4 else "errors"
+        return RunOutcome("stopped", 0, reason)
+
+    monkeypatch.setattr("genkai.steps.run_one", stopped)
+    run_step(cycle, "scenario", keep_going=True)
+    assert ran == ["3-scenario-shopping", "3-scenario-shopping@4"], (
+        "an end by the stop rule goes on, one by hand does not"
+    )
+    assert (tmp_path / "sizes").read_text().split() == ["2", "4", "2"]
+    assert cycle.run("scenario", "shopping", 4).record()["size"] == 4
 
 
 @pytest.mark.load

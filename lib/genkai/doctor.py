@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genkai.allow import TargetRefused, check_target
-from genkai.plan import Plan
+from genkai.collect.errors import CollectError
+from genkai.collect.scaling import sizer_of
+from genkai.plan import STEPS, Plan
 from genkai.planfile import read_plan
 
 LIBRARIES = ("locust", "boto3", "jupyterlab", "papermill", "typst", "hdrhistogram")
@@ -33,7 +35,7 @@ class Checkup:
 def check_machine(plan_file: Path | None = None) -> list[Checkup]:
     """All check-ups of this machine, and of what the plan needs. Raises PlanError for a wrong plan."""
     plan = read_plan(plan_file) if plan_file else None
-    return [*_python(), *_tools(plan), *_limits(), *(_plan(plan) if plan else ())]
+    return [*_python(), *_tools(plan), *_limits(), *((*_plan(plan), *_sizes(plan)) if plan else ())]
 
 
 def _python() -> Iterator[Checkup]:
@@ -91,6 +93,22 @@ def _plan(plan: Plan) -> Iterator[Checkup]:
         known = botocore.session.Session().available_profiles
         yield Checkup("AWS profile", plan.aws.profile, plan.aws.profile in known,
                       f"aws configure --profile {plan.aws.profile}; known: {', '.join(known) or 'none'}")  # fmt: skip
+
+
+def _sizes(plan: Plan) -> Iterator[Checkup]:
+    """Whether the target can have every size that the steps ask for; only asks."""
+    wanted = sorted({size for step in STEPS for size in plan.sizes(step) if size is not None})
+    if not wanted:
+        return
+    what = f"sizes {', '.join(map(str, wanted))}"
+    try:
+        sizer = sizer_of(plan)
+        sizer.check(wanted)
+        now = sizer.size()
+    except CollectError as error:
+        yield Checkup(what, str(error), False, "mend what it says, or change the sizes in the plan")
+    else:
+        yield Checkup(what, f"{sizer.name}: allowed" + ("" if now is None else f", now {now}"))
 
 
 def _read(path: str) -> str:
