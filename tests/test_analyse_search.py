@@ -75,6 +75,20 @@ def test_errors_beyond_the_automatic_stop_end_it_at_once():
     assert "error ratio" in record["why"]
 
 
+@pytest.mark.parametrize("sent", [100.0, 0.0])
+def test_a_search_that_is_ended_by_hand_says_no_upper_end(sent):
+    steady, tries = target(500, noise=0.0), []
+
+    def measure(phase, rate, seconds):
+        tries.append(rate)
+        ended = Measured(sent, sent, 0.0, stop_reason="level 3: genkai stop" if sent else "the processes ended")
+        return ended if len(tries) == 3 else steady(phase, rate, seconds)
+
+    record = search_capacity(measure, Settings(start_rps=100))
+    assert record["status"] == "stopped"
+    assert (record["limit"]["low"], record["limit"]["high"]) == (tries[1], None)
+
+
 def test_trials_of_a_limited_generator_do_not_count():
     record = search_capacity(target(5000, generator=800), Settings(start_rps=100))
     limited = [t for t in record["trials"] if t["verdict"] == "discarded"]

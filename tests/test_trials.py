@@ -10,7 +10,7 @@ from genkai import journals
 from genkai.cycle import stop_runs
 from genkai.load.preflight import LaunchError
 from genkai.trials import Goal, Trials
-from genkai.workspace import Run
+from genkai.workspace import Run, read_journal
 from load_target import make_plan, running_target
 
 pytestmark = pytest.mark.load
@@ -54,7 +54,7 @@ def test_genkai_stop_ends_a_search_too(tmp_path: Path, monkeypatch: pytest.Monke
         run = Run(tmp_path / "data/searches/t/01/1-api-ok")
         with Trials(run, plan, "api", "ok") as trials:
             trial = pool.submit(trials.measure, 10.0, 60.0, [])
-            while not journals.read_marks(run) and not trial.done():
+            while not trial.done() and "hold" not in [e["event"] for e in read_journal(run.journal("levels"))]:
                 time.sleep(0.05)
             assert stop_runs() == ["data/searches/t/01/1-api-ok"]
             assert trial.result(30).stop_reason == "genkai stop"

@@ -20,6 +20,7 @@ from genkai.analyse.search import Measured, Settings, Trial, needed_trial_s, sea
 from genkai.analyse.seconds import seconds_table
 from genkai.analyse.texts import plain
 from genkai.capacity import target_rps, target_split
+from genkai.load.preflight import LaunchError
 from genkai.plan import Level, Plan, Step
 from genkai.planfile import read_plan
 from genkai.study import StudyError
@@ -59,7 +60,12 @@ class Measurer:
     def __call__(self, phase: str, rate: float, seconds: float) -> Measured:
         """The trial as measured; only a long one is never passed before CONFIRM_LEAST. Raises LaunchError."""
         least = CONFIRM_LEAST * seconds if phase == "confirm" else 0.0
-        trial = self.trials.measure(rate, seconds, self.goals, may_pass_after_s=least)
+        try:
+            trial = self.trials.measure(rate, seconds, self.goals, may_pass_after_s=least)
+        except LaunchError as error:
+            if not self.trials.marks:
+                raise
+            return Measured(0.0, 0.0, 1.0, stop_reason=str(error), measured_s=0.0)  # ended between two trials
         return self.read(trial)
 
     def read(self, trial: TrialRun) -> Measured:

@@ -20,6 +20,7 @@ BEHIND = 0.97  # throughput below this share of what was sent: a queue grows
 BELOW_GENERATOR = 0.85  # × the rate at which the generator was the limit: the highest rate still tried
 LOSS, SCALE = 0.001, 1_000_000  # MLRsearch counts losses; a trial that kept the targets has none
 LEAST_TRIAL_S, MOST_TRIAL_S = 11.0, 30.0
+BY_HAND = "genkai stop"
 EXCEED = 0.49  # the majority of the trials at a rate decides
 
 Trial = dict[str, Any]
@@ -244,7 +245,9 @@ def search_capacity(
 
 def _known(trials: list[Trial]) -> tuple[float | None, float | None]:
     """(highest rate that kept below every rate that missed, lowest that missed) of a search that ended early."""
-    missed = [t["rate_rps"] for t in trials if t["verdict"] in ("missed", "stopped")]
+    # A trial that was ended before it told anything, by hand or by a failure, is no rate that missed.
+    told = [t for t in trials if t["verdict"] == "missed" or (t["verdict"] == "stopped" and t["sent_rps"] > 0)]
+    missed = [t["rate_rps"] for t in told if BY_HAND not in t["why"]]
     high = min(missed, default=None)
     kept = [t["rate_rps"] for t in trials if t["verdict"] == "kept" and (high is None or t["rate_rps"] < high)]
     return max(kept, default=None), high
