@@ -51,7 +51,7 @@ class Block:
     @property
     def frame(self) -> pd.DataFrame:
         """The rows of the metrics table."""
-        return _frame([(key, unit, *arrays) for key, unit, arrays in self.series()])
+        return frame_of([self])
 
     def series(self) -> Iterator[tuple[Key, str, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         """(key, unit, (times, periods, values)) of each metric that has a value."""
@@ -96,6 +96,11 @@ def _arrow(rows: Sequence[_Rows]) -> pa.Table:
 
 def _frame(rows: Sequence[_Rows]) -> pd.DataFrame:
     return schema.check_table(_arrow(rows).to_pandas(), "metrics") if rows else schema.empty_table("metrics")
+
+
+def frame_of(blocks: Iterable[Block]) -> pd.DataFrame:
+    """The rows of blocks as one table, checked once. Raises TableError."""
+    return _frame([(key, unit, *arrays) for block in blocks for key, unit, arrays in block.series()])
 
 
 def write_metrics(blocks: Iterable[Block | pd.DataFrame], path: Path) -> int:
@@ -229,10 +234,6 @@ class Metrics:
         for key in self._parts:
             start, period, value = self.arrays(key)
             yield key, self.unit(key), (micros(start), period, value)
-
-    def __getitem__(self, chosen: Any) -> Any:
-        """A column, or the rows of a mask, as of `frame`: for tables that are small."""
-        return self.frame[chosen]
 
     def select(
         self, metric: str | None = None, source: str | None = None, window: tuple[float, float] | None = None

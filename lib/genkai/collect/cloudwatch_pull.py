@@ -20,7 +20,7 @@ from genkai.collect.aws import call, client
 from genkai.collect.catalogue import STATISTICS, Metric, Resource, metrics_of
 from genkai.collect.errors import CollectError
 from genkai.collect.metric_data import Points, Query, fetch_points
-from genkai.collect.rows import metric_rows, utc_times
+from genkai.metrics import Block, frame_of, micros
 from genkai.plan import Aws
 
 RETENTION = ((3 * 3600, 1), (15 * 86400, 60), (63 * 86400, 300), (455 * 86400, 3600))  # age in s, finest period in s
@@ -140,12 +140,11 @@ def pull_cloudwatch(
 
 
 def _table(series: list[Series], pull: Pull, start: datetime, end: datetime) -> pd.DataFrame:
-    frames = [_rows(s, pull.series[s.key], start, end) for s in series if s.key in pull.series]
-    frames = [f for f in frames if len(f)]
-    frames += _zeros(series, pd.concat(frames, ignore_index=True)) if frames else []
-    if not frames:
-        return schema.empty_table("metrics")
-    frame = pd.concat(frames, ignore_index=True).sort_values(["resource", "metric", "statistic", "time"], kind="stable")
+    frame = frame_of(_block(s, pull.series[s.key], start, end) for s in series if s.key in pull.series)
+    if not len(frame):
+        return frame
+    frame = pd.concat([frame, *_zeros(series, frame)], ignore_index=True)
+    frame = frame.sort_values(["resource", "metric", "statistic", "time"], kind="stable")
     return schema.check_table(frame.reset_index(drop=True), "metrics")
 
 
@@ -233,13 +232,16 @@ def _fetch(aws: Aws, made: Any, series: list[Series], pull: Pull) -> Iterable[tu
         yield from ((s, got.points[i]) for i, s in enumerate(group) if i not in got.failed)
 
 
-def _rows(series: Series, entry: dict[str, Any], start: datetime, end: datetime) -> pd.DataFrame:
+def _block(series: Series, entry: dict[str, Any], start: datetime, end: datetime) -> Block:
     times, values = np.array(entry["times"], float), np.array(entry["values"], float)
-    if not len(times):
-        return schema.empty_table("metrics")
     period = float(series.period_s)
     published = series.published_s
-    if period < published and np.all(times % published == 0) and (len(times) == 1 or np.diff(times).min() >= published):
+    if (
+        len(times)
+        and period < published
+        and np.all(times % published == 0)
+        and (len(times) == 1 or np.diff(times).min() >= published)
+    ):
         period = float(published)
     statistic = STATISTICS.get(series.statistic, series.statistic)
     if series.metric.increments:
@@ -250,9 +252,8 @@ def _rows(series: Series, entry: dict[str, Any], start: datetime, end: datetime)
         if not inside.any():
             inside = (times < end.timestamp()) & (times + period > start.timestamp())
         times, values = times[inside], values[inside]
-    label, resource = series.label, series.resource.label
-    units = {label: series.metric.unit}
-    return metric_rows(utc_times(times), {label: values}, units, "cloudwatch", resource, period, statistic)
+    label, units = series.label, {series.label: series.metric.unit}
+    return Block("cloudwatch", series.resource.label, micros(times), period, {label: values}, units, statistic)
 
 
 def _zeros(series: list[Series], rows: pd.DataFrame) -> list[pd.DataFrame]:
