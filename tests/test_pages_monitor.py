@@ -187,3 +187,10 @@ def test_a_clock_that_is_off_is_said(tmp_path: Path) -> None:
     cycle.run("api", "item").write_record(clock_offsets={"start": {"web": told}, "end": {"web": told}})
     _, notes = page.collect(cycle)
     assert [n for n in notes if "clock" in n] == ["2-api-item: web: clock +0.400 s from ours"]
+
+
+def test_what_every_run_says_is_said_once() -> None:
+    shown = page.said(["1-verify-health: vmstat: odd", "2-api-item: vmstat: odd", "2-api-item: gaps"]).to_plain()
+    assert "1-verify-health, 2-api-item: vmstat: odd" in shown
+    assert shown.count("odd") == 1
+    assert "2-api-item: gaps" in shown

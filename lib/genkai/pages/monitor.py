@@ -66,8 +66,12 @@ def _collect_aws(study: Study, refresh: bool) -> None:
 
 def said(notes: list[str], lang: str = "en") -> Displayed:
     """What was odd or missing while collecting."""
-    m = Messages(lang)
-    return Bullets(notes, messages=m) if notes else Paragraph(m.text("page.collected"), m)
+    m, where = Messages(lang), {}
+    for note in notes:  # what every run says is said once
+        run, _, text = note.partition(": ")
+        where.setdefault(text or note, []).append(run if text else "")
+    items = [f"{', '.join(runs)}: {text}" if runs[0] else text for text, runs in where.items()]
+    return Bullets(items, messages=m) if notes else Paragraph(m.text("page.collected"), m)
 
 
 def environment(study: Study, lang: str = "en") -> Displayed:

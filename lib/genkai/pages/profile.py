@@ -135,18 +135,25 @@ def find_profile(folder: str | Path = "") -> Profile:
 
 
 def take_profile(
-    plan: str, profile: str = "", *, step: str = "scenario", level: int = 0, against: int = 1, rate: float = 0.0,
+    plan: str, profile: str = "", *, step: str = "scenario", level: str = "", against: str = "0", rate: float = 0.0,
     host: str = "", seconds: int = 60, tell: Callable[[str], None] = print,
 ) -> Profile:  # fmt: skip
     """Profile the plan's target now where a plan is given, else read what was profiled (`find_profile`).
 
-    level, rate: 0 stands for the plan's last level. Raises what run_profile and find_profile raise.
+    level: "" stands for the last, against: "" for none; rate: 0 for a level of the plan.
+    Raises what run_profile and find_profile raise.
     """
     if not plan:
         return find_profile(profile)
-    record = run_profile(Path(plan), step=step, level=level or None, against=against, rate=rate or None,
-                         host=host or None, seconds=seconds, tell=tell)  # fmt: skip
+    record = run_profile(Path(plan), step=step, level=_number(level, None), against=_number(against, -1),
+                         rate=rate or None, host=host or None, seconds=seconds, tell=tell)  # fmt: skip
     return Profile(Path(record["folder"]))
+
+
+def _number(text: str, empty: int | None) -> int | None:
+    if text and not text.isdigit():
+        raise ProfileError(f"level, against: expected a number as in the table of levels, or nothing, got {text!r}")
+    return int(text) if text else empty
 
 
 def answer_text(m: Messages, record: Record) -> Text:
