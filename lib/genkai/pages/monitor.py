@@ -28,6 +28,7 @@ TIMELINE = (
     ("HTTPCode_ELB_5XX_Count", ("Sum",)), ("CPUUtilization", ("Maximum", "Average")),
     ("cpu_busy_ratio", ("sample",)), ("run_queue", ("sample",)), ("tcp_listen_overflows", ("sample",)),
 )  # fmt: skip
+HEALTH = {"cpu_ratio": "ratio", "loop_lag_p99_s": "s", "schedule_slip_p99_s": "s"}  # of the load generator, and units
 MOST_PANELS = 3  # more make the figure taller than what is left of a page
 
 
@@ -132,10 +133,11 @@ def generator(study: Study, step: str = "", lang: str = "en") -> Displayed:
             "time": table["time"], "source": "generator", "resource": "process:" + table["process"].astype(str),
             "metric": name, "statistic": "sample", "unit": unit, "period_s": 1.0, "value": table[name].astype(float),
         }).dropna(subset=["value"])
-        for name, unit in (("cpu_ratio", "ratio"), ("loop_lag_p99_s", "s"), ("schedule_slip_p99_s", "s"))
+        for name, unit in HEALTH.items()
     ]  # fmt: skip
     whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
-    drawn = figures.timeline(whole, pd.concat(parts, ignore_index=True), list(run.marks), t=lang)
+    names = {name: m(f"metric.{name}") for name in HEALTH}
+    drawn = figures.timeline(whole, pd.concat(parts, ignore_index=True), list(run.marks), names=names, t=lang)
     return Figure(drawn, label="fig-generator", messages=m, caption=m("caption.generator", subject=run.subject),
                   alt=m("alt.generator"))  # fmt: skip
 
