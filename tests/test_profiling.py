@@ -117,7 +117,7 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(project, folder of the profile) of a real run on an instance that serves one request at a time."""
     project = tmp_path_factory.mktemp("project")
     patch = pytest.MonkeyPatch()
-    for name, value in {"RAMP_S": 0.5, "SETTLE_S": 0.5, "QUIET_S": 1.5, "SLACK_S": 2.5}.items():
+    for name, value in {"RAMP_S": 0.5, "SETTLE_S": 0.5, "QUIET_S": 2.0, "SLACK_S": 3.0}.items():
         patch.setattr(profiling, name, value)
     patch.chdir(project)
     try:
