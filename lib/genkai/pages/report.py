@@ -121,7 +121,6 @@ class Report:
         machines = [timeline] if isinstance(timeline, Figure) else []
         parts: list[Displayed] = [
             sections.scale(self.m, scale_record(self.scale), shown),
-            self.scale.windows(self.lang),
             *filter(None, [search.section(self.study, self.lang)]),
             self.sizes.section(self.lang),
             sections.monitoring(self.m, {"use": monitor.use_rows(self.study, self.scale.run)}, machines),
@@ -164,6 +163,8 @@ class Report:
             return [launch.ceiling(self.study, self.lang)]
         if step == "api" and self.study.of("api"):
             return [scale.apis(self.study, self.lang)]
+        if self.scale and step == self.scale.run.step:  # what counted of each second, beside the table made of it
+            return [self.scale.windows(self.lang)]
         return []
 
     def _history_figures(self) -> list[Figure]:
