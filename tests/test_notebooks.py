@@ -108,6 +108,16 @@ def test_the_real_notebooks_declare_what_the_cycle_gives_them() -> None:
         check_parameters(folder / f"{name}.ipynb", given)
 
 
+def test_the_profile_notebook_shows_a_profile_by_papermill(tmp_path: Path, kernel: WarmKernel) -> None:
+    root = Path(__file__).parent.parent
+    given = {"profile": str(root / "data/sample/profile"), "lang": "ja"}
+    made = run_notebook(
+        "90_profile", tmp_path / "90.ipynb", given, kernel=kernel, folder=root / "notebooks"
+    ).read_text()
+    assert "spin (shop.py)" in made
+    assert "自身の計算時間の長い関数" in made
+
+
 def test_every_output_of_a_kernel_that_just_became_ready_is_caught(tmp_path: Path, kernel: WarmKernel) -> None:
     """A client that took a kernel for ready before it had subscribed to the outputs would lose the first ones."""
     name = write_notebook(tmp_path, "print('first')", "step + '!'")
