@@ -81,9 +81,9 @@ async def freeze(every_s: float, for_s: float) -> None:
         time.sleep(max(0.0, until - time.time()))
 
 
-async def serve(log: int, every_s: float, for_s: float) -> None:
+async def serve(log: int, every_s: float, for_s: float, address: str = "127.0.0.1") -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Protocol(log), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(lambda: Protocol(log), address, 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     tasks = [loop.create_task(freeze(every_s, for_s))] if every_s else []
     await loop.run_in_executor(None, sys.stdin.read)
@@ -98,10 +98,11 @@ class Target:
     port: int
     log: Path
     process: subprocess.Popen
+    address: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def answered(self) -> list[tuple[float, float, str]]:
         """(received, answered, path) of every answer."""
@@ -110,13 +111,15 @@ class Target:
 
 
 @contextlib.contextmanager
-def running_target(folder: Path, every_s: float = 0.0, for_s: float = 0.0) -> Iterator[Target]:
-    """A target for the length of a with block; every_s, for_s: freezes."""
+def running_target(
+    folder: Path, every_s: float = 0.0, for_s: float = 0.0, address: str = "127.0.0.1", within: tuple[str, ...] = ()
+) -> Iterator[Target]:
+    """A target for the length of a with block; every_s, for_s: freezes; within: command that enters a namespace."""
     log = folder / "target.log"
-    command = [sys.executable, __file__, str(log), str(every_s), str(for_s)]
+    command = [*within, sys.executable, __file__, str(log), str(every_s), str(for_s), address]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        yield Target(int(process.stdout.readline()), log, process)
+        yield Target(int(process.stdout.readline()), log, process, address)
     finally:
         process.stdin.close()
         process.stdout.close()
@@ -144,4 +147,4 @@ def make_plan(url: str, levels: list[dict], paths: dict[str, str] | None = None,
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     handle = os.open(arguments[0], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    asyncio.run(serve(handle, float(arguments[1]), float(arguments[2])))
+    asyncio.run(serve(handle, float(arguments[1]), float(arguments[2]), arguments[3]))

@@ -43,12 +43,14 @@ def process_lines(text: str) -> list[str]:
 
 
 class Sshd:
-    """Context manager: sshd listening on 127.0.0.1."""
+    """Context manager: sshd listening on loopback, or on an address of a network namespace."""
 
-    def __init__(self, folder: Path, max_startups: str = "10:30:60") -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, max_startups: str = "10:30:60", address: str = "127.0.0.1", within: tuple[str, ...] = ()
+    ) -> None:
+        self.folder, self.address, self.within = folder, address, within
         self.max_startups = max_startups
-        self.destination = f"{getpass.getuser()}@127.0.0.1"
+        self.destination = f"{getpass.getuser()}@{address}"
 
     @staticmethod
     def closed_port() -> int:
@@ -71,7 +73,7 @@ class Sshd:
         keys.write_text((self.folder / "user.pub").read_text())
         self.port = self.closed_port()
         (self.folder / "config").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder / 'host'}\n"
+            f"Port {self.port}\nListenAddress {self.address}\nHostKey {self.folder / 'host'}\n"
             f"AuthorizedKeysFile {keys}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n"
             f"StrictModes no\nPidFile none\nPermitRootLogin prohibit-password\nMaxStartups {self.max_startups}\n"
         )
@@ -79,7 +81,7 @@ class Sshd:
             Path("/run/sshd").mkdir(exist_ok=True)  # privilege separation's empty folder
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", self.folder / "config"], stdout=self.log, stderr=self.log
+            [*self.within, SSHD, "-D", "-e", "-f", self.folder / "config"], stdout=self.log, stderr=self.log
         )
         if not wait_until(self._answers):
             self.__exit__()
@@ -88,7 +90,7 @@ class Sshd:
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()

@@ -77,7 +77,7 @@ def test_nothing_lost_is_said_as_such_and_read_back(run: Run) -> None:
     for process, last in (("worker-0", 120), ("worker-1", 118)):
         write(run, "generator", process, *({"t": t} for t in range(100, last + 1)))
     found = find_losses(run, job_of(run, "open", 2))
-    assert found == {"lost_processes": [], "lost_share": 0.0, "lost_levels": []}
+    assert found == {"lost_processes": [], "lost_share": 0.0, "lost_levels": [], "process_hosts": {}}
     assert read_losses(run) == found
     run.write_record(lost_processes=["worker-1"], lost_share=0.5, lost_levels=[])
     assert read_losses(run)["lost_share"] == 0.5

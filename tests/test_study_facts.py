@@ -151,6 +151,18 @@ def limits(study: Study) -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
+@pytest.mark.parametrize(("lang", "said"), [
+    ("en", "worker-0, worker-2 (load-1) was lost while the load ran; 66.7% of the load is missing"),
+    ("ja", "負荷をかけている間に worker-0, worker-2 (load-1) が失われた。以後、負荷の 66.7% が欠けている"),
+])  # fmt: skip
+def test_the_report_says_what_lost_load_processes_took_along(lang: str, said: str) -> None:
+    study = read_study(Cycle(SAMPLE))
+    run = study.of("api")[0]
+    run.record.update(lost_processes=["worker-0", "worker-2"], lost_share=2 / 3, process_hosts={"worker-2": "load-1"})
+    (values,) = limits(study)["limits.lost_processes"]
+    assert said in str(Messages(lang).text("limits.lost_processes", **values))
+
+
 def test_what_the_report_cannot_say(study: Study) -> None:
     rows = limits(study)
     told = "; ".join(facts.differences(study.plan))

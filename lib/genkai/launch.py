@@ -25,6 +25,7 @@ from genkai.load.losses import find_losses
 from genkai.load.preflight import check_allowed, check_answers, working_directory
 from genkai.load.process import (
     GRACE_S,
+    JOIN_S,
     LaunchError,
     LoadProcess,
     kill_group,
@@ -33,6 +34,7 @@ from genkai.load.process import (
     start_time,
 )  # fmt: skip
 from genkai.load.tail import Tail
+from genkai.load.workers import Workers
 from genkai.plan import Level, Plan
 from genkai.workspace import Run, now_text, read_json
 
@@ -115,14 +117,25 @@ def start_job(run: Run, job: Job, **record: Any) -> RunningLoad:
     run.path.mkdir(parents=True, exist_ok=True)
     job.write(run.path)
     check_answers(run, job)
-    command = locust_command(job, _free_port())
-    process = start_process(command, run.path, run.raw("locust.log"), working_directory(job))
+    workers = Workers(run, job, int(job.listen.rpartition(":")[2] or _free_port()))
+    job = workers.prepare()
+    job.write(run.path)
+    command = locust_command(job, workers.port)
+    with workers.ended_on_failure():
+        process = start_process(command, run.path, run.raw("locust.log"), working_directory(job))
     run.write_record(
         state="running", step=job.step, subject=job.subject, command=command, pid=process.pid,
         pid_started=start_time(process.pid), start=now_text(), versions=_versions(), processes=job.processes,
         **record,
     )  # fmt: skip
-    return RunningLoad(run, job, process)
+    running = RunningLoad(run, job, process, workers)
+    try:
+        workers.start()
+        run.write_record(worker_hosts=workers.records())
+    except BaseException as error:
+        running.stop(str(error))
+        raise
+    return running
 
 
 def set_aside(run: Run, names: tuple[str, ...] | None = None) -> Path | None:
@@ -169,9 +182,9 @@ def stop_run(run: Run, reason: str = "genkai stop") -> bool:
 class RunningLoad:
     """A run under way."""
 
-    def __init__(self, run: Run, job: Job, process: LoadProcess) -> None:
+    def __init__(self, run: Run, job: Job, process: LoadProcess, workers: Workers) -> None:
         self.run, self.job = run, job
-        self._process = process
+        self._process, self._workers = process, workers
         self._tail = Tail(run)
         self._timed: list[TimedLevel] = []
         self._failed = 0
@@ -189,7 +202,8 @@ class RunningLoad:
 
     def wait(self, on_second: Callable[[Progress], None] | None = None) -> RunOutcome:
         """Watch to the end, telling the progress each second. Raises LaunchError when no level ever began."""
-        limit = time.monotonic() + STARTUP_S + self.job.duration_s + self.job.drain_s + SETTLE_S
+        patience_s = JOIN_S if self.job.workers else STARTUP_S
+        limit = time.monotonic() + patience_s + self.job.duration_s + self.job.drain_s + SETTLE_S
         reason = "interrupted"
         try:
             while self._process.poll() is None:
@@ -198,6 +212,8 @@ class RunningLoad:
                     break
                 self._process.wait(1.0)
                 progress = self.look()
+                if progress is None and (trouble := self._workers.trouble()):
+                    raise LaunchError(trouble)
                 if progress is not None and on_second is not None:
                     on_second(progress)
             else:
@@ -230,6 +246,8 @@ class RunningLoad:
         """End the run if it still runs, write its tables and run.json; the same outcome when called again."""
         if self._outcome is None:
             code = self._process.end(GRACE_S + self.job.drain_s)
+            self._workers.end()
+            self.run.write_record(worker_hosts=self._workers.records())
             reason = (
                 reason or self.run.record().get("stop_reason") or (journals.read_stop(self.run) or {}).get("reason")
             )

@@ -39,6 +39,7 @@ from genkai.planparts import (
     Steps,
     StopRule,
     Targets,
+    WorkerHost,
 )
 from genkai.planscaling import Scaling
 
@@ -67,6 +68,7 @@ __all__ = [
     "Steps",
     "StopRule",
     "Targets",
+    "WorkerHost",
 ]
 
 Purpose = Literal["responsiveness", "improvement", "scalability", "scale_characteristics"]

@@ -6,8 +6,8 @@ By name, so that telling an error costs no imports; a test finds each of them in
 from __future__ import annotations
 
 REFUSALS = frozenset({
-    "CollectError", "FitError", "HostError", "LaunchError", "NotebookError", "PlanError", "ReportError", "StepError",
-    "StudyError", "TableError", "TargetRefused", "WorkspaceError",
+    "CollectError", "FitError", "HostError", "JoinError", "LaunchError", "NotebookError", "PlanError", "ReportError",
+    "StepError", "StudyError", "TableError", "TargetRefused", "WorkspaceError",
 })  # fmt: skip
 
 

@@ -71,6 +71,10 @@ class Run:
         """Path of a journal, e.g. journal/requests.worker-1.jsonl."""
         return self.path / "journal" / f"{table}{'.' + part if part else ''}.jsonl"
 
+    def open_journal(self, table: str, part: str = "") -> Journal:
+        """Open a journal to write to it."""
+        return Journal(self.journal(table, part))
+
     def journals(self, table: str) -> list[Path]:
         """All journals of a table, one for each process that wrote it."""
         return sorted((self.path / "journal").glob(f"{table}*.jsonl"))

@@ -5,12 +5,15 @@ cpu       the process used ≥ 0.9 of one core (a Python process cannot use more
 loop_lag  the event loop woke later (p99) than 50 ms and than a quarter of the level's median response time
 slip      requests left later than intended (p99) by the same bounds (open workload)
 shortfall sent and dropped are fewer than 98 % of the intended arrivals, beyond Poisson noise (3 σ) (open workload)
+lost      load processes that died took more than 2 % of the level's intended load with them (`mark_lost`)
 Lateness counts into the response time, which is measured from the intended send; hence the bound relative to it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -54,3 +57,19 @@ def generator_limited(
         if len(late) and late.max() > bound:
             found.append(f"{rule}: " + text.format(process=late.idxmax(), value=late.max() * 1e3, bound=bound * 1e3))
     return bool(found), "; ".join(found) or None
+
+
+def mark_lost(levels: pd.DataFrame, lost_levels: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The levels table with those marked generator_limited that lack load of lost processes.
+
+    lost_levels: {level, lost_share} as run.json has them (see `load.losses`).
+    """
+    marked = levels.copy()
+    for lost in lost_levels:
+        if lost["lost_share"] > 1 - SENT_RATIO:
+            rows = marked["level"] == lost["level"]
+            note = f"lost: {lost['lost_share']:.1%} of the load went with processes that died"
+            marked.loc[rows, "generator_limited"] = True
+            earlier = marked.loc[rows, "generator_note"]
+            marked.loc[rows, "generator_note"] = [note if pd.isna(e) else f"{e}; {note}" for e in earlier]
+    return marked

@@ -40,7 +40,7 @@ def measure_ceiling(
     measurements (the same for each number of processes), and advice: [{key, values}], which settings to change for
     the plan's needed_rps and connections (see `load.advice`). Raises LaunchError.
     """
-    found = [_measure(run, job, seconds, count, port) for count in sorted({1, job.processes})]
+    found = [_measure(run, job, seconds, count, port) for count in sorted({1, max(1, job.processes - job.away)})]
     closes = read_json(run.path / "probe.json").get("keep_alive") is False
     loopback = urlsplit(job.base_url).hostname in ("127.0.0.1", "::1", "localhost")
     advice = advise(found, needed_rps, connections, closes, loopback, read_settings())
@@ -83,6 +83,8 @@ def _differences(run: Run, job: Job) -> list[str]:
         notes.append("the target speaks TLS, this was measured without it")
     if read_json(run.path / "probe.json").get("keep_alive") is False:
         notes.append("the target closes its connections after each answer, the sink keeps them")
+    if job.away:
+        notes.append(f"{job.away} of {job.processes} load processes run elsewhere; this machine alone was measured")
     return notes
 
 
@@ -91,6 +93,7 @@ def _ceiling_job(job: Job, sink_port: int, seconds: float, processes: int) -> Jo
     level = JobLevel(workload="closed", intended=USERS_PER_PROCESS * processes, ramp_s=0, hold_s=seconds + WARM_UP_S)
     return job.model_copy(update={
         "base_url": f"http://127.0.0.1:{sink_port}", "levels": [level], "calls": [call], "processes": processes,
+        "away": 0, "hosts": [], "workers": 0, "listen": "",
         "stop": StopRule(), "drain_s": 1.0, "timeouts": JobTimeouts(),
     })  # fmt: skip
 

@@ -35,7 +35,7 @@ class PlanUser(User):
         self._state = LOCUST_STATE_WAITING
         calls, weights = self.engine.calls, self.engine.weights
         connection = self.engine.new_connection()
-        states = self.engine.new_states()
+        states = self.engine.states
         call = random.choices(calls, cum_weights=weights)[0]
         try:
             gevent.sleep(random.uniform(0.0, call.think_time_s))

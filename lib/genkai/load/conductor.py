@@ -45,7 +45,7 @@ class Conductor:
         })  # fmt: skip
 
     def _watch(self) -> None:
-        watch = StopWatch(self._job.stop)
+        watch = StopWatch(self._job.stop, self._job.on_loss == "stop")
         tail = Tail(self._run, histograms=watch.needs_histograms)
         while not self._ended:
             gevent.sleep(1.0)

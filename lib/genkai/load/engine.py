@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import signal
-from itertools import count
+from functools import cached_property
 from typing import Any
 
 import gevent
@@ -13,6 +13,7 @@ from gevent.event import AsyncResult
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
+from genkai.load.away import Desk, end_without_master, is_away, run_of_worker
 from genkai.load.calls import compile_calls, cumulative_weights
 from genkai.load.conductor import Conductor
 from genkai.load.guard import Guard
@@ -23,12 +24,13 @@ from genkai.load.http.sources import CallState
 from genkai.load.http.target import Target, Timeouts
 from genkai.load.job import Job
 from genkai.load.levels import TimedLevel, time_levels
-from genkai.load.lifeline import die_with_parent, watch_lease
+from genkai.load.lifeline import die_with_parent, end_process, watch_lease
 from genkai.load.recorder import Recorder
 from genkai.load.steering import LEVEL_MESSAGE, Courses, SteeredConductor
-from genkai.workspace import Journal, Run
+from genkai.workspace import Run
 
 START_MESSAGE = "genkai_start"
+FAREWELL_S = 0.5  # for the last lines and locust's own word to reach the master
 SPAWN_S = 0.5  # open workload: time for several processes to be ready before the first arrival
 
 
@@ -48,7 +50,8 @@ class Engine:
         self.share = 0
         self._recording = False
         self._conductor: Conductor | None = None
-        self._users = count()
+        self._desk: Desk
+        self._shares: dict[str, int] = {}
         limits = job.timeouts
         self._timeouts = Timeouts(limits.connect_s, limits.read_s, limits.total_s)
         self._target = Target.from_url(job.base_url)
@@ -62,8 +65,13 @@ class Engine:
             die_with_parent()
             runner.register_message(START_MESSAGE, self._on_start)
             runner.register_message(LEVEL_MESSAGE, lambda msg, **_: self.courses.hear(msg.data))
+            if is_away():
+                # locust asks only those to quit that have not said that they stopped
+                events.test_stop.add_listener(lambda **_: gevent.spawn_later(FAREWELL_S, end_process))
+                gevent.spawn(end_without_master, runner)
         else:
             self._conductor = self._new_conductor(runner)
+            self._lead(environment, runner)
             watch_lease()
             # locust listens for SIGTERM only after a headless run with levels has ended
             gevent.signal_handler(signal.SIGTERM, runner.stop)
@@ -85,15 +93,30 @@ class Engine:
             return self._conductor.over
         return now() >= self.timed[-1].end
 
+    def _lead(self, environment: Environment, runner: Runner) -> None:
+        if isinstance(runner, MasterRunner):
+            environment.parsed_options.expect_workers = self.job.processes  # locust counts those it forked
+            self._desk = Desk(self.run, self.job, runner)
+            environment.events.worker_connect.add_listener(lambda client_id: self._tell_start(runner, client_id))
+
     def begin(self, runner: Runner) -> None:
         """Master: choose the second in which the levels begin, and tell all processes."""
-        start = math.ceil(now() + (SPAWN_S if self.job.workload == "open" and self.job.processes > 1 else 0.1))
+        start = math.ceil(now() + (SPAWN_S if self.job.workload == "open" and self.job.distributed else 0.1))
         self._set_start(start)
         if isinstance(runner, MasterRunner):
-            runner.send_message(START_MESSAGE, {"start": start})
+            self._desk.begun = True
+            for client in sorted(runner.clients.all, key=lambda c: runner.get_worker_index(c.id)):
+                self._tell_start(runner, client.id)
         self._conductor.begin(self.timed)
 
+    def _tell_start(self, runner: MasterRunner, client: str) -> None:
+        """Give a process its share; one that comes later gets none of an open workload's arrivals."""
+        if self.timed is not None:
+            share = self._shares.setdefault(client, len(self._shares))
+            runner.send_message(START_MESSAGE, {"start": self.start.get(), "share": share}, client)
+
     def _on_start(self, msg: Any, **_ignored: Any) -> None:
+        self.share = msg.data["share"]
         self._set_start(msg.data["start"])
 
     def _set_start(self, start: float) -> None:
@@ -106,11 +129,11 @@ class Engine:
         self._recording = True
         gc.collect()
         gc.freeze()  # a full collection of all that was imported would hold up the schedule for tens of milliseconds
-        self.share = max(0, getattr(runner, "worker_index", 0))
+        run = run_of_worker(self.run, runner)
         process = f"worker-{self.share}" if isinstance(runner, WorkerRunner) else "local"
-        self.recorder = Recorder(self.run, process, now, self.job.log_ratio)
+        self.recorder = Recorder(run, process, now, self.job.log_ratio)
         self.health = Health(now)
-        self._health_journal = Journal(self.run.journal("generator", process))
+        self._health_journal = run.open_journal("generator", process)
         self._flusher = gevent.spawn(self._flush_each_second, runner)
 
     def _flush_each_second(self, runner: Runner) -> None:
@@ -134,8 +157,11 @@ class Engine:
         """A connection to the target, guarded, not yet open."""
         return Connection(self._target, self._timeouts, self.guard.refuse, keep_body=self._keep_body)
 
-    def new_states(self) -> dict[str, CallState]:
-        """{API: the values of the next user}; users are numbered over all processes."""
-        users = self.job.processes * max(1, math.ceil(max(level.intended for level in self.job.levels)))
-        user = self.share + self.job.processes * next(self._users)
-        return {call.name: call.new_state(user, users, self.job.seed) for call in self.calls}
+    @cached_property
+    def states(self) -> dict[str, CallState]:
+        """{API: its values}: all users of a process draw from one sequence, no row twice, none left out.
+
+        Process p of n takes rows p, p + n, … of a data file.
+        """
+        shares = max(self.job.processes, self.share + 1)
+        return {call.name: call.new_state(self.share, shares, self.job.seed) for call in self.calls}

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 from genkai import capacity
 from genkai.allow import AllowEntry
-from genkai.plan import Api, Level, Model, Plan, StopRule
+from genkai.plan import Api, Level, Model, Plan, StopRule, WorkerHost
 
 if TYPE_CHECKING:  # the workspace brings pandas along, which a probe of one request does not need
     from genkai.workspace import Run
 
 RUN_VARIABLE, LEASE_VARIABLE = "GENKAI_RUN", "GENKAI_LEASE_FD"
+HOST_VARIABLE, TOKEN_VARIABLE = "GENKAI_HOST", "GENKAI_WORKER_TOKEN"  # a worker's machine; what lets others join
+
+JOIN, PARCEL, TIME = "genkai_join", "genkai_parcel", "genkai_time"  # messages of those that join by themselves
 
 
 class JobLevel(Model):
@@ -51,6 +54,8 @@ class Job(Model):
     """One run, self-contained; `arrivals` is the law of the open workload, `seed` makes its choices repeatable.
 
     steered: levels are ordered while the run goes (load/steering.py); `levels` then only names the workload.
+    Of its `processes`, `away` are on other machines: those of `hosts` (`processes_asked` on each that names no number;
+    counted in when they are ready), and `workers` that join by themselves.
     """
 
     run: str
@@ -63,6 +68,12 @@ class Job(Model):
     calls: list[JobCall] = []
     locustfile: Path | None = None
     processes: int = 1
+    away: int = 0
+    hosts: list[WorkerHost] = []
+    processes_asked: int | Literal["auto"] = 1
+    workers: int = 0
+    listen: str = ""
+    on_loss: Literal["continue", "stop"] = "continue"
     arrivals: Literal["constant", "poisson"] = "constant"
     seed: int = 1
     max_in_flight: int = 2000
@@ -76,6 +87,11 @@ class Job(Model):
     def workload(self) -> str:
         """closed or open; all levels of a run are of one kind."""
         return self.levels[0].workload
+
+    @property
+    def distributed(self) -> bool:
+        """Whether a master conducts worker processes."""
+        return self.processes > 1 or self.away > 0
 
     @property
     def duration_s(self) -> float:
@@ -101,7 +117,7 @@ class Job(Model):
 
 def count_processes(plan: Plan) -> int:
     """How many load processes the plan asks for on this machine; auto is one for each core we may use."""
-    asked = plan.generator.processes
+    asked = plan.generator.processes if plan.generator.local else 0
     return len(os.sched_getaffinity(0)) if asked == "auto" else int(asked)
 
 
@@ -139,7 +155,13 @@ def make_job(run: Run, plan: Plan, step: str, subject: str, levels: list[Level] 
         levels=resolve_levels(plan, step, subject, levels or part.levels),
         calls=calls,
         locustfile=locustfile,
-        processes=count_processes(plan),
+        processes=count_processes(plan) + plan.generator.workers,
+        away=plan.generator.workers,
+        hosts=plan.generator.hosts,
+        processes_asked=plan.generator.processes,
+        workers=plan.generator.workers,
+        listen=plan.generator.listen if plan.generator.workers else "",
+        on_loss=plan.generator.on_loss,
         max_in_flight=part.max_in_flight,
         log_ratio=plan.generator.log_ratio,
         stop=plan.stop,

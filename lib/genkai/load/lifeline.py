@@ -33,6 +33,11 @@ def watch_lease() -> Any:
     return watcher
 
 
+def end_process() -> None:
+    """Ask this process to end, as anybody else would."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _end(watcher: Any) -> None:
     watcher.stop()
-    os.kill(os.getpid(), signal.SIGTERM)
+    end_process()

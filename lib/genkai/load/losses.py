@@ -18,7 +18,8 @@ def find_losses(run: Run, job: Job) -> dict[str, Any]:
     """What run.json says of lost processes; their journals are complete up to their last second.
 
     lost_processes: names; lost_share: of all processes (0–1); lost_levels: {level, start: first second that lacks
-    them, seconds: how many do, lost_share: share of the level's intended load that was not put out} of each level.
+    them, seconds: how many do, lost_share: share of the level's intended load that was not put out} of each level;
+    process_hosts: {process: machine} of those on other machines.
     """
     last = _last_seconds(run, job)
     marks = journals.read_marks(run)
@@ -28,8 +29,14 @@ def find_losses(run: Run, job: Job) -> dict[str, Any]:
     levels = [_lost_level(run, job, mark, lost) for mark in marks] if lost else []
     return {
         "lost_processes": sorted(lost), "lost_share": len(lost) / len(last) if last else 0.0,
-        "lost_levels": [level for level in levels if level is not None],
+        "lost_levels": [level for level in levels if level is not None], "process_hosts": _hosts(run),
     }  # fmt: skip
+
+
+def _hosts(run: Run) -> dict[str, str]:
+    """{process: its machine} of the processes on other machines."""
+    first = {path.name.split(".", 2)[1]: next(read_journal(path), {}) for path in run.journals("generator")}
+    return {process: line["host"] for process, line in first.items() if "host" in line}
 
 
 def read_losses(run: Run) -> dict[str, Any]:
@@ -38,6 +45,7 @@ def read_losses(run: Run) -> dict[str, Any]:
     return {
         "lost_processes": record.get("lost_processes", []), "lost_share": record.get("lost_share", 0.0),
         "lost_levels": record.get("lost_levels", []),
+        "process_hosts": record.get("process_hosts", {}),
     }  # fmt: skip
 
 

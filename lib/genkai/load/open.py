@@ -38,7 +38,7 @@ class Schedule:
         self._engine = engine
         self._recorder, self._health = engine.recorder, engine.health
         self._limit = max(1, job.max_in_flight // job.processes)
-        self._states = engine.new_states()
+        self._states = engine.states
         self._choose = np.random.default_rng([job.seed, 7, engine.share])
         self._chunks: Iterator[np.ndarray] = iter(())
         self._arrivals: Iterator[tuple[float, PlanCall]] = iter(())
@@ -61,7 +61,8 @@ class Schedule:
 
     def _follow(self, timed: Sequence[TimedLevel]) -> None:
         job, share = self._engine.job, self._engine.share
-        self._chunks = plan_arrivals(timed, job.arrivals, share, job.processes, job.seed + timed[0].level)
+        mine = plan_arrivals(timed, job.arrivals, share, job.processes, job.seed + timed[0].level)
+        self._chunks = mine if share < job.processes else iter(())  # a process that came late has none
         self._arrivals = iter(())
         self._next = self._advance()
         if self._next is not None:

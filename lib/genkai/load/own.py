@@ -11,7 +11,7 @@ from locust.event import Events
 
 from genkai.load.classify import classify
 from genkai.load.engine import Engine
-from genkai.load.http.clock import now
+from genkai.load.http.clock import AHEAD_S, now
 
 
 def record_events(engine: Engine, events: Events) -> None:
@@ -23,7 +23,7 @@ def record_events(engine: Engine, events: Events) -> None:
     ) -> None:  # fmt: skip
         seconds = (response_time or 0.0) / 1000
         recorder = engine.recorder
-        start = now() - seconds if start_time is None else start_time
+        start = now() - seconds if start_time is None else start_time - AHEAD_S
         cell = recorder.cell(str(name), start)
         cell.sent += 1
         cell.bytes += int(response_length or 0)

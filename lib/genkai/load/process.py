@@ -24,6 +24,7 @@ from genkai.load.job import RUN_VARIABLE, Job
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 GRACE_S = 10.0
 START_S = 60.0  # imports on a busy machine
+CONNECT_S, JOIN_S = 30, 600  # how long workers are waited for: ours, and those that somebody starts
 
 
 class LaunchError(RuntimeError):
@@ -39,15 +40,23 @@ def load_environment(folder: Path | None = None) -> dict[str, str]:
 
 
 def locust_command(job: Job, port: int) -> list[str]:
-    """The command line of one run; several processes talk over a loopback port of their own."""
+    """The command line of one run; several processes talk to the master on a port of their own."""
     files = [str(LOCUSTFILE), *([str(job.locustfile)] if job.locustfile else [])]
     command = [sys.executable, "-m", "locust", "-f", ",".join(files), "--headless", "--only-summary",
                "--host", job.base_url, "--stop-timeout", f"{job.drain_s:g}", "--exit-code-on-error", "0"]  # fmt: skip
-    if job.processes > 1:
-        command += ["--processes", str(job.processes), "--master-bind-host", "127.0.0.1", "--master-host", "127.0.0.1",
-                    "--master-bind-port", str(port), "--master-port", str(port),
-                    "--expect-workers-max-wait", "30"]  # fmt: skip
+    if job.distributed:
+        here = job.processes - job.away
+        command += ["--processes", str(here)] if here else ["--master", "--expect-workers", str(job.processes)]
+        command += ["--master-bind-host", job.listen.rpartition(":")[0] or "127.0.0.1",
+                    "--master-host", master_address(job), "--master-bind-port", str(port), "--master-port", str(port),
+                    "--expect-workers-max-wait", str(JOIN_S if job.workers else CONNECT_S)]  # fmt: skip
     return command
+
+
+def master_address(job: Job) -> str:
+    """Where processes on this machine reach the master."""
+    bound = job.listen.rpartition(":")[0]
+    return "127.0.0.1" if bound in ("", "*", "0.0.0.0", "::", "[::]") else bound
 
 
 class LoadProcess:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from genkai import histogram
-from genkai.workspace import Journal, Run
+from genkai.workspace import Run
 
 MESSAGES_PER_API = 30  # distinct failure messages kept in a second
 MESSAGE_LENGTH = 300
@@ -88,7 +88,7 @@ class RequestLog:
     def __init__(self, run: Run, process: str, ratio: float) -> None:
         self._ratio = ratio
         self._lines: list[dict[str, Any]] = []
-        self._journal = Journal(run.journal("samples", process))
+        self._journal = run.open_journal("samples", process)
 
     def note(self, api: str, intended: float, sent: float, done: float, kind: str | None, status: int | None) -> None:
         """Take a request into the sample, or not; kind is None for one that passed."""
@@ -120,8 +120,8 @@ class Recorder:
         self._failures: Counter[tuple] = Counter()
         self._messages: dict[tuple[str, int], set[str]] = {}
         self._histograms = HistogramWriter()
-        self._requests_journal = Journal(run.journal("requests", process))
-        self._failures_journal = Journal(run.journal("failures", process))
+        self._requests_journal = run.open_journal("requests", process)
+        self._failures_journal = run.open_journal("failures", process)
         self._apis: set[str] = set()
         self.log = RequestLog(run, process, log_ratio) if log_ratio else None
 

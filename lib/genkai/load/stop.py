@@ -11,6 +11,7 @@ from collections.abc import Callable
 from genkai.load.tail import News
 from genkai.plan import StopRule
 
+SILENT_S = 5.0  # a process that told nothing for so long is lost; a slow link delays its lines by less
 CPU_RATIO, LATE_S = 0.9, 0.05  # from where the analysis calls a process the limit, too
 
 
@@ -36,9 +37,10 @@ class Condition:
 
 
 class StopWatch:
-    """All limits of the plan's stop rule."""
+    """All limits of the plan's stop rule, and whether a lost load process ends the run."""
 
-    def __init__(self, rule: StopRule) -> None:
+    def __init__(self, rule: StopRule, stop_on_loss: bool = False) -> None:
+        self._stop_on_loss = stop_on_loss
         self.needs_histograms = rule.p95_ms is not None
         checks: list[Callable[[News], str | None]] = [lambda news: _errors(news, rule.error_ratio)]
         if rule.p95_ms is not None:
@@ -51,7 +53,14 @@ class StopWatch:
     def see(self, news: News, moment: float) -> str | None:
         """The first reason to stop, or None; every limit sees every second."""
         reasons = [condition.see(news, moment) for condition in self._conditions]
+        reasons += [_lost(news)] if self._stop_on_loss else []
         return next((reason for reason in reasons if reason is not None), None)
+
+
+def _lost(news: News) -> str | None:
+    newest = max(news.told.values(), default=0)
+    silent = sorted(process for process, second in news.told.items() if second < newest - SILENT_S)
+    return f"lost {', '.join(silent)}: told nothing for {SILENT_S:g} s (plan: generator.on_loss)" if silent else None
 
 
 def _errors(news: News, limit: float) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from genkai.workspace import COUNTS, Run
 
 @dataclass(frozen=True)
 class News:
-    """What the journals gained since the last look; responses are of all seconds and APIs together."""
+    """What the journals gained since the last look; responses are of all seconds and APIs together.
+
+    told: {process: the last second that it told of}.
+    """
 
     sent: int = 0
     completed: int = 0
@@ -25,6 +28,7 @@ class News:
     users: int | None = None
     cpu_ratio: float | None = None
     late_s: float | None = None
+    told: dict[str, int] = field(default_factory=dict)
     event: dict[str, Any] | None = None
 
     @property
@@ -67,7 +71,8 @@ class Tail:
         return News(
             **counts, hists=tuple(hists), p95_s=histogram.quantile_s(histogram.merge(hists), 0.95) if hists else None,
             users=sum(users) if users else None, cpu_ratio=max(cpus, default=None),
-            late_s=max(late, default=None), event=self._event,
+            late_s=max(late, default=None), told={p.name.split(".")[1]: h["t"] for p, h in self._health.items()},
+            event=self._event,
         )  # fmt: skip
 
     def new_lines(self, path: Path) -> Iterator[dict[str, Any]]:

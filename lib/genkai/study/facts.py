@@ -149,7 +149,7 @@ def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]
     for run in study.runs:
         if run.record.get("lost_share"):
             lost = {"run": run.run.name, "share": number(float(run.record["lost_share"]), unit="ratio"),
-                    "processes": ", ".join(run.record.get("lost_processes") or [])}  # fmt: skip
+                    "processes": _lost_processes(run.record)}  # fmt: skip
             rows.append({"text_key": "limits.lost_processes", "values": lost})
     missing = [s for s in STEPS if not study.of(s)]
     rows += [{"text_key": "limits.step_missing", "values": {"step": {"key": f"step.{step}"}}} for step in missing]
@@ -157,6 +157,11 @@ def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]
     if 0 < longest < SHORT_S:
         rows.append({"text_key": "limits.short_run", "values": {"duration": longest}})
     return rows
+
+
+def _lost_processes(record: Mapping[str, Any]) -> str:
+    hosts = record.get("process_hosts", {})
+    return ", ".join(f"{p} ({hosts[p]})" if p in hosts else p for p in record.get("lost_processes") or [])
 
 
 def _longest_window_s(levels: pd.DataFrame) -> float:

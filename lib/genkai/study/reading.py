@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from genkai import journals
+from genkai.analyse.generator_limit import mark_lost
 from genkai.analyse.levels import level_table
 from genkai.analyse.resample import level_intervals
 from genkai.analyse.seconds import seconds_table
@@ -67,7 +68,8 @@ class RunStudy:
     @cached_property
     def levels(self) -> pd.DataFrame:
         """The levels table: the subject's row of each level, then one per API where there are several."""
-        return level_table(self.requests, self.marks, self.generator, subject=self.subject)
+        table = level_table(self.requests, self.marks, self.generator, subject=self.subject)
+        return mark_lost(table, self.record.get("lost_levels", []))
 
     @cached_property
     def whole(self) -> pd.DataFrame:
