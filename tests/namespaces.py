@@ -7,11 +7,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import pytest
 
-BRIDGE = f"gk{os.getpid() % 100_000}"
-NETWORK = f"10.{os.getpid() % 200 + 30}.{os.getpid() // 200 % 250}"
+_worlds = count()  # the kernel takes a namespace's links away some time after its end: no name is used twice
 
 
 def run_ip(*arguments: str, check: bool = True) -> None:
@@ -22,15 +22,17 @@ def run_ip(*arguments: str, check: bool = True) -> None:
 class Machine:
     """A namespace with one link to the others."""
 
+    bridge: str
+    network: str
     number: int
 
     @property
     def name(self) -> str:
-        return f"{BRIDGE}-{self.number}"
+        return f"{self.bridge}-{self.number}"
 
     @property
     def address(self) -> str:
-        return f"{NETWORK}.{self.number}"
+        return f"{self.network}.{self.number}"
 
     @property
     def within(self) -> tuple[str, ...]:
@@ -39,22 +41,24 @@ class Machine:
 
     def cut(self) -> None:
         """Take its link down: no packet comes or goes, nothing is closed."""
-        run_ip("link", "set", f"{BRIDGE}v{self.number}", "down")
+        run_ip("link", "set", f"{self.bridge}v{self.number}", "down")
 
     def heal(self) -> None:
         """Take its link up again."""
-        run_ip("link", "set", f"{BRIDGE}v{self.number}", "up")
+        run_ip("link", "set", f"{self.bridge}v{self.number}", "up")
 
 
 @contextlib.contextmanager
-def running_machines(count: int) -> Iterator[list[Machine]]:
+def running_machines(size: int) -> Iterator[list[Machine]]:
     """Namespaces for the length of a with block; this process reaches them, they each other."""
-    machines = [Machine(number + 2) for number in range(count)]
+    pid, world = os.getpid(), next(_worlds)
+    bridge, network = f"gk{pid % 100_000}{chr(97 + world % 26)}", f"10.{pid % 200 + 30}.{(pid // 200 + world) % 250}"
+    machines = [Machine(bridge, network, number + 2) for number in range(size)]
     try:
         try:
-            run_ip("link", "add", BRIDGE, "type", "bridge")
-            run_ip("addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
-            run_ip("link", "set", BRIDGE, "up")
+            run_ip("link", "add", bridge, "type", "bridge")
+            run_ip("addr", "add", f"{network}.1/24", "dev", bridge)
+            run_ip("link", "set", bridge, "up")
             for machine in machines:
                 _add(machine)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -63,15 +67,15 @@ def running_machines(count: int) -> Iterator[list[Machine]]:
     finally:
         for machine in machines:
             run_ip("netns", "del", machine.name, check=False)
-        run_ip("link", "del", BRIDGE, check=False)
+        run_ip("link", "del", bridge, check=False)
 
 
 def _add(machine: Machine) -> None:
-    outside, inside = f"{BRIDGE}v{machine.number}", f"{BRIDGE}i{machine.number}"
+    outside, inside = f"{machine.bridge}v{machine.number}", f"{machine.bridge}i{machine.number}"
     run_ip("netns", "add", machine.name)
     run_ip("link", "add", outside, "type", "veth", "peer", "name", inside)
     run_ip("link", "set", inside, "netns", machine.name)
-    run_ip("link", "set", outside, "master", BRIDGE, "up")
+    run_ip("link", "set", outside, "master", machine.bridge, "up")
     run_ip("-n", machine.name, "addr", "add", f"{machine.address}/24", "dev", inside)
     run_ip("-n", machine.name, "link", "set", inside, "up")
     run_ip("-n", machine.name, "link", "set", "lo", "up")

@@ -42,6 +42,7 @@ THROUGH = {
                                 "load/locustfile load/open load/preflight load/probe load/shape load/timer"),
     "test_load_forkserver.py": (PART, "load/process"),
     "test_load_job.py": (PART, "load/calls"),
+    "test_load_workers.py": (PROCESS, "load/agent load/away load/joining"),
     "test_load_health.py": (PART, "load/counters"),
     "test_load_http_client.py": (PART, "load/http/client_response load/http/clock load/http/cookies "
                                        "load/http/deadlines load/http/dial load/http/errors load/http/headers "
@@ -50,7 +51,7 @@ THROUGH = {
     "test_load_http_template.py": (PART, "load/http/sources"),
     "test_notebooks.py": (PART, "kernel_client"),
     "test_report_gates.py": (PART, "pages/plan_document pages/plan_tables"),
-    "test_plan.py": (PART, "planparts planscaling"),
+    "test_plan.py": (PART, "planhosts planparts planscaling"),
     "test_pages_sizes.py": (PART, "pages/whatif report/sections/sizes study/sizes"),
     "test_report_display.py": (PART, "report/displayed report/document report/errors"),
     "test_report_outcome.py": (PART, "report/index report/junit"),

@@ -38,11 +38,11 @@ def test_the_shipped_plans_are_valid() -> None:
 
 def test_the_template_shows_every_field() -> None:
     """A field that the models know and the template does not mention would be found by nobody."""
-    from genkai import planparts, planscaling
+    from genkai import planhosts, planparts, planscaling
     from genkai.plan import Plan
 
     text = (PLANS / "template.yaml").read_text()
-    parts = [*vars(planparts).values(), *vars(planscaling).values()]
+    parts = [*vars(planparts).values(), *vars(planhosts).values(), *vars(planscaling).values()]
     models = [m for m in parts if isinstance(m, type) and issubclass(m, planparts.Model)]
     fields = {f.alias or n for m in [*models, Plan] for n, f in m.model_fields.items()}
     assert not {n for n in fields if f"{n}:" not in text}

@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import Field, PrivateAttr
 
 from genkai.allow import AllowEntry
+from genkai.planhosts import Generator, Host, WorkerHost
 from genkai.planparts import (
     ALL_APIS,
     PURPOSES,
@@ -26,8 +27,6 @@ from genkai.planparts import (
     Environment,
     Estimate,
     Factor,
-    Generator,
-    Host,
     Level,
     Milestone,
     Model,
@@ -39,7 +38,6 @@ from genkai.planparts import (
     Steps,
     StopRule,
     Targets,
-    WorkerHost,
 )
 from genkai.planscaling import Scaling
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genkai import figures
+from genkai.analyse.intended_start import corrected_levels, think_time_s
 from genkai.analyse.records import number
 from genkai.pages.live import Live
 from genkai.pages.verdicts import step_banner
@@ -41,13 +42,17 @@ def _every(study: Study, step: str) -> list[RunStudy]:
 
 
 def levels(study: Study, step: str, lang: str = "en") -> Contents:
-    """The levels table of each run of the step."""
-    m = Messages(lang)
-    tables = [
-        levels_table(m, run.whole, m("caption.run_levels", subject=run.run.title), f"tab-levels-{count}")
-        for count, run in enumerate(_every(study, step), 1)
-        if len(run.marks)
-    ]
+    """The levels table of each run of the step; of closed users another one, from their intended starts."""
+    m, tables = Messages(lang), []
+    for count, run in enumerate(_every(study, step), 1):
+        if not len(run.marks):
+            continue
+        tables.append(levels_table(m, run.whole, m("caption.run_levels", subject=run.run.title), f"tab-levels-{count}"))
+        pause_s = think_time_s(study.plan, step, run.subject)
+        paced = corrected_levels(run.requests, run.whole, pause_s)
+        if len(paced):
+            caption = m("caption.paced_levels", subject=run.run.title, pause={"value": pause_s, "unit": "s"})
+            tables.append(levels_table(m, paced, caption, f"tab-paced-{count}"))
     return Contents(tables or [Paragraph(m.text("page.nothing_ran", step=m(f"step.{step}")), m)], m)
 
 
