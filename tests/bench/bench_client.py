@@ -255,18 +255,66 @@ def run_wrk(url: str, users: int, seconds: float, core: int) -> dict[str, float]
     return {"requests": int(requests), "cpu_s": cpu, "wall_s": float(wall), "failures": 0}
 
 
+def run_launched(processes: int, url: str, users: int, seconds: float, core: int) -> dict[str, float]:
+    """A whole run of plan-declared calls, as genkai step starts it, full recording on, all on ``core``.
+
+    CPU is that of all its processes, a master included.
+    """
+    sys.path.insert(0, str(ROOT / "lib"))
+    import psutil
+
+    from genkai import launch
+    from genkai.load.job import Job, JobCall, JobLevel
+    from genkai.plan import Api
+    from genkai.workspace import Run, read_journal
+
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})  # the fork server is started here and keeps it
+    with tempfile.TemporaryDirectory(prefix="bench-run-") as name:
+        run = Run(Path(name) / f"2-api-{processes}")
+        level = JobLevel(workload="closed", intended=users, ramp_s=0, hold_s=seconds + 3)
+        job = Job(run=run.name, step="api", subject="ok", base_url=url, base_dir=Path(name), levels=[level],
+                  calls=[JobCall(api=Api(name="ok", path="/"))], processes=processes)  # fmt: skip
+        running = launch.start_job(run, job)
+        members = [p for p in psutil.process_iter() if os.getpgid(p.pid) == running.pid]
+        first = 0.0
+        while not first:
+            marks = [e["time"] for e in read_journal(run.journal("levels")) if e["event"] == "hold"]
+            first = marks[0] + 1 if marks else 0.0
+            time.sleep(0.01)
+        readings = []
+        for moment in (first, first + round(seconds)):
+            time.sleep(max(0.0, moment - time.time()))
+            members = [p for p in psutil.process_iter() if os.getpgid(p.pid) == running.pid]
+            readings.append(sum(sum(p.cpu_times()[:2]) for p in members))
+        outcome = running.wait()
+        lines = [line for path in run.journals("requests") for line in read_journal(path)]
+    os.sched_setaffinity(0, allowed)
+    inside = [line for line in lines if first <= line["t"] < first + round(seconds)]
+    if outcome.state != "finished":
+        raise RuntimeError(f"run of {processes} processes: expected it to finish, got {outcome}")
+    return {"requests": sum(line["completed"] for line in inside), "cpu_s": readings[1] - readings[0],
+            "wall_s": float(round(seconds)), "failures": sum(line["failed"] for line in inside)}  # fmt: skip
+
+
+LAUNCHED = {"genkai run, 1 process": 1, "genkai run, 2 processes": 2}
+
+
 def run_all(arguments: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
     """Every contender in turn, ``rounds`` times."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise SystemExit("bench_client: expected two cores, one for nginx and one for the generator, got one")
-    names = [*CHILDREN, *(["wrk"] if shutil.which("wrk") else [])]
+    names = [*CHILDREN, *LAUNCHED, *(["wrk"] if shutil.which("wrk") else [])]
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with nginx(cores[1], arguments.tls) as url:
         for _ in range(arguments.rounds):
             for name in names:
                 rest = (url, arguments.users, arguments.seconds, cores[0])
-                results[name].append(run_wrk(*rest) if name == "wrk" else run_child(name, *rest))
+                if name in LAUNCHED:
+                    results[name].append(run_launched(LAUNCHED[name], *rest))
+                else:
+                    results[name].append(run_wrk(*rest) if name == "wrk" else run_child(name, *rest))
     return results
 
 
@@ -284,6 +332,8 @@ def print_table(results: dict[str, list[dict[str, float]]]) -> None:
         failed = int(sum(r["failures"] for r in runs))
         line = f"{name:30}{rates[name]:10.0f}{spread:8.0%}{rps:9.0f}{cpu:6.2f}{rates[name] / first:8.2f}{ratio}"
         print(f"{line}{failed:8d}")
+    one, two = (rates[name] for name in LAUNCHED)
+    print(f"2 processes keep {two / one:.0%} of the per-core figure of 1 (bar: 90 %)")
 
 
 def main() -> None:
