@@ -26,6 +26,7 @@ class Guard:
 
     def __init__(self, allow: Sequence[AllowEntry], resolve: Callable[..., list] | None = None) -> None:
         self._allow = list(allow)
+        self._events = EVENTS  # at the interpreter's end a module's names go before the hook does
         self._resolve = resolve or get_original("socket", "getaddrinfo")  # must not switch greenlets inside a hook
         self._known: set[str] = set()
         self._asked = -ASK_AGAIN_S
@@ -66,7 +67,7 @@ class Guard:
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         """The audit hook: looks at Internet addresses only."""
-        if event in EVENTS:
+        if event in self._events:
             address = arguments[1]
             if isinstance(address, tuple) and len(address) >= 2 and isinstance(address[0], str):
                 self.check(address[0])
