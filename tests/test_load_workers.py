@@ -103,11 +103,36 @@ def judge_cut(folder: Path, target: Target, host: dict[str, Any], machine: Machi
     assert wait_until(lambda: not far.is_running(), 30), "nothing is left running there, though the link is still cut"
 
 
-def test_a_lost_process_and_a_lost_host_are_said_and_leave_nothing(tmp_path: Path) -> None:
-    folders = [tmp_path / "killed", tmp_path / "cut"]
-    with world(tmp_path, 2) as (target, machines, hosts), ThreadPoolExecutor(2) as pool:
-        judges = zip((judge_killed, judge_cut), folders, hosts, machines, strict=True)
-        for done in [pool.submit(judge, f, target, h, m) for judge, f, h, m in judges]:
+def judge_shared(folder: Path, target: Target, hosts: list[dict[str, Any]], machines: list[Machine]) -> None:
+    """Two hosts and this machine: each second complete, each row of the data file once, clocks compared."""
+    folder.mkdir()
+    (folder / "items.csv").write_text("item\n" + "\n".join(map(str, range(500))) + "\n")
+    plan = plan_of(target, 3, {"processes": 1, "hosts": hosts}, base_dir=folder,
+                   paths={"row": {"path": "/ok?{item}", "data": "items.csv"}})  # fmt: skip
+    run = Run(folder / "2-api-row")
+    outcome = launch.run_load(run, plan, "api", "row")
+    assert outcome == launch.RunOutcome("finished", 0, None)
+    assert list(journals.read_requests(run)["sent"]) == [90, 90, 90], "whoever sent"
+    assert sum(seconds_of(run).values()) == 270
+    rows = sorted(int(path.partition("?")[2]) for _, _, path in target.answered() if "?" in path)
+    assert rows == sorted([*range(270), 0, 0, 0]), (
+        "none twice, none left out; and one before the load from each machine"
+    )
+    assert {p.name.split(".")[1] for p in run.journals("requests")} == {"worker-0", "worker-1", "worker-2"}
+    told = run.record()["worker_hosts"]
+    assert [h["name"] for h in told] == [m.address for m in machines]
+    assert [h["exit_code"] for h in told] == [0, 0]
+    assert all(abs(h["clock_offset"]["offset_s"]) < 0.1 for h in told)
+
+
+def test_hosts_over_ssh_share_the_load_are_lost_as_it_is_said_and_keep_nothing(tmp_path: Path) -> None:
+    with world(tmp_path, 4) as (target, machines, hosts), ThreadPoolExecutor(3) as pool:
+        judges = [
+            pool.submit(judge_shared, tmp_path / "shared", target, hosts[:2], machines[:2]),
+            pool.submit(judge_killed, tmp_path / "killed", target, hosts[2], machines[2]),
+            pool.submit(judge_cut, tmp_path / "cut", target, hosts[3], machines[3]),
+        ]
+        for done in judges:
             done.result()
         assert wait_until(lambda: left_behind() == [], 20)
 
@@ -150,27 +175,4 @@ def test_a_worker_joins_by_the_printed_command_and_leaves_nothing(tmp_path: Path
     assert (served.returncode, refused.returncode) == (0, 3)
     assert "2 load processes, clock" in out
     assert "expected the token that the run printed" in error
-    assert left_behind() == []
-
-
-def test_two_hosts_over_ssh_share_the_load_and_keep_nothing(tmp_path: Path) -> None:
-    (tmp_path / "items.csv").write_text("item\n" + "\n".join(map(str, range(500))) + "\n")
-    with world(tmp_path, 2) as (target, machines, hosts):
-        plan = plan_of(target, 3, {"processes": 1, "hosts": hosts}, base_dir=tmp_path,
-                       paths={"ok": {"path": "/ok?{item}", "data": "items.csv"}})  # fmt: skip
-        run = Run(tmp_path / "2-api-ok")
-        outcome = launch.run_load(run, plan, "api", "ok")
-        answered = target.answered()
-    assert outcome == launch.RunOutcome("finished", 0, None)
-    requests = journals.read_requests(run)
-    assert list(requests["sent"]) == [90, 90, 90], "each second complete, whoever sent"
-    assert requests["completed"].sum() == 270
-    assert len(answered) == 270 + 3, "one request from each machine before the load"
-    loaded = sorted(int(path.partition("?")[2]) for _, _, path in answered[3:])
-    assert loaded == list(range(270)), "each row once, none left out, over three machines"
-    assert {p.name.split(".")[1] for p in run.journals("requests")} == {"worker-0", "worker-1", "worker-2"}
-    hosts_then = run.record()["worker_hosts"]
-    assert [h["name"] for h in hosts_then] == [m.address for m in machines]
-    assert [h["exit_code"] for h in hosts_then] == [0, 0]
-    assert all(abs(h["clock_offset"]["offset_s"]) < 0.1 for h in hosts_then)
     assert left_behind() == []
