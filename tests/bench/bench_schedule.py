@@ -67,12 +67,16 @@ def rivals(rate: float, seconds: float) -> dict[str, list[str]]:
 
 
 def judge_arrivals(times: np.ndarray, rate: float) -> tuple[float, float]:
-    """(p99 of the distance from the best even spacing in seconds, achieved ÷ intended rate) as the sink saw them."""
+    """(p99 of the distance from the best even spacing in seconds, achieved ÷ intended rate) as the sink saw them.
+
+    The rate is that of the middle eight tenths: connects at the start and stragglers at the end are not spacing.
+    """
     times = np.sort(times)
-    times = times[5:]  # a probe and the first connects
     offset = times - np.arange(len(times)) / rate
-    return float(np.quantile(np.abs(offset - np.median(offset)), 0.99)), (len(times) - 1) / (
-        times[-1] - times[0]
+    tenth = len(times) // 10
+    inner = times[tenth : len(times) - tenth]
+    return float(np.quantile(np.abs(offset - np.median(offset)), 0.99)), (len(inner) - 1) / (
+        inner[-1] - inner[0]
     ) / rate
 
 
