@@ -25,7 +25,7 @@ THROUGH = {
                                        "analyse/rules/missing analyse/rules/relations analyse/rules/samples "
                                        "analyse/rules/signals analyse/rules/stall"),
     "test_analyse_rules_endurance.py": (PART, "analyse/rules/pauses"),
-    "test_cli.py": (PART, "cli_profile cli_import"),
+    "test_cli.py": (PART, "cli_profile cli_worker cli_import"),
     "test_collect_cloudwatch.py": (PART, "collect/aws collect/catalogue collect/cloudwatch_pull collect/errors "
                                          "collect/metric_data"),
     "test_collect_discovery.py": (PART, "collect/discovery_view collect/limits"),

@@ -14,6 +14,7 @@ import typer
 
 from genkai.cli_import import app as import_app
 from genkai.cli_profile import profile
+from genkai.cli_worker import worker
 from genkai.refusals import is_refusal
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(import_app, name="import")
 app.command()(profile)
+app.command()(worker)
 
 PlanFile = Annotated[Path, typer.Argument(help="plan file, e.g. data/plans/shop.yaml")]
 CyclePath = Annotated[Path, typer.Argument(help="folder of a cycle, e.g. data/cycles/shop/01, or data/sample")]
@@ -242,20 +244,6 @@ def next_(plan: PlanFile, lang: Lang = "en") -> None:
     from genkai.pages.next_plan import next_plan, next_text
 
     print(next_text(*next_plan(plan, lang)))
-
-
-@app.command()
-def worker(
-    master: Annotated[str, typer.Argument(help="HOST:PORT that genkai step printed")],
-    token: Annotated[str, typer.Option(envvar="GENKAI_WORKER_TOKEN", help="the token that it printed")] = "",
-    processes: Annotated[int, typer.Option(help="load processes on this machine", min=1)] = 1,
-    once: Annotated[bool, typer.Option("--once", help="end after one run")] = False,
-    wait_s: Annotated[float, typer.Option(help="seconds to wait for a run")] = float("inf"),
-) -> None:
-    """Load processes for a run that is conducted elsewhere: on any machine, in any container."""
-    from genkai.load.joining import Master, join
-
-    join(Master.parse(master, token), processes, once, lambda line: print(line, flush=True), wait_s)
 
 
 @app.command()
