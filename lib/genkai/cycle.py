@@ -14,6 +14,7 @@ from typing import Any
 
 from genkai import launch
 from genkai.journals import read_marks
+from genkai.load.ceiling import WARM_UP_S
 from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernel, check_artifacts, run_notebook
 from genkai.plan import STEPS
 from genkai.planfile import read_plan
@@ -166,7 +167,8 @@ def _load_s(cycle: Cycle, step: str) -> float:
     """Seconds of load that the plan itself asks of a step, at all sizes."""
     plan = cycle.plan()
     part = plan.step_named(step)
-    ceiling = part.ceiling_s * (1 if plan.generator.processes == 1 else 2) if step == "verify" else 0.0
+    at_sink_s = part.ceiling_s + WARM_UP_S if step == "verify" and part.ceiling_s else 0.0
+    ceiling = at_sink_s * (1 if plan.generator.processes == 1 else 2)
     return part.duration_s * len(plan.runs_of(step)) + ceiling
 
 

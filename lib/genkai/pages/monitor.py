@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ TIMELINE = (
     ("cpu_busy_ratio", ("sample",)), ("run_queue", ("sample",)), ("tcp_listen_overflows", ("sample",)),
 )  # fmt: skip
 HEALTH = {"cpu_ratio": "ratio", "loop_lag_p99_s": "s", "schedule_slip_p99_s": "s"}  # of the load generator, and units
+RUNS_AT_ONCE = 4  # asked of CloudWatch: most of the time is waiting for its answers
 MOST_PANELS = 3  # more make the figure taller than what is left of a page
 
 
@@ -59,10 +61,11 @@ def _collect_aws(study: Study, refresh: bool) -> None:
         found = discover(study.plan.aws).record()
         for run in unknown:
             write_json(run.raw("discovery.json"), found)
-    for run in runs:
-        if refresh:
-            run.raw("cloudwatch.json").unlink(missing_ok=True)
-        collect_cloudwatch(run, study.plan, announce=None)
+    for run in runs if refresh else ():
+        run.raw("cloudwatch.json").unlink(missing_ok=True)
+    with ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
+        for _ in pool.map(lambda run: collect_cloudwatch(run, study.plan, announce=None), runs):
+            continue
 
 
 def said(notes: list[str], lang: str = "en") -> Displayed:
