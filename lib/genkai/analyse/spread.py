@@ -2,8 +2,8 @@
 
 Everything is in logarithms, where a ratio is a difference. A run's value scatters for two reasons: what happens within
 the run (its own interval tells), and what differs from run to run (only repetitions tell). The latter is pooled over
-every subject that was repeated, as one spread for each quantity; without repetitions it is assumed, from what repeated
-runs on a quiet machine showed (tests/bench/bench_compare.py), and whoever reads the verdict is told so.
+every subject that was repeated, as one spread for each quantity; without repetitions it is assumed, by judgement and
+not by measurement, and whoever reads the verdict is told so.
 Source: Kalibera and Jones, "Rigorous benchmarking in reasonable time" (2013): the level with the largest variance is
 the one to repeat.
 """
