@@ -171,6 +171,9 @@ def test_of_cycles_begun_in_the_same_second_the_last_is_the_newest(
     assert find_cycle().number == 3
 
 
-def test_reading_the_sample_writes_nothing(study: Study) -> None:
-    assert all(isinstance(r.metrics, pd.DataFrame) and len(r.metrics) for r in study.runs)
-    assert study.cycle.recorded
+def test_reading_the_sample_writes_nothing() -> None:
+    before = {p: p.stat().st_mtime_ns for p in SAMPLE.rglob("*")}
+    found = read_study(Cycle(SAMPLE))
+    assert found.cycle.recorded
+    assert all(len(r.metrics) for r in found.runs)
+    assert {p: p.stat().st_mtime_ns for p in SAMPLE.rglob("*")} == before
