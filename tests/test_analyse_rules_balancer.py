@@ -34,11 +34,14 @@ def test_spillover_alone_with_idle_instances_names_the_balancer() -> None:
     levels = [*STALL[:2], (1000, 505, 0.02, 0.45)]
     world = World(levels).instances(IDLE).balancer([100, 495, 510], [0.019, 0.02, 0.02], [0, 0, 1024])
     world.cloudwatch("elb:shop", "SpilloverCount", [0, 0, 4100], "sum").fail(2, "http_5xx", 12000, 503)
+    world.cloudwatch("elb:shop", "HTTPCode_ELB_5XX", [0, 0, 4100], "sum")  # the same requests, counted again
     record = world.diagnosis()
     assert causes(record, contributing=False)[0] == "load_balancer_capacity"
     spill = next(e for e in record["findings"][0]["evidence"] if e["text_key"] == "evidence.lb.spillover")
     assert spill["values"]["limit"]["value"] == pytest.approx(410)
     assert spill["values"]["below"]["value"] == 0
+    row = next(r for r in record["ruled_out"] if r["group"] == "balancer")
+    assert row["errors"]["value"] == pytest.approx(410), "an event that two counters tell is one event"
 
 
 def test_an_alb_that_rejects_connections_is_full() -> None:

@@ -76,8 +76,9 @@ def _row(case: Case, check: Check, resource: str) -> dict[str, Any]:
         used = 1 - min(case.lowest(s) for s in case.series(check.used) if s.resource == resource)
     saturated, saturated_unit = _value(case, check.saturated, resource)
     errors = [_value(case, name, resource) for name in check.errors]
-    counted = [value for value, _ in errors if math.isfinite(value)]
-    wrong = amount(sum(counted) if counted else None, errors[0][1] if errors else "")
+    # The largest, not the sum: the counters overlap (a request that spills over is an ELB 5xx, too).
+    worst = max(((value, unit) for value, unit in errors if math.isfinite(value)), default=(None, ""))
+    wrong = amount(*worst)
     row = judged(resource, check, amount(used, unit), amount(saturated, saturated_unit), wrong)
     innocent = _innocent(case, check, resource) if row["verdict"] == "limit" else None
     return row | {"verdict": "busy", "why_key": f"ruled_out.why.{innocent}"} if innocent else row
