@@ -166,34 +166,23 @@ def _sockets(tool: str, files: list[Path], into: Path | None, host: str, how) ->
     print(json.dumps({str(file): socket_summary(file, tool) for file in files}, indent=1))
 
 
-@app.command()
-def ss(
-    files: HostFiles,
-    into: Cycle_ = None,
-    host: HostName = "",
-    timezone: Zone = "UTC",
-    start: Start = "",
-    clock_offset: Ahead = 0.0,
-) -> None:
-    """Sockets by state from ss -s, ss -tan or /proc/net/sockstat, once, or again and again below date lines."""
-    from genkai.collect.files import Reading
+def _socket_command(tool: str, help: str) -> None:
+    @app.command(tool, help=help)
+    def command(
+        files: HostFiles,
+        into: Cycle_ = None,
+        host: HostName = "",
+        timezone: Zone = "UTC",
+        start: Start = "",
+        clock_offset: Ahead = 0.0,
+    ) -> None:
+        from genkai.collect.files import Reading
 
-    _sockets("ss", files, into, host, Reading("K", timezone, start, "", clock_offset))
+        _sockets(tool, files, into, host, Reading("K", timezone, start, "", clock_offset))
 
 
-@app.command()
-def netstat(
-    files: HostFiles,
-    into: Cycle_ = None,
-    host: HostName = "",
-    timezone: Zone = "UTC",
-    start: Start = "",
-    clock_offset: Ahead = 0.0,
-) -> None:
-    """Sockets by state from netstat -an, once, or again and again below date lines."""
-    from genkai.collect.files import Reading
-
-    _sockets("netstat", files, into, host, Reading("K", timezone, start, "", clock_offset))
+_socket_command("ss", "Sockets by state from ss -s, ss -tan or /proc/net/sockstat, once, or repeated below date lines.")
+_socket_command("netstat", "Sockets by state from netstat -an, once, or again and again below date lines.")
 
 
 @app.command()
