@@ -8,7 +8,7 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,21 +36,30 @@ class Proxy(http.server.ThreadingHTTPServer):
         self.moto, self.url = moto, f"http://127.0.0.1:{self.server_port}"
         self.calls: list[str] = []
         self.denied: set[str] = set()
-        self.unhealthy = 0  # targets that a load balancer never finds healthy
+        self.unhealthy = 0  # instances in service that a load balancer never finds healthy
+        self.serving: Callable[[], set[str]] = set  # ids of the instances in service
         self.running: int | None = None  # tasks of ECS services, which moto itself never starts
         self.starting_calls = 0  # DescribeServices until the tasks that are wanted run
 
     def change(self, action: str, content: bytes) -> bytes:
         if action in ("DescribeTargetHealth", "DescribeInstanceHealth") and self.unhealthy:
-            good, bad = (b"healthy", b"unhealthy") if action == "DescribeTargetHealth" else (
-                b"InService", b"OutOfService")  # fmt: skip
-            return (b"<State>%s<" % bad).join(content.rsplit(b"<State>%s<" % good, self.unhealthy))
+            return self._spoil(content, b"healthy" if action == "DescribeTargetHealth" else b"InService")
         if action == "DescribeServices":
             found = json.loads(content)
             for service in found["services"]:
                 self._run_tasks(service)
             return json.dumps(found).encode()
         return content
+
+    def _spoil(self, content: bytes, good: bytes) -> bytes:
+        """Of the targets in service only: moto's load balancers also list those that are gone, in any order."""
+        bad = {b"healthy": b"unhealthy", b"InService": b"OutOfService"}[good]
+        serving, left, targets = self.serving(), self.unhealthy, content.split(b"<member>")
+        for i, target in enumerate(targets):
+            if left and any(id_.encode() in target for id_ in serving):
+                targets[i] = target.replace(b"<State>%s<" % good, b"<State>%s<" % bad)
+                left -= 1
+        return b"<member>".join(targets)
 
     def _run_tasks(self, service: dict[str, Any]) -> None:
         if self.running is None or (self.running != service["desiredCount"] and self.starting_calls <= 0):
@@ -96,6 +105,7 @@ class AwsTarget:
 
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
+        proxy.serving = self.instances
         self.made = {s: self._client(s) for s in SERVICES}
         ec2, self.subnets = self.made["ec2"], []
         self.vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -141,6 +151,10 @@ class AwsTarget:
             cluster="main", serviceName="balanced", taskDefinition="app", desiredCount=1,
             loadBalancers=[{"targetGroupArn": tasks, "containerName": "app", "containerPort": 80}],
         )  # fmt: skip
+
+    def instances(self) -> set[str]:
+        found = self.made["autoscaling"].describe_auto_scaling_groups()["AutoScalingGroups"]
+        return {i["InstanceId"] for group in found for i in group["Instances"] if i["LifecycleState"] == "InService"}
 
     def desired(self, group: str) -> int:
         found = self.made["autoscaling"].describe_auto_scaling_groups(AutoScalingGroupNames=[group])

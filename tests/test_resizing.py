@@ -168,10 +168,11 @@ def test_somebody_elses_change_is_seen_and_not_undone(tmp_path: Path, target: Aw
 
 
 HOLD = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from genkai.resizing import Resizing
 from genkai.workspace import Cycle
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test suite that runs in the background ignores it
 cycle = Cycle(Path(sys.argv[1]))
 with Resizing(cycle, cycle.plan(), print) as resizing:
     resizing.to(4)
