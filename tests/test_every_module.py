@@ -38,7 +38,7 @@ THROUGH = {
     "test_figures_all.py": (PART, "figures/bands figures/compare figures/curves figures/evidence figures/fits "
                                   "figures/history figures/legible figures/load figures/plan figures/quantities "
                                   "figures/scale figures/style figures/texts figures/timeline"),
-    "test_launch.py": (PROCESS, "load/ceiling load/closed load/conductor load/engine load/exchange load/lifeline "
+    "test_launch.py": (PROCESS, "load/ceiling load/closed load/conductor load/exchange load/lifeline "
                                 "load/locustfile load/open load/preflight load/probe load/shape load/timer"),
     "test_load_forkserver.py": (PART, "load/process"),
     "test_load_job.py": (PART, "load/calls"),

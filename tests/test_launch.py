@@ -305,12 +305,13 @@ def test_load_processes_that_are_killed_lose_at_most_their_last_second(tmp_path:
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from load_target import make_plan
 from genkai import launch
 from genkai.workspace import Run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 plan = make_plan({url!r}, [{{"users": 4, "ramp_s": 0, "hold_s": 60}}], generator={{"processes": 2}},
                  step={{"think_time_s": 0.05}})
 launch.run_load(Run(Path({folder!r})), plan, "api", "ok", lambda p: print(p.level, flush=True))

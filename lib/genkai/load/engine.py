@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import gevent
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
@@ -134,12 +134,14 @@ class Engine:
         self.recorder = Recorder(run, process, now, self.job.log_ratio)
         self.health = Health(now)
         self._health_journal = run.open_journal("generator", process)
+        self._closing = Event()
         self._flusher = gevent.spawn(self._flush_each_second, runner)
 
     def _flush_each_second(self, runner: Runner) -> None:
         while True:
             second = int(now())
-            gevent.sleep(second + 1.0 - now())
+            if self._closing.wait(second + 1.0 - now()):
+                return
             self.recorder.flush(pause=lambda: gevent.sleep(0))
             users = runner.user_count if self.job.workload == "closed" else None
             self._health_journal.write(self.health.read(second, self.recorder.in_flight, users))
@@ -148,7 +150,8 @@ class Engine:
         """Write what is left; safe to call twice."""
         if self._recording:
             self._recording = False
-            self._flusher.kill()
+            self._closing.set()
+            self._flusher.join()  # never killed: what a flush has taken from the cells it must also write
             self.health.close()
             self.recorder.close()
             self._health_journal.close()
