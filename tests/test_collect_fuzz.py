@@ -53,10 +53,9 @@ WORDS = ["0", "1", "100", "-1", "1e5", "nan", "inf", "9" * 30, "²", "٣", "0x1f
 def proc_text() -> str:
     """Real samples of this machine."""
     done = subprocess.run(["sh", "-c", proc_command(3)], capture_output=True, text=True, check=True)
-    names, *samples = done.stdout.split("\n")[1:5]
-    short = [names, *samples]
-    short = [" ".join([*line.split()[:14], *(["."] if line[0] == "S" else [])]) for line in short]
-    return "\n".join([done.stdout.split("\n")[0], *short, ""]) * 2
+    head, *lines = done.stdout.splitlines()  # names come again where the machine's counters changed meanwhile
+    short = [" ".join([*line.split()[:14], *(["."] if line[0] == "S" else [])]) for line in lines]
+    return "\n".join([head, *short, ""]) * 2
 
 
 @st.composite
