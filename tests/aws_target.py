@@ -156,6 +156,13 @@ class AwsTarget:
         found = self.made["autoscaling"].describe_auto_scaling_groups()["AutoScalingGroups"]
         return {i["InstanceId"] for group in found for i in group["Instances"] if i["LifecycleState"] == "InService"}
 
+    def reset(self) -> None:
+        """All as it was made: nothing refused, nothing sick, both groups at size 2."""
+        proxy = self.proxy
+        proxy.denied, proxy.unhealthy, proxy.running, proxy.starting_calls = set(), 0, None, 0
+        for group in ("web", "old"):
+            self.set_desired(group, 2)
+
     def desired(self, group: str) -> int:
         found = self.made["autoscaling"].describe_auto_scaling_groups(AutoScalingGroupNames=[group])
         return found["AutoScalingGroups"][0]["DesiredCapacity"]

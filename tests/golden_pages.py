@@ -5,16 +5,14 @@
 
 import os
 import re
-import tempfile
-from importlib import resources
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import typst
 from PIL import Image
 from pypdf import PdfReader
 
+from genkai.report.exporter import laid_out
 from genkai.report.fonts import font_directories
 from genkai.report.typst_source import Source
 from sample_cycles import ROOT
@@ -33,14 +31,8 @@ def pages_text(reader: PdfReader) -> list[str]:
 
 def picture(source: Source, number: int) -> Image.Image:
     """A page of a document, small and grey."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        template = resources.files("genkai.report") / "template.typ"
-        (root / "template.typ").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
-        (root / "main.typ").write_text(source.main, encoding="utf-8")
-        for name, content in source.files.items():
-            (root / Path(name).name).write_bytes(content)
-        pages = typst.compile(str(root / "main.typ"), root=folder, font_paths=font_directories(), format="png", ppi=PPI,
+    with laid_out(source) as main:
+        pages = typst.compile(str(main), root=str(main.parent), font_paths=font_directories(), format="png", ppi=PPI,
                               ignore_system_fonts=True)  # fmt: skip
     return Image.open(BytesIO(pages[number - 1])).convert("L")
 

@@ -23,13 +23,9 @@ def running() -> Iterator[AwsTarget]:
 
 
 @pytest.fixture
-def target(running: AwsTarget) -> Iterator[AwsTarget]:
-    proxy = running.proxy
-    proxy.denied, proxy.unhealthy, proxy.running, proxy.starting_calls = set(), 0, None, 0
-    yield running
-    proxy.denied, proxy.unhealthy = set(), 0
-    for name in ("web", "old"):
-        running.set_desired(name, 2)
+def target(running: AwsTarget) -> AwsTarget:
+    running.reset()
+    return running
 
 
 @pytest.mark.parametrize("name", ["web", "old"])

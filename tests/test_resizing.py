@@ -38,12 +38,9 @@ def running() -> Iterator[AwsTarget]:
 
 
 @pytest.fixture
-def target(running: AwsTarget) -> Iterator[AwsTarget]:
-    proxy = running.proxy
-    proxy.denied, proxy.unhealthy, proxy.running, proxy.starting_calls = set(), 0, None, 0
-    running.set_desired("web", 2)
-    yield running
-    proxy.denied, proxy.unhealthy = set(), 0
+def target(running: AwsTarget) -> AwsTarget:
+    running.reset()
+    return running
 
 
 def cycle_of(

@@ -23,7 +23,7 @@ from genkai.report.exporter import export_notebook
 from genkai.report.index import PAGES, index_html, read_verdicts
 from genkai.report.junit import verdict_xml
 from genkai.resizing import restore_left, restored
-from genkai.steps import StepError, check_gate, write_verdict
+from genkai.steps import StepError, check_gate, tell, write_verdict
 from genkai.study import CYCLES, StudyError, facts, read_study
 from genkai.study.searches import SEARCHES
 from genkai.workspace import Cycle, Run, cycles, new_cycle, open_cycle, write_text
@@ -50,11 +50,6 @@ class CycleOutcome:
     def exit_code(self) -> int:
         """0 passed, 1 failed, 2 cannot tell."""
         return outcome.exit_code(self.status)
-
-
-def tell(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
 
 
 def languages(lang: str) -> tuple[str, ...]:

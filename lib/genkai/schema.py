@@ -5,7 +5,7 @@ All times are UTC; units are base units: seconds, bytes, requests per second, ra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -246,9 +246,3 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
         raise TableError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: expected a Parquet file, got something else ({error})") from error
-
-
-def read_tables(paths: Sequence[Path], table: str) -> pd.DataFrame:
-    """The rows of several files of one table."""
-    frames = [read_table(p, table) for p in paths]
-    return pd.concat(frames, ignore_index=True) if frames else empty_table(table)

@@ -16,7 +16,7 @@ from genkai import journals
 from genkai.analyse.distributions import read_distributions
 from genkai.analyse.trial import GoalSeconds, decide_trial
 from genkai.histogram import encode, merge
-from genkai.launch import start_run
+from genkai.launch import STARTUP_S, start_run
 from genkai.load.job import JobLevel
 from genkai.load.preflight import LaunchError
 from genkai.load.tail import Tail
@@ -24,7 +24,6 @@ from genkai.plan import Level, Plan
 from genkai.workspace import COUNTS, Journal, Run
 
 POLL_S = 0.02
-START_S = 45.0  # for the load processes to begin the first level
 LATE_S = 3.0  # for the last second to be told, from every process
 DRAIN_S = 10.0  # a queue that an overload left must be gone before the next trial
 
@@ -140,9 +139,9 @@ class Trials:
         level, self._count = self._count, self._count + 1
         self._orders.write({"level": level, "intended": rate, "hold_s": float(round(seconds))})
         mark = {"level": level, "workload": "open", "intended": rate, "start": None, "hold_start": None, "end": None}
-        if not self._await(lambda: ("hold", level) in self._seconds.events, START_S):
+        if not self._await(lambda: ("hold", level) in self._seconds.events, STARTUP_S):
             raise LaunchError(f"{self.run.raw('locust.log')}: expected level {level} to begin, got "
-                              f"{self._ending() or f'nothing in {START_S:g} s'}")  # fmt: skip
+                              f"{self._ending() or f'nothing in {STARTUP_S:g} s'}")  # fmt: skip
         mark |= {"start": self._seconds.events["start", level], "hold_start": self._seconds.events["hold", level]}
         first = int(mark["hold_start"])
         decided, last = self._watch(first, first + round(seconds), seconds, goals, may_pass_after_s)

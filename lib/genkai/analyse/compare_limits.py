@@ -46,15 +46,11 @@ def compare_limits(before: Sequence[Fit], after: Sequence[Fit], effect: float = 
         else:
             ratio = number(None, unit="factor", notes=["a limit was seen in one of them only"])
             verdict = _one_sided(sides, before, after, key, seen, effect)
-        unit = str(_any(before, after).get("load_unit") or unit) if key == "knee_load" else unit
+        unit = str((after or before)[0].get("load_unit") or unit) if key == "knee_load" else unit
         shown = [_shown(side, fits, key, spread, unit) for side, fits in zip(sides, (before, after), strict=True)]
         rows.append({"what": what, "metric": key, "before": shown[0], "after": shown[1], "ratio": ratio,
                      "verdict": verdict})  # fmt: skip
     return rows
-
-
-def _any(before: Sequence[Fit], after: Sequence[Fit]) -> Fit:
-    return next(iter([*after, *before]))
 
 
 def _limits(fits: Sequence[Fit], key: str, function: Any) -> list[Measured] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources as package_files
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,9 @@ class ReportPDFExporter(Exporter):
         return compile_pdf(source), resources
 
 
-def compile_pdf(source: Source) -> bytes:
-    """Return the PDF of a Typst source. Raises ReportError for an error and for any warning of the compiler."""
-    import typst
-
-    standards = DOCUMENT_STANDARDS if source.document else STANDARDS
+@contextmanager
+def laid_out(source: Source) -> Iterator[Path]:
+    """A folder for a while with all that the Typst compiler reads; the path of its main file."""
     with tempfile.TemporaryDirectory(prefix="genkai-report-") as folder:
         root = Path(folder)
         template = package_files.files("genkai.report") / "template.typ"
@@ -51,9 +51,18 @@ def compile_pdf(source: Source) -> bytes:
         (root / "main.typ").write_text(source.main, encoding="utf-8")
         for name, content in source.files.items():
             (root / Path(name).name).write_bytes(content)
+        yield root / "main.typ"
+
+
+def compile_pdf(source: Source) -> bytes:
+    """Return the PDF of a Typst source. Raises ReportError for an error and for any warning of the compiler."""
+    import typst
+
+    standards = DOCUMENT_STANDARDS if source.document else STANDARDS
+    with laid_out(source) as main:
         try:
             pdf, warnings = typst.compile_with_warnings(
-                str(root / "main.typ"), root=folder, font_paths=font_directories(), ignore_system_fonts=True,
+                str(main), root=str(main.parent), font_paths=font_directories(), ignore_system_fonts=True,
                 format="pdf", pdf_standards=list(standards), timestamp=_TIMESTAMP,
             )  # fmt: skip
         except typst.TypstError as error:

@@ -34,6 +34,11 @@ NO_TARGET = (
 class ImportedError(StudyError):
     """A file of another tool that cannot be read; the message says file, line or column, expected, got."""
 
+    @classmethod
+    def unreadable(cls, path: Path, error: OSError) -> ImportedError:
+        """That the file itself cannot be read."""
+        return cls(f"{path}: expected a readable file, got {error.strerror or error}")
+
 
 @dataclass
 class Imported:

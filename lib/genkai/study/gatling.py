@@ -30,7 +30,7 @@ def read_gatling(path: Path, by_rate: bool = False) -> Imported:
         if path.read_bytes()[:1] < b"\x20":
             raise ImportedError(f"{path}: {BINARY}")
     except OSError as error:
-        raise ImportedError(f"{path}: expected a readable file, got {error.strerror or error}") from error
+        raise ImportedError.unreadable(path, error) from error
     rows, starts, ends, known = [], [], [], False
     for number, line in read_lines(path, "Gatling's simulation.log as text"):
         fields = line.split("\t")

@@ -68,7 +68,7 @@ def _samples(path: Path) -> pd.DataFrame:
                                     "-Jjmeter.save.saveservice.print_field_names=true")  # fmt: skip
             frame = pd.read_csv(stream, names=header, sep=delimiter, dtype=str, keep_default_na=False)
     except OSError as error:
-        raise ImportedError(f"{path}: expected a readable file, got {error.strerror or error}") from error
+        raise ImportedError.unreadable(path, error) from error
     except (UnicodeDecodeError, pd.errors.ParserError, csv.Error) as error:
         raise ImportedError(f"{path}: expected JTL as CSV in UTF-8, got {error}") from error
     if frame.empty:

@@ -29,7 +29,7 @@ def read_lines(path: Path, what: str) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\r\n")
     except OSError as error:
-        raise ImportedError(f"{path}: expected a readable file, got {error.strerror or error}") from error
+        raise ImportedError.unreadable(path, error) from error
     except (UnicodeDecodeError, EOFError) as error:
         raise ImportedError(f"{path}: expected {what} in UTF-8, got bytes that are not ({error})") from error
 

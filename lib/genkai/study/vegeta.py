@@ -30,7 +30,7 @@ def read_vegeta(path: Path) -> Imported:
     try:
         head = path.read_bytes()[:1]
     except OSError as error:
-        raise ImportedError(f"{path}: expected a readable file, got {error.strerror or error}") from error
+        raise ImportedError.unreadable(path, error) from error
     if head and not (head in b"{\xef" or head.isdigit()):
         raise ImportedError(f"{path}: expected vegeta's JSON lines or CSV, got something else (gob?); {HINT}")
     rows = []
