@@ -68,6 +68,25 @@ def test_a_command_that_ends_by_itself_leaves_no_watcher(tmp_path):
         process.close()
 
 
+def test_a_lease_that_ends_while_the_command_begins_leaves_nothing(tmp_path):
+    """Where `timeout` alone was told, a command in thirty went on without it."""
+    asleep = f"sleep 4{os.getpid()}.25"
+    script = hosts.leased(asleep, 60)
+    for turn in range(40):
+        shells = [
+            subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(6)
+        ]
+        time.sleep(turn % 10 * 2e-4)  # the moment that matters is within the first milliseconds
+        for shell in shells:
+            shell.stdin.close()
+        for shell in shells:
+            shell.wait(10)
+    left = process_lines(asleep)
+    for line in left:
+        os.kill(int(line.split()[0]), signal.SIGKILL)
+    assert not left
+
+
 def test_the_time_limit_ends_the_command(tmp_path):
     process = hosts.start(None, "sleep 4321", tmp_path / "out", 1)
     try:

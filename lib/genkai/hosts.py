@@ -31,17 +31,17 @@ CLOCK_WARNING_S = 0.1
 
 # A background job of a non-interactive shell reads /dev/null unless its input is named: hence fd 3.
 # The shell stays as the parent instead of exec: it ends the watcher when the command ends by itself, so that the
-# watcher never signals a process id that meanwhile belongs to somebody else. timeout makes a process group of its own
-# and passes the signal on to all of it.
+# watcher never signals a process id that meanwhile belongs to somebody else. timeout makes a process group of its own,
+# which is told, too: a signal between timeout's fork and its knowing of it would end timeout alone.
 _LEASE = """exec 3<&0
 timeout {limit} {command} </dev/null 3<&- &
 child=$!
-( while read -r _ <&3; do :; done; kill "$child" ) >/dev/null 2>&1 &
+( while read -r _ <&3; do :; done; kill -- "-$child" "$child" ) >/dev/null 2>&1 &
 lease=$!
-trap 'kill "$child" "$lease" 2>/dev/null' TERM HUP INT
+trap 'kill -- "-$child" "$child" "$lease" 2>/dev/null' TERM HUP INT
 wait "$child"
 status=$?
-kill "$lease" 2>/dev/null
+kill -- "-$child" "$lease" 2>/dev/null
 exit "$status"
 """
 
