@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import socket
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from genkai.collect.errors import CollectError
 from genkai.metrics import Metrics
 from genkai.pages import monitor as page
 from genkai.report.messages import Messages
@@ -154,6 +156,26 @@ def test_what_was_odd_is_named_by_run_and_said_once(tmp_path: Path) -> None:
     assert [n for n in notes if n.startswith("2-api-item")] == [
         "2-api-item: local: a gap", "2-api-item: CloudWatch: no data"
     ]  # fmt: skip
+
+
+def test_what_was_fetched_is_shown_when_aws_cannot_be_asked_any_more(tmp_path: Path) -> None:
+    """As after the demo, whose AWS ends with it: its metrics are not settled, and there is nobody to ask."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    services = ("cloudwatch", "elb", "elbv2", "ec2", "autoscaling", "ecs", "sts", "dynamodb")
+    cycle = own_cycle(tmp_path, edit=lambda plan: plan["aws"].update(endpoints=dict.fromkeys(services, url)))
+    for run in cycle.runs():
+        run.raw("cloudwatch.json").write_text(json.dumps({"settled": False, "series": {}}))
+    study, notes = page.collect(cycle)
+    told = [n for n in notes if "not asked again" in n]
+    assert {n.split(":")[0] for n in told} == {r.run.name for r in study.every if len(r.marks)}
+    assert all(url in n for n in told)
+    assert "cloudwatch" in set(study.main("scenario").metrics.frame["source"])
+    with pytest.raises(CollectError, match=r"expected \w+ to answer"):
+        page.collect(cycle, refresh=True)
+    cycle.run("scenario", "shopping").table("metrics", "cloudwatch").unlink()
+    with pytest.raises(CollectError, match="expected cloudwatch to answer"):
+        page.collect(cycle)
 
 
 def test_logs_that_were_never_read_become_a_table(tmp_path: Path) -> None:

@@ -1,29 +1,42 @@
-"""Every refusal exists, and a derived one is one too."""
+"""A refusal is told in one paragraph: on the command line, and in a notebook instead of its traceback."""
 
-import ast
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from genkai.planfile import PlanError
-from genkai.refusals import REFUSALS, is_refusal
-
-LIB = Path(__file__).parent.parent / "lib/genkai"
-
-
-def test_each_name_is_an_exception_of_the_package() -> None:
-    classes = {
-        n.name for p in LIB.rglob("*.py") for n in ast.walk(ast.parse(p.read_text())) if isinstance(n, ast.ClassDef)
-    }
-    assert classes >= REFUSALS
+from genkai.refusals import Refusal, is_told
+from genkai.study import StudyError
+from genkai.workspace import WorkspaceError
 
 
 @pytest.mark.parametrize(
-    ("error", "told"), [(PlanError(["x"]), True), (ValueError("x"), False), (KeyError("x"), False)]
+    ("error", "base"), [(PlanError(["x"]), ValueError), (StudyError("x"), ValueError), (WorkspaceError("x"), OSError)]
 )
-def test_is_refusal(error: Exception, told: bool) -> None:
-    class Derived(type(error)):
-        pass
+def test_a_refusal_stays_what_it_was_by_nature(error: Exception, base: type) -> None:
+    assert isinstance(error, Refusal)
+    assert isinstance(error, base)
+    assert str(error) == "x"
 
-    assert is_refusal(error) is told
-    assert is_refusal(Derived.__new__(Derived)) is told
+
+def test_a_notebook_shows_the_paragraph_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    shell = InteractiveShell()
+    shell.run_cell("from genkai.study import StudyError\nraise StudyError('cycle: expected a run, got none')")
+    told = capsys.readouterr().out
+    assert "StudyError: cycle: expected a run, got none" in told
+    assert "Traceback" not in told
+    shell.run_cell("raise ValueError('no refusal')")
+    assert "Traceback" in capsys.readouterr().out
+
+
+def test_what_a_notebook_keeps_of_it_is_told_apart() -> None:
+    assert is_told(PlanError(["a", "b"])._render_traceback_())
+    assert not is_told(["-----", "ValueError Traceback", "ValueError: x"])
+
+
+def test_telling_costs_no_imports() -> None:
+    code = "import sys, genkai.refusals; print([m for m in sys.modules if m.startswith('genkai.')])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "['genkai.refusals']"

@@ -9,8 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
+from genkai.refusals import Refusal
 
-class TargetRefused(PermissionError):
+
+class TargetRefused(Refusal, PermissionError):
     """Load was about to go where the plan does not allow it."""
 
 

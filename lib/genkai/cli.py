@@ -15,7 +15,7 @@ import typer
 from genkai.cli_import import app as import_app
 from genkai.cli_profile import profile
 from genkai.cli_worker import worker
-from genkai.refusals import is_refusal
+from genkai.refusals import Refusal
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -285,7 +285,7 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line
             print(f"genkai: {error.format_message().rstrip('.')}; try: genkai --help", file=sys.stderr)
-        elif is_refusal(error):
+        elif isinstance(error, Refusal):
             print(f"genkai: {error}", file=sys.stderr)
         else:
             raise

@@ -22,10 +22,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Any
 
-SSH_OPTIONS = (
-    "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
-    "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
-)  # fmt: skip
+from genkai.refusals import Refusal
+
+_OPTIONS = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
+SSH_OPTIONS = ("-T", *(part for option in _OPTIONS for part in ("-o", option)))
 MAX_CONNECTING = 8  # sshd's MaxStartups 10:30:60 begins to refuse at ten connections that have not logged in yet
 CLOCK_WARNING_S = 0.1
 
@@ -48,7 +48,7 @@ exit "$status"
 _connecting = threading.BoundedSemaphore(MAX_CONNECTING)
 
 
-class HostError(RuntimeError):
+class HostError(Refusal, RuntimeError):
     """A machine that could not be reached, or a command that failed there."""
 
 

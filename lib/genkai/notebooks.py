@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from genkai.refusals import REFUSALS
+from genkai.refusals import Refusal, is_told
 
 NOTEBOOKS = Path("notebooks")
 KERNEL = "python3"
@@ -36,7 +36,7 @@ ARTIFACTS: dict[str, tuple[str, ...]] = {
 }
 
 
-class NotebookError(RuntimeError):
+class NotebookError(Refusal, RuntimeError):
     """A notebook that did not run to its end, or left something out; the message is one paragraph."""
 
 
@@ -173,7 +173,7 @@ def check_artifacts(name: str, results_dir: Path, parameters: Mapping[str, Any])
 
 def _told(error: Any) -> str:
     """Errors of ours say all that is needed; others keep their class so that they can be reported."""
-    return str(error.evalue) if error.ename in REFUSALS else f"{error.ename}: {error.evalue}"
+    return str(error.evalue) if is_told(error.traceback) else f"{error.ename}: {error.evalue}"
 
 
 def _first_line(error: Exception) -> str:

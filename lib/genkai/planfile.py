@@ -13,9 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from genkai.plan import Plan
 from genkai.plancheck import cross_problems
+from genkai.refusals import Refusal
 
 
-class PlanError(ValueError):
+class PlanError(Refusal, ValueError):
     """A plan file that cannot be used; `problems` holds one line each."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from genkai.refusals import Refusal
+
 TIME, TEXT, INT, FLOAT, BOOL, BYTES = "time", "text", "int", "float", "bool", "bytes"
 _PANDAS_DTYPE = {
     TIME: "datetime64[us, UTC]",
@@ -27,7 +29,7 @@ _ARROW_TYPE = {
 }  # fmt: skip
 
 
-class TableError(ValueError):
+class TableError(Refusal, ValueError):
     """A table that does not keep to its schema; the message says table, column, expected, got."""
 
 

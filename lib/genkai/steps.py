@@ -15,6 +15,7 @@ from genkai.collect.errors import CollectError
 from genkai.collect.sampling import clock_offsets, collect_hosts, start_sampling
 from genkai.launch import Progress, RunOutcome, run_load, set_aside
 from genkai.plan import STEPS, Plan
+from genkai.refusals import Refusal
 from genkai.resizing import Resizing, restore_left
 from genkai.study import Study, read_study
 from genkai.study.results import drift_findings
@@ -24,7 +25,7 @@ STOPPED_BY_HAND = "genkai stop"  # then the other sizes are not wanted either
 SPARE_S = 90.0  # samplers outlive the load by no more than this, whatever happens
 
 
-class StepError(RuntimeError):
+class StepError(Refusal, RuntimeError):
     """A step that may not start; the message says why and what would let it."""
 
 

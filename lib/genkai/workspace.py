@@ -20,12 +20,13 @@ from typing import IO, Any
 
 from genkai.plan import STEPS, Plan
 from genkai.planfile import parse_plan, read_plan, read_plan_text
+from genkai.refusals import Refusal
 
 # What a line of a requests journal counts; this module is used by the load processes, so it imports no pandas.
 COUNTS = ("sent", "completed", "failed", "dropped", "bytes")
 
 
-class WorkspaceError(FileNotFoundError):
+class WorkspaceError(Refusal, FileNotFoundError):
     """A file or folder of a cycle that is not where it should be."""
 
 

@@ -19,6 +19,7 @@ from genkai.analyse.fit import BOUNDS, fit_all, residual_squares
 from genkai.analyse.models import CATALOGUE, MODELS
 from genkai.analyse.records import Record, from_draws, number
 from genkai.analyse.texts import FIT, phrase
+from genkai.refusals import Refusal
 
 LEAST, FEW = 4, 6
 ENOUGH = 4.0
@@ -32,7 +33,7 @@ RESAMPLES, KEPT = 1000, 200
 Array = np.ndarray
 
 
-class FitError(ValueError):
+class FitError(Refusal, ValueError):
     """Loads and throughputs that no model can be fitted to."""
 
 

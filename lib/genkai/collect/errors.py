@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from genkai.refusals import Refusal
 
-class CollectError(RuntimeError):
+
+class CollectError(Refusal, RuntimeError):
     """Something could not be collected or read: one paragraph that says where, expected, got and what to do next."""

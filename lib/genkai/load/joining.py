@@ -22,12 +22,13 @@ from typing import Any
 import genkai
 from genkai.load.agent import Crew, place_job
 from genkai.load.job import JOIN, PARCEL, TIME
+from genkai.refusals import Refusal
 
 ASK_AGAIN_S, POLL_S = 2.0, 0.5
 PINGS = 9
 
 
-class JoinError(RuntimeError):
+class JoinError(Refusal, RuntimeError):
     """A run that could not be joined; the message says where, expected, got, next step."""
 
 

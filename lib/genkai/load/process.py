@@ -20,6 +20,7 @@ import psutil
 
 import genkai
 from genkai.load.job import RUN_VARIABLE, Job
+from genkai.refusals import Refusal
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 GRACE_S = 10.0
@@ -27,7 +28,7 @@ START_S = 60.0  # imports on a busy machine
 CONNECT_S, JOIN_S = 30, 600  # how long workers are waited for: ours, and those that somebody starts
 
 
-class LaunchError(RuntimeError):
+class LaunchError(Refusal, RuntimeError):
     """A run that could not be started; the message says where, expected, got, next step."""
 
 

@@ -11,17 +11,19 @@ import pandas as pd
 from genkai import figures, schema
 from genkai.analyse.level_metrics import COLUMNS, summarise_levels
 from genkai.analyse.rules.exclusions import examine
-from genkai.collect.cloudwatch import collect_cloudwatch, discovery_of
+from genkai.collect.cloudwatch import cloudwatch_record, collect_cloudwatch, discovery_of
 from genkai.collect.discovery import discover
 from genkai.collect.discovery_view import discovery_table, environment_differences
+from genkai.collect.errors import CollectError
 from genkai.collect.sampling import collect_hosts, host_warnings
+from genkai.plan import Plan
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph, Table
 from genkai.report.messages import Messages
 from genkai.report.sections.records import use_table
 from genkai.study import RunStudy, Study, read_study
 from genkai.study.kept import kept
 from genkai.study.results import case_of
-from genkai.workspace import Cycle, write_json, write_text
+from genkai.workspace import Cycle, Run, write_json, write_text
 
 # What a timeline shows, first those that tell most; (metric, statistics in order of preference).
 TIMELINE = (
@@ -44,7 +46,7 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
         if not run.run.table("metrics", "hosts").exists() and run.run.raw("sampling.jsonl").exists():
             collect_hosts(run.run, study.plan.hosts)
     if study.plan.aws and study.plan.aws.load_balancer and not cycle.recorded:
-        _collect_aws(study, refresh)
+        notes += _collect_aws(study, refresh)
     study = read_study(cycle)
     for run in study.every:
         notes += [f"{run.run.name}: {text}" for texts in host_warnings(run.run).values() for text in texts]
@@ -53,7 +55,7 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
     return study, list(dict.fromkeys(notes))
 
 
-def _collect_aws(study: Study, refresh: bool) -> None:
+def _collect_aws(study: Study, refresh: bool) -> list[str]:
     """CloudWatch for each run; what is behind the load balancer is asked once, for all runs that do not know it yet."""
     runs = [r.run for r in study.every if len(r.marks)]
     unknown = [run for run in runs if refresh or not run.raw("discovery.json").exists()]
@@ -64,8 +66,18 @@ def _collect_aws(study: Study, refresh: bool) -> None:
     for run in runs if refresh else ():
         run.raw("cloudwatch.json").unlink(missing_ok=True)
     with ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
-        for _ in pool.map(lambda run: collect_cloudwatch(run, study.plan, announce=None), runs):
-            continue
+        return [text for texts in pool.map(lambda run: _pull(run, study.plan), runs) for text in texts]
+
+
+def _pull(run: Run, plan: Plan) -> list[str]:
+    """CloudWatch of one run; what was fetched before counts when AWS cannot be asked any more, which is said."""
+    try:
+        collect_cloudwatch(run, plan, announce=None)
+    except CollectError as error:
+        if not (cloudwatch_record(run) and run.table("metrics", "cloudwatch").exists()):
+            raise
+        return [f"{run.name}: CloudWatch: not asked again, what was fetched right after the run is shown; {error}"]
+    return []
 
 
 def said(notes: list[str], lang: str = "en") -> Displayed:
@@ -174,10 +186,7 @@ def write(study: Study, notes: list[str]) -> Path:
 
 
 def _cloudwatch_notes(run: RunStudy) -> list[str]:
-    from genkai.workspace import read_json
-
-    path = run.run.raw("cloudwatch.json")
-    return list(read_json(path).get("warnings") or []) if path.exists() else []
+    return list(cloudwatch_record(run.run).get("warnings") or [])
 
 
 def _clock_notes(run: RunStudy) -> list[str]:

@@ -1,7 +1,9 @@
 """The one error of the report chain."""
 
+from genkai.refusals import Refusal
 
-class ReportError(Exception):
+
+class ReportError(Refusal):
     """A document cannot be made: the message says where, what was expected, what was found and the next step."""
 
     def __init__(self, where: str, expected: str, got: str, next_step: str) -> None:

@@ -18,6 +18,7 @@ from genkai.analyse.seconds import seconds_table
 from genkai.capacity import target_rps, target_split
 from genkai.metrics import Metrics, read_metrics
 from genkai.plan import STEPS, Plan
+from genkai.refusals import Refusal
 from genkai.workspace import Cycle, Run, cycles, open_cycle, project_root, read_json
 
 CYCLES = Path("data/cycles")
@@ -26,7 +27,7 @@ STUDIES_KEPT = 2  # a cycle and the one before
 BYTES_KEPT = 64_000_000  # a cycle whose files are larger is read anew each time: memory is scarcer
 
 
-class StudyError(ValueError):
+class StudyError(Refusal, ValueError):
     """A cycle that does not hold what was asked of it; the message says what to run first."""
 
 
