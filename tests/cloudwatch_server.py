@@ -49,6 +49,10 @@ class CloudWatchServer:
         """Set faults; without any, clear them."""
         self._control("/__faults", "POST" if wanted else "DELETE", wanted)
 
+    def faults_left(self) -> dict[str, Any]:
+        """The faults that are set, counts of those still to come."""
+        return self._control("/__faults", "POST")
+
     def calls(self, operation: str = "GetMetricData") -> int:
         """How often an operation was called."""
         return self._control("/__stats", "POST")["calls"].get(operation, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cloudwatch_server import CloudWatchServer
 from genkai.collect.errors import CollectError
 from genkai.metrics import Metrics
 from genkai.pages import monitor as page
@@ -145,6 +146,24 @@ def test_a_recorded_cycle_is_collected_by_nobody(tmp_path: Path) -> None:
     record = json.loads(path.read_text())
     assert set(record["use"]) == {r.run.name for r in study.runs}
     assert record["notes"] == notes
+
+
+def test_cloudwatch_is_asked_when_it_has_the_run_and_the_cost_is_said_before(tmp_path, monkeypatch, capsys) -> None:
+    with CloudWatchServer() as server:
+        cycle = own_cycle(tmp_path, edit=lambda plan: plan["aws"].update(endpoints={"cloudwatch": server.url}))
+        for run in cycle.runs():
+            run.raw("cloudwatch.json").unlink(missing_ok=True)
+        slept: list[float] = []
+        monkeypatch.setattr(page, "publishing_wait_s", lambda aws, end, now: 12.5)
+        monkeypatch.setattr(page.time, "sleep", slept.append)
+        page.collect(cycle)
+        told = capsys.readouterr().out.splitlines()
+        assert slept == [12.5]
+        assert "waiting 12 s" in told[0]
+        assert sorted(line.split(":")[0] for line in told[1:]) == sorted(run.name for run in cycle.runs())
+        assert all("USD" in line for line in told[1:])
+        page.collect(cycle)
+        assert slept == [12.5], "what was pulled once needs no waiting"
 
 
 def test_what_was_odd_is_named_by_run_and_said_once(tmp_path: Path) -> None:

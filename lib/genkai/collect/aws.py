@@ -66,6 +66,12 @@ def client(aws: Aws, service: str) -> Any:
     return made
 
 
+def is_local(aws: Aws, service: str) -> bool:
+    """Whether a service is a stand-in on this machine, by the plan or by boto3's own variables."""
+    own = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL")
+    return is_loopback(urlsplit(aws.endpoints.get(service) or own or "").hostname or "")
+
+
 @cache
 def _descriptions() -> Any:
     """The descriptions of all services: they take long to read, and a session of its own reads them anew."""

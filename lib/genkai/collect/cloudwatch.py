@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from genkai import schema
+from genkai.collect.aws import is_local
 from genkai.collect.cloudwatch_pull import Pull, estimate_cost, finest_period, pull_cloudwatch
 from genkai.collect.discovery import Discovery, discover
 from genkai.collect.errors import CollectError
-from genkai.plan import Plan
+from genkai.plan import Aws, Plan
 from genkai.workspace import Run, now_text, read_json, write_json
 
 __all__ = [
@@ -22,9 +23,13 @@ __all__ = [
     "discovery_of",
     "estimate_cost",
     "finest_period",
+    "preliminary_note",
+    "publishing_wait_s",
     "pull_cloudwatch",
     "run_window",
 ]
+
+PUBLISHED_S, SETTLED_S = 180.0, 600.0  # after this AWS has a run's last minutes; after that they hardly change
 
 
 def collect_cloudwatch(
@@ -62,6 +67,24 @@ def discovery_of(run: Run, plan: Plan, refresh: bool = False) -> Discovery:
     found = discover(plan.aws)
     write_json(path, found.record())
     return found
+
+
+def publishing_wait_s(aws: Aws, end: datetime, now: datetime) -> float:
+    """Seconds until CloudWatch has the last minutes of what ended then; 0 for a stand-in on this machine."""
+    left = PUBLISHED_S - (now - end).total_seconds()
+    return 0.0 if is_local(aws, "cloudwatch") else min(max(left, 0.0), PUBLISHED_S)
+
+
+def preliminary_note(run: Run, aws: Aws) -> list[str]:
+    """What to do where the values of the last pull may still change; [] where they are final."""
+    fetched = _time(cloudwatch_record(run).get("fetched_at"))
+    final = run_window(run)[1] + timedelta(seconds=SETTLED_S) if fetched else None
+    if final is None or fetched >= final or is_local(aws, "cloudwatch"):
+        return []
+    return [
+        f"values are preliminary (fetched {fetched:%H:%M:%S} UTC); they are final {SETTLED_S / 60:g} minutes after the "
+        f"run: open notebook 30 again after {final:%H:%M} UTC"
+    ]
 
 
 def cloudwatch_record(run: Run) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""GetMetricData: 500 queries a call, all pages, merged by Id, ascending, UTC; nothing lost, nothing doubled."""
+"""GetMetricData: 500 queries a call, all pages, merged by Id, ascending, UTC, in quota; nothing lost, none doubled."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +16,11 @@ from genkai.plan import Aws
 QUERIES_PER_CALL = 500
 DATAPOINTS_PER_PAGE = 100_800
 MAX_PAGES = 1000
+CALLS_PER_S = 50
+# Per second and region, counted as range ÷ period whether there are points or not; more for what is older than 3 h.
+# Source: Amazon CloudWatch user guide, quotas.
+DATAPOINTS_PER_S, OLDER_DATAPOINTS_PER_S = 180_000, 396_000
+_RECENT_S = 3 * 3600
 _TRIES = 3
 
 Points = dict[float, float]  # epoch seconds of the bucket's start → value
@@ -53,6 +60,42 @@ class Fetched:
     warnings: list[str] = field(default_factory=list)
 
 
+class Pace:
+    """Keeps the calls of a process within a region's quotas: each waits until those before it are paid off."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._lock = threading.Lock()
+        self._free: dict[str, float] = {}
+
+    def wait(self, region: str, datapoints: float, per_s: float) -> None:
+        """Wait for one's turn with a call that asks for so many datapoints."""
+        with self._lock:
+            turn = max(self._clock(), self._free.get(region, 0.0))
+            self._free[region] = turn + max(datapoints / per_s, 1 / CALLS_PER_S)
+        if (left := turn - self._clock()) > 0:
+            self._sleep(left)
+
+
+_pace = Pace()
+
+
+def calls_of(queries: Sequence[Query], waiting: Sequence[int], span_s: float) -> list[list[int]]:
+    """The indexes of `waiting` in as few calls as hold at most 500 queries and one page of datapoints each."""
+    calls: list[list[int]] = []
+    held = 0.0
+    for index in waiting:
+        datapoints = span_s / queries[index].period_s
+        if not calls or len(calls[-1]) == QUERIES_PER_CALL or held + datapoints > DATAPOINTS_PER_PAGE:
+            calls.append([])
+            held = 0.0
+        calls[-1].append(index)
+        held += datapoints
+    return calls
+
+
 def fetch_points(aws: Aws, made: Any, queries: Sequence[Query], start: float, end: float) -> Fetched:
     """The points of all queries between start and end (epoch seconds, end exclusive).
 
@@ -63,8 +106,8 @@ def fetch_points(aws: Aws, made: Any, queries: Sequence[Query], start: float, en
     waiting = list(range(len(queries)))
     for _ in range(_TRIES):
         again: list[int] = []
-        for first in range(0, len(waiting), QUERIES_PER_CALL):
-            again += _fetch_call(aws, made, queries, waiting[first : first + QUERIES_PER_CALL], start, end, result)
+        for chosen in calls_of(queries, waiting, end - start):
+            again += _fetch_call(aws, made, queries, chosen, start, end, result)
         waiting = again
         if not waiting:
             return result
@@ -88,7 +131,10 @@ def _fetch_call(
         "MaxDatapoints": DATAPOINTS_PER_PAGE,
     }
     status: dict[int, str] = dict.fromkeys(chosen, "PartialData")
-    for _ in range(MAX_PAGES):
+    datapoints = sum((end - start) / queries[i].period_s for i in chosen)
+    per_s = DATAPOINTS_PER_S if time.time() - start <= _RECENT_S else OLDER_DATAPOINTS_PER_S
+    for number in range(MAX_PAGES):
+        _pace.wait(aws.region, datapoints if number == 0 else 0, per_s)
         page = call(made, aws, "cloudwatch", "GetMetricData", **given)
         result.calls += 1
         for part in page["MetricDataResults"]:
@@ -96,8 +142,8 @@ def _fetch_call(
             status[index] = part["StatusCode"]
             # One bucket has one value: the same one on two pages, or twice on one, is the same point.
             result.points[index].update(
-                (time.timestamp(), float(value))
-                for time, value in zip(part["Timestamps"], part["Values"], strict=False)
+                (moment.timestamp(), float(value))
+                for moment, value in zip(part["Timestamps"], part["Values"], strict=False)
             )
         for message in page.get("Messages", []):
             text = f"aws cloudwatch GetMetricData: {message.get('Code')}: {message.get('Value')}"

@@ -44,6 +44,8 @@ class Faults:
     html_error: int = 0  # answer HTTP 500 with an HTML page
     access_denied: int = 0  # answer AccessDenied
     disconnect: int = 0  # close the connection without an answer
+    cut_short: int = 0  # answer GetMetricData with a first page of PartialData and no token of the next
+    spread: int = 0  # only every n-th API call is hit by the above; 0: calls in a row
     delay_s: float = 0.0  # answer every call this much later
     page_datapoints: int = 0  # smaller pages, so PartialData; 0: as set at the start
     out_of_order: bool = False  # datapoints of a page in no order
@@ -58,6 +60,7 @@ class CloudWatch:
     def __init__(self, settings: CloudWatchSettings) -> None:
         self.settings, self.faults, self.store = settings, Faults(), MetricStore()
         self.calls: dict[str, int] = {}
+        self._seen = 0
         self.operations: dict[str, Callable[[dict[str, Any], float], dict[str, Any]]] = {
             "PutMetricData": self.put_metric_data,
             "GetMetricData": self.get_metric_data,
@@ -69,6 +72,7 @@ class CloudWatch:
         if request.path.startswith("/__"):
             connection.answer(self.control(request))
             return
+        self._seen += 1
         if self._hit("disconnect"):
             connection.busy = False
             connection.transport.close()  # type: ignore[union-attr]
@@ -100,9 +104,10 @@ class CloudWatch:
 
     def _hit(self, fault: str) -> bool:
         left = getattr(self.faults, fault)
-        if left > 0:
-            setattr(self.faults, fault, left - 1)
-        return left > 0
+        if left <= 0 or self._seen % (self.faults.spread or 1):
+            return False
+        setattr(self.faults, fault, left - 1)
+        return True
 
     def call(self, request: Request) -> bytes:
         """The answer to an API call."""
@@ -180,6 +185,8 @@ class CloudWatch:
                 }
             )
         answer = {"MetricDataResults": results, "Messages": []}
+        if more and self._hit("cut_short"):
+            return answer
         return answer | ({"NextToken": _token(request, first + share)} if more else {})
 
     def _series(self, stat: dict[str, Any], start: float, end: float, now: float) -> list[tuple[float, float]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,14 @@ import pandas as pd
 from genkai import figures, schema
 from genkai.analyse.level_metrics import COLUMNS, summarise_levels
 from genkai.analyse.rules.exclusions import examine
-from genkai.collect.cloudwatch import cloudwatch_record, collect_cloudwatch, discovery_of
+from genkai.collect.cloudwatch import (
+    cloudwatch_record,
+    collect_cloudwatch,
+    discovery_of,
+    preliminary_note,
+    publishing_wait_s,
+    run_window,
+)
 from genkai.collect.discovery import discover
 from genkai.collect.discovery_view import discovery_table, environment_differences
 from genkai.collect.errors import CollectError
@@ -50,7 +60,9 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
     study = read_study(cycle)
     for run in study.every:
         notes += [f"{run.run.name}: {text}" for texts in host_warnings(run.run).values() for text in texts]
-        notes += [f"{run.run.name}: CloudWatch: {text}" for text in _cloudwatch_notes(run)]
+        said = cloudwatch_record(run.run).get("warnings") or []
+        said = said if cycle.recorded or study.plan.aws is None else [*said, *preliminary_note(run.run, study.plan.aws)]
+        notes += [f"{run.run.name}: CloudWatch: {text}" for text in said]
         notes += [f"{run.run.name}: {text}" for text in _clock_notes(run)]
     return study, list(dict.fromkeys(notes))
 
@@ -65,6 +77,11 @@ def _collect_aws(study: Study, refresh: bool) -> list[str]:
             write_json(run.raw("discovery.json"), found)
     for run in runs if refresh else ():
         run.raw("cloudwatch.json").unlink(missing_ok=True)
+    asked = [run for run in runs if not cloudwatch_record(run).get("fetched_at")]
+    wait_s = publishing_wait_s(study.plan.aws, max(map(_end_of, asked)), datetime.now(UTC)) if asked else 0.0
+    if wait_s:
+        print(f"CloudWatch has the last minutes of a run about 3 minutes late: waiting {wait_s:.0f} s", flush=True)
+        time.sleep(wait_s)
     with ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
         return [text for texts in pool.map(lambda run: _pull(run, study.plan), runs) for text in texts]
 
@@ -72,12 +89,20 @@ def _collect_aws(study: Study, refresh: bool) -> list[str]:
 def _pull(run: Run, plan: Plan) -> list[str]:
     """CloudWatch of one run; what was fetched before counts when AWS cannot be asked any more, which is said."""
     try:
-        collect_cloudwatch(run, plan, announce=None)
+        collect_cloudwatch(run, plan, announce=partial(_say, run.name))
     except CollectError as error:
         if not (cloudwatch_record(run) and run.table("metrics", "cloudwatch").exists()):
             raise
         return [f"{run.name}: CloudWatch: not asked again, what was fetched right after the run is shown; {error}"]
     return []
+
+
+def _say(run: str, text: str) -> None:
+    print(f"{run}: {text}", flush=True)
+
+
+def _end_of(run: Run) -> datetime:
+    return run_window(run)[1]
 
 
 def said(notes: list[str], lang: str = "en") -> Displayed:
@@ -183,10 +208,6 @@ def write(study: Study, notes: list[str]) -> Path:
         text = table[["run", *COLUMNS]].to_csv(index=False, float_format="%.6g")
         write_text(study.cycle.results_dir / "metrics_by_level.csv", text)
     return study.cycle.write_result("monitor", {"use": rows, "notes": notes})
-
-
-def _cloudwatch_notes(run: RunStudy) -> list[str]:
-    return list(cloudwatch_record(run.run).get("warnings") or [])
 
 
 def _clock_notes(run: RunStudy) -> list[str]:
