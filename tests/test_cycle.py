@@ -4,6 +4,7 @@ by notebooks is in e2e/test_whole_cycle.py."""
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,10 @@ from genkai.load.process import start_time
 from genkai.notebooks import NotebookError, WarmKernel
 from genkai.pages import report as report_page
 from genkai.planfile import PlanError, read_plan
+from genkai.profiling import new_folder
 from genkai.steps import StepError
 from genkai.study import StudyError, read_study
-from genkai.workspace import WorkspaceError
+from genkai.workspace import Run, WorkspaceError
 from sample_cycles import ROOT, checksums, copy_sample, own_cycle
 
 DEMO = ROOT / "data/plans/demo.yaml"
@@ -165,29 +167,47 @@ def test_without_verdicts_there_is_no_outcome(here: Path) -> None:
         write_outcome(cycle)
 
 
-def test_stop_ends_what_runs_and_only_that(here: Path) -> None:
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen]:
     """A process group of our own stands for the load processes: stop needs its id and its start only."""
-    cycle, idle = own_cycle(here, 1), own_cycle(here, 2)
-    assert stop_runs() == []
-    process = subprocess.Popen(
+    started = subprocess.Popen(
         [sys.executable, "-c", "import signal; print(1, flush=True); signal.pause()"],
         start_new_session=True, stdout=subprocess.PIPE,
     )  # fmt: skip
     try:
-        process.stdout.readline()
-        run = cycle.run("api", "item")
-        run.write_record(state="running", pid=process.pid, pid_started=start_time(process.pid))
-        (run.path / "job.json").write_text(json.dumps({"drain_s": 1.0}))
-        gone = idle.run("api", "item")
-        gone.write_record(state="running", pid=process.pid, pid_started=1.0)
-        assert stop_runs(idle.path) == [], "another process that got the same id is left alone"
-        assert process.poll() is None
-        assert stop_runs() == [str(run.path.relative_to(here))]
-        assert process.wait(10) != 0
-        assert run.record()["stop_reason"] == "genkai stop"
+        started.stdout.readline()
+        yield started
     finally:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
+        started.kill()
+        started.wait(10)
+        started.stdout.close()
+
+
+def under_way(run: Run, process: subprocess.Popen) -> Run:
+    run.write_record(state="running", pid=process.pid, pid_started=start_time(process.pid))
+    (run.path / "job.json").write_text(json.dumps({"drain_s": 1.0}))
+    return run
+
+
+def test_stop_ends_what_runs_and_only_that(here: Path, process: subprocess.Popen) -> None:
+    cycle, idle = own_cycle(here, 1), own_cycle(here, 2)
+    assert stop_runs() == []
+    run, gone = under_way(cycle.run("api", "item"), process), idle.run("api", "item")
+    gone.write_record(state="running", pid=process.pid, pid_started=1.0)
+    assert stop_runs(idle.path) == [], "another process that got the same id is left alone"
+    assert process.poll() is None
+    assert stop_runs() == [str(run.path.relative_to(here))]
+    assert process.wait(10) != 0
+    assert run.record()["stop_reason"] == "genkai stop"
     with pytest.raises(WorkspaceError, match="expected the folder of a cycle"):
         stop_runs(here / "nowhere")
+
+
+def test_stop_ends_a_profiling_run_too(here: Path, process: subprocess.Popen) -> None:
+    """Where `genkai profile` really puts its run: data/profiles/<plan>/<NN>/runs/."""
+    cycle = own_cycle(here, 1)
+    run = under_way(Run(new_folder(cycle.plan()) / "runs" / "3-scenario-mix"), process)
+    run.write_record(profiling=True)
+    assert stop_runs(cycle.path) == [], "a cycle's load is not the profile's"
+    assert stop_runs() == [str(run.path)]
+    assert process.wait(10) != 0

@@ -51,7 +51,7 @@ THROUGH = {
     "test_load_http_template.py": (PART, "load/http/sources"),
     "test_notebooks.py": (PART, "kernel_client"),
     "test_report_gates.py": (PART, "pages/plan_document pages/plan_tables"),
-    "test_plan.py": (PART, "planhosts planparts planscaling"),
+    "test_plan.py": (PART, "planhosts planparts planscaling planstop"),
     "test_pages_sizes.py": (PART, "pages/whatif report/sections/sizes study/sizes"),
     "test_report_display.py": (PART, "report/displayed report/document report/errors"),
     "test_report_outcome.py": (PART, "report/index report/junit"),

@@ -75,6 +75,11 @@ def test_a_field_given_twice_is_refused() -> None:
     assert problems(GOOD + "name: again\n") == ["shop.yaml:12: name: expected once, got it again"]
 
 
+def stop_hosts(limit: str) -> tuple[str, str]:
+    """The change that adds a limit on a watched host."""
+    return "steps:\n", f"stop: {{hosts: [{limit}]}}\nsteps:\n"
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -94,6 +99,12 @@ def test_a_field_given_twice_is_refused() -> None:
         ),
         (("scenarios:\n  - {name: mix, calls: [{api: search}]}\n", ""), "expected a scenario in the plan, got none"),
         (("steps:\n", "generator: {processes: 0}\nsteps:\n"), "expected auto or an integer ≥ 1, got 0"),
+        (stop_hosts("{metric: cpu_busy, above: 1}"), "stop.hosts[0].metric: expected one of cpu_busy_ratio, core_max"),
+        (stop_hosts("{metric: cpu_busy, above: 1}"), "got 'cpu_busy'; did you mean cpu_busy_ratio?"),
+        (stop_hosts("{metric: run_queue}"), "stop.hosts[0]: expected exactly one of above, below, got neither"),
+        (stop_hosts("{metric: run_queue, above: 1, below: 2}"), "expected exactly one of above, below, got both"),
+        (stop_hosts("{metric: run_queue, above: 1, for_s: 0}"), "stop.hosts[0].for_s: expected a number > 0, got 0"),
+        (stop_hosts("{host: app-1, metric: run_queue, above: 1}"), "stop.hosts[0].host: expected host local, got 'ap"),
     ],
 )
 def test_each_mistake_is_named(change: tuple[str, str], expected: str) -> None:

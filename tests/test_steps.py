@@ -1,11 +1,13 @@
 """One test step: the gate before it, what is run again and what is not, a host that tells nothing, the verdict."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from genkai.journals import read_marks
 from genkai.launch import RunOutcome
 from genkai.plan import STEPS, Plan
 from genkai.steps import StepError, check_gate, judge_step, planned_runs, run_one, run_step, step_status, write_verdict
@@ -208,3 +210,29 @@ def test_hosts_that_tell_nothing_never_hide_the_loads_outcome(
     assert not run.table("metrics", "hosts").exists()
     study = read_study(cycle)
     assert write_verdict(study, "api")["status"] == step_status(cycle, "api")
+
+
+@pytest.mark.load
+def test_a_limit_on_a_watched_host_ends_the_run_and_is_told(
+    tmp_path: Path, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The real sampler here: this machine has less memory than asked for, and no process of that name."""
+    plan = tmp_path / "small.yaml"
+    limits = (
+        "stop: {for_s: 2, hosts: [{metric: mem_available_bytes, below: 1.0e+18},"
+        " {metric: process_nobody_count, above: 0}]}"
+    )
+    plan.write_text(PLAN.format(url=target.url, hosts="{name: local}").replace("hold_s: 2}", "hold_s: 60}") + limits)
+    cycle = passed(new_cycle(tmp_path / "data/cycles", plan), verify="pass")
+    run = cycle.run("api", "fine")
+    outcome = run_one(run, cycle.plan())
+    assert outcome.state == "stopped"
+    assert re.fullmatch(
+        r"host local: mem_available_bytes \S+ < 1e\+18 for 2 s \(plan: stop\)", run.record()["stop_reason"]
+    )
+    memory, nobody = run.record()["host_limits"]
+    assert (memory["limit"], nobody["samples"]) == ("mem_available_bytes < 1e+18", 0)
+    assert memory["samples"] >= 2
+    assert "expected samples for process_nobody_count > 0, got none" in capsys.readouterr().out
+    (mark,) = read_marks(run)
+    assert mark["end"] - mark["start"] < 30, "of 60"

@@ -18,6 +18,7 @@ from genkai.load.ceiling import WARM_UP_S
 from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernel, check_artifacts, run_notebook
 from genkai.plan import STEPS
 from genkai.planfile import read_plan
+from genkai.profiling import PROFILES
 from genkai.report import outcome
 from genkai.report.exporter import export_notebook
 from genkai.report.index import PAGES, index_html, read_verdicts
@@ -107,11 +108,15 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
 
 
 def stop_runs(path: Path | None = None) -> list[str]:
-    """Stop the load of ours that runs, of a cycle, or of all and searches; restore sizes left behind; what it was."""
+    """Stop the load of ours that runs, of a cycle, or of all, searches and profiles too; restore sizes left behind.
+
+    Returns the folders of what was stopped. Raises WorkspaceError for a path that is no cycle.
+    """
     chosen = [open_cycle(path)] if path else [c for plan in sorted(CYCLES.glob("*")) for c in cycles(plan)]
     runs = [run for cycle in chosen for run in cycle.runs()]
     if path is None:
-        runs += [Run(record.parent) for record in sorted(SEARCHES.glob("*/*/*/run.json"))]
+        elsewhere = [*SEARCHES.glob("*/*/*/run.json"), *PROFILES.glob("*/*/runs/*/run.json")]
+        runs += [Run(record.parent) for record in sorted(elsewhere)]
     stopped = [str(run.path) for run in runs if launch.stop_run(run)]
     restore_left(CYCLES, tell)
     return stopped

@@ -36,10 +36,10 @@ from genkai.planparts import (
     Scope,
     Step,
     Steps,
-    StopRule,
     Targets,
 )
 from genkai.planscaling import Scaling
+from genkai.planstop import HostLimit, StopRule
 
 __all__ = [
     "ALL_APIS",
@@ -55,6 +55,7 @@ __all__ = [
     "Factor",
     "Generator",
     "Host",
+    "HostLimit",
     "Level",
     "Milestone",
     "Plan",

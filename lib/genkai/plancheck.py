@@ -20,7 +20,7 @@ Problem = tuple[tuple, str]
 def cross_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
     """(path of the field, what is wrong) for everything that concerns more than one field."""
     return [*_names(given), *_references(given), *_host(given), *_aim(given), *_sizes(given),
-            *_files(given, base_dir)]  # fmt: skip
+            *_watched(given), *_files(given, base_dir)]  # fmt: skip
 
 
 def _items(given: Any, key: str) -> Iterator[tuple[int, dict]]:
@@ -64,6 +64,13 @@ def _references(given: dict) -> Iterator[Problem]:
             )
         if step in ("scenario", "endurance") and not scenarios:
             yield ("steps", step), "expected a scenario in the plan, got none; write one under scenarios"
+
+
+def _watched(given: dict) -> Iterator[Problem]:
+    """Limits of the stop rule speak of hosts that are watched."""
+    hosts = _named(given, "hosts") if "hosts" in given else ["local"]
+    for index, limit in _items(given.get("stop"), "hosts"):
+        yield from _known(("stop", "hosts", index, "host"), limit.get("host"), hosts, "host")
 
 
 def _known(path: tuple, name: Any, names: list[str], what: str) -> Iterator[Problem]:

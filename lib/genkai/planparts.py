@@ -231,15 +231,6 @@ class Aws(Model):
     services: dict[Literal["dynamodb", "rds", "elasticache", "sqs", "ecs", "lambda"], list[str]] = {}
 
 
-class StopRule(Model):
-    """When a run ends itself: each limit that is given, exceeded for so many seconds in a row."""
-
-    error_ratio: Ratio = 0.5
-    p95_ms: Positive | None = Field(None, description="response time p95 of one second, all APIs together")
-    generator_limited: bool = Field(False, description="also when the generator, not the target, is the limit")
-    for_s: float = Field(10, gt=0, description="so long in a row")
-
-
 class Action(Model):
     """A3: what was done since the last cycle, so that this one can say whether it worked."""
 

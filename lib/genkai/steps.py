@@ -12,8 +12,9 @@ from typing import Any
 from genkai.analyse.verdict import step_verdict
 from genkai.collect.discovery import discover
 from genkai.collect.errors import CollectError
+from genkai.collect.host_limits import HostWatch
 from genkai.collect.sampling import clock_offsets, collect_hosts, start_sampling
-from genkai.launch import Progress, RunOutcome, run_load, set_aside
+from genkai.launch import Progress, RunOutcome, run_load, set_aside, stop_run
 from genkai.plan import STEPS, Plan
 from genkai.refusals import Refusal
 from genkai.resizing import Resizing, restore_left
@@ -133,19 +134,38 @@ def tell(line: str) -> None:
 def run_one(run: Run, plan: Plan, on_second: Callable[[Run, Progress], None] | None = None) -> RunOutcome:
     """One run with its samplers; their tables are written whatever happens.
 
-    Clocks are compared before and after: the metrics are corrected by the mean of both.
+    Clocks are compared before and after: the metrics are corrected by the mean of both. A limit of the plan's stop rule
+    on a watched host ends the run; run.json keeps what was seen of each (host_limits).
     """
     set_aside(run)
     part = plan.step_named(run.step)
     offsets = {"start": clock_offsets(plan.hosts)}
     sampling = start_sampling(plan.hosts, run, part.duration_s + part.ceiling_s + SPARE_S)
+    watch = HostWatch(run, plan.hosts, plan.stop)
+
+    def see_second(progress: Progress) -> None:
+        if on_second is not None:
+            on_second(run, progress)
+        reason = watch.see()
+        if reason is not None:
+            stop_run(run, reason)
+
     try:
-        return run_load(run, plan, run.step, run.subject, (lambda p: on_second(run, p)) if on_second else None)
+        return run_load(run, plan, run.step, run.subject, see_second)
     finally:
         sampling.stop()
         if run.record():
-            run.write_record(clock_offsets=offsets | {"end": clock_offsets(plan.hosts)})
+            limits = {"host_limits": watch.records()} if plan.stop.hosts else {}
+            run.write_record(clock_offsets=offsets | {"end": clock_offsets(plan.hosts)}, **limits)
+            _tell_unwatched(watch)
         _collect(run, plan)
+
+
+def _tell_unwatched(watch: HostWatch) -> None:
+    for limit in watch.records():
+        if not limit["samples"]:
+            tell(f"      stop.hosts: {limit['host']}: expected samples for {limit['limit']}, got none: "
+                 "this limit was not watched")  # fmt: skip
 
 
 def _collect(run: Run, plan: Plan) -> None:

@@ -146,14 +146,22 @@ def safety(m: Messages, plan: Plan) -> Table:
     parts = [part for part in map(plan.step_named, STEPS) if part]
     values = {
         "ratio": plan.stop.error_ratio, "seconds": m.format(plan.stop.for_s, "duration"),
-        "in_flight": max(part.max_in_flight for part in parts),
+        "in_flight": max(part.max_in_flight for part in parts), "limits": ", ".join(_host_limits(m, plan)),
     }  # fmt: skip
     rows = [{"item": m("plan_doc.safety.allowed"), "rule": ", ".join(allowed) or m("plan_doc.safety.loopback")}]
     rows += [
         {"item": m(f"plan_doc.safety.{key}"), "rule": m(f"plan_doc.safety.{key}_text", **values)}
-        for key in ("guard", "stop", "bounds", "gate", "hand", "secrets")
+        for key in ("guard", "stop", *(["stop_hosts"] if plan.stop.hosts else []), "bounds", "gate", "hand", "secrets")
     ]
     return plan_table(m, "safety", rows, {"rule": "1fr"})
+
+
+def _host_limits(m: Messages, plan: Plan) -> list[str]:
+    """Each limit on watched hosts: which host, metric and bound, how long in a row."""
+    return [
+        m("plan_doc.safety.host_limit", host=limit.host or m("plan_doc.safety.every_host"), limit=limit.text,
+          seconds=m.format(limit.for_s or plan.stop.for_s, "duration")) for limit in plan.stop.hosts
+    ]  # fmt: skip
 
 
 def schedule(m: Messages, plan: Plan) -> Table:
