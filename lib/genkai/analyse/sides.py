@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from genkai.analyse.judge import MeasuredRun
@@ -42,27 +41,29 @@ class Side:
     @cached_property
     def loads(self) -> set[Load]:
         """(workload, intended) of every level that has a window."""
-        levels = pd.concat([r.levels for r in self.runs])
-        seen = levels[levels["window_start"].notna()]
-        return set(zip(seen["workload"], seen["intended"].round(6), strict=True))
+        rows = (row for run in self.runs for row in run.levels.to_dict("records"))
+        return {_load(row) for row in rows if not pd.isna(row["window_start"])}
 
-    def row(self, run: MeasuredRun, load: Load, api: str) -> pd.Series | None:
-        """The row of an API at a load, if it was measured and the generator was not the limit."""
-        levels = run.levels
-        found = levels[(levels["workload"] == load[0]) & np.isclose(levels["intended"], load[1])]
-        found = found[(found["api"] == api) & found["window_start"].notna()]
-        found = found[~found["generator_limited"].fillna(False).astype(bool)]
-        return None if found.empty else found.iloc[-1]
+    @cached_property
+    def _rows(self) -> list[dict[tuple[Load, str], dict[str, Any]]]:
+        """Of each run {(load, API): its last row with a window and a generator that was not the limit}."""
+        return [
+            {(_load(row), row["api"]): row for row in run.levels.to_dict("records") if _counts(row)}
+            for run in self.runs
+        ]
+
+    def rows(self, load: Load, api: str) -> list[dict[str, Any] | None]:
+        """Of each run the row of an API at a load; None where it was not measured or the generator was the limit."""
+        return [rows.get((load, api)) for rows in self._rows]
 
     def usable(self, load: Load) -> bool:
         """Whether every run measured its subject at that load without the generator as the limit."""
-        return all(self.row(run, load, run.subject) is not None for run in self.runs)
+        return None not in self.rows(load, self.runs[0].subject)
 
     def records(self, load: Load, api: str) -> list[dict[str, Record]] | None:
         """Of each run {column: record with its interval}; None where a run lacks the API."""
         found = []
-        for run, intervals in zip(self.runs, self.intervals, strict=True):
-            row = self.row(run, load, api)
+        for row, intervals in zip(self.rows(load, api), self.intervals, strict=True):
             known = None if row is None else intervals.get(interval_key(int(row["level"]), api))
             if known is None:
                 return None
@@ -76,11 +77,24 @@ class Side:
 
     def carried(self, load: Load) -> bool:
         """Whether every run still gives nearly as much throughput for this load as for its lowest."""
-        return all(self._yield(run, load) >= CARRIED * self._yield(run, min(self.loads)) for run in self.runs)
+        return all(high >= CARRIED * low for high, low in zip(self._yield(load), self._lowest, strict=True))
 
-    def _yield(self, run: MeasuredRun, load: Load) -> float:
-        row = self.row(run, load, run.subject)
-        return float(row["throughput_rps"] / load[1]) if row is not None else 0.0
+    @cached_property
+    def _lowest(self) -> list[float]:
+        return self._yield(min(self.loads))
+
+    def _yield(self, load: Load) -> list[float]:
+        rows = self.rows(load, self.runs[0].subject)
+        return [float(row["throughput_rps"] / load[1]) if row else 0.0 for row in rows]
+
+
+def _load(row: Mapping[str, Any]) -> Load:
+    return row["workload"], round(float(row["intended"]), 6)
+
+
+def _counts(row: Mapping[str, Any]) -> bool:
+    limited = row["generator_limited"]
+    return not pd.isna(row["window_start"]) and (pd.isna(limited) or not limited)
 
 
 def _intervals_of(run: Any) -> Mapping[str, Mapping[str, Record]]:
@@ -112,7 +126,7 @@ class Pair:
     def head(self, load: Load, api: str) -> dict[str, Any]:
         """Which row of the comparison a cell makes."""
         run = self.after.runs[0]
-        level = int(self.after.row(run, load, api)["level"])
+        level = int(self.after.rows(load, api)[0]["level"])
         return {"step": run.step, "subject": run.subject, "api": api, "level": level, "load": load[1]}
 
     def repeated(self) -> list[dict[str, list[list[Measured]]]]:
