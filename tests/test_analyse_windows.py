@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genkai.analyse.windows import EQUIVALENCE, equivalent, segments, steady_window
+from genkai.analyse.windows import EQUIVALENCE, PENALTY, equivalent, segments, steady_window
 
 
 def noise(n, mean=500.0, relative=0.04, seed=0):
@@ -67,6 +67,19 @@ def test_segments_agree_with_an_exhaustive_search_for_one_change():
     values = np.concatenate([noise(20, 100, 0.02), noise(20, 130, 0.02, seed=1)])
     costs = [np.var(values[:k]) * k + np.var(values[k:]) * (40 - k) for k in range(3, 38)]
     assert segments(values) == [0, 3 + int(np.argmin(costs)), 40]
+
+
+def test_segments_are_those_of_ruptures():
+    from ruptures import KernelCPD  # the oracle; too slow to import for what the library needs of it
+
+    rng = np.random.default_rng(7)
+    for n in (6, 20, 45, 80):
+        for _ in range(25):
+            values = rng.normal(500, 20, n) * np.repeat(rng.uniform(0.6, 1.4, n // 10 + 1), 10)[:n]
+            spread = np.diff(values) / np.sqrt(2)
+            sigma = max(np.median(np.abs(spread)) / 0.6745, 0.8 * np.std(spread))
+            oracle = KernelCPD(kernel="linear", min_size=3).fit((values / sigma)[:, None])
+            assert segments(values) == [0, *oracle.predict(pen=PENALTY * np.log(n))]
 
 
 def test_equivalence_is_the_bar_it_says():

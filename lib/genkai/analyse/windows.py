@@ -1,8 +1,8 @@
 """The steady window of a per-second series: where a level is measured, and whether it was steady at all.
 
 Source: Traini, Cortellessa, Di Pompeo, Tucci, "Towards effective assessment of steady state performance in Java
-software: are we there yet?" (EMSE 2023): PELT segments, then segments that are equivalent to the last one are one.
-Segments by Killick, Fearnhead, Eckley, "Optimal detection of changepoints with a linear computational cost" (2012).
+software: are we there yet?" (EMSE 2023): segments, then those that are equivalent to the last one are one.
+Segments by optimal partitioning: Jackson et al., "An algorithm for optimal partitioning of data on an interval" (2005).
 """
 
 from __future__ import annotations
@@ -75,17 +75,35 @@ def _block_medians(values: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarr
 
 
 def segments(values: np.ndarray, min_size: int = 3) -> list[int]:
-    """Edges [0, …, n] of the segments of constant mean by PELT; the noise is judged by first differences."""
-    from ruptures import KernelCPD  # its import takes over a second: not before it is needed
-
+    """Edges [0, …, n] of the segments of constant mean, of least cost; the noise is judged by first differences."""
     n = len(values)
     if n < 2 * min_size:
         return [0, n]
     steps = np.diff(values) / np.sqrt(2)
     spread = max(np.median(np.abs(steps)) / 0.6745, 0.8 * np.std(steps))  # few steps: the median alone is too small
     sigma = max(spread, 0.005 * abs(float(np.median(values))), 1e-9)
-    found = KernelCPD(kernel="linear", min_size=min_size).fit((values / sigma)[:, None])
-    return [0, *found.predict(pen=PENALTY * np.log(n))]
+    return _cheapest((values - values.mean()) / sigma, min_size, PENALTY * np.log(n))
+
+
+def _cheapest(values: np.ndarray, min_size: int, penalty: float) -> list[int]:
+    """Edges that minimise squared distances from the segments' means plus a penalty for each change, exactly.
+
+    Optimal partitioning: the best segmentation up to `end` is one up to `start` and a last segment, for the best start.
+    """
+    n = len(values)
+    sums, squares = (np.concatenate([[0.0], np.cumsum(v)]) for v in (values, values**2))
+    best, last = np.full(n + 1, np.inf), np.zeros(n + 1, dtype=int)
+    best[0] = -penalty
+    for end in range(min_size, n + 1):
+        start = np.arange(end - min_size + 1)
+        around = squares[end] - squares[start] - (sums[end] - sums[start]) ** 2 / (end - start)
+        cost = best[start] + around + penalty
+        last[end] = np.argmin(cost)
+        best[end] = cost[last[end]]
+    edges = [n]
+    while edges[0]:
+        edges.insert(0, int(last[edges[0]]))
+    return edges
 
 
 def _merge_backwards(values: np.ndarray, edges: list[int], rng: np.random.Generator) -> tuple[int, bool]:
