@@ -20,7 +20,6 @@ from genkai.plan import STEPS
 from genkai.planfile import read_plan
 from genkai.profiling import PROFILES
 from genkai.report import outcome
-from genkai.report.exporter import export_notebook
 from genkai.report.index import PAGES, index_html, read_verdicts
 from genkai.report.junit import verdict_xml
 from genkai.resizing import restore_left, restored
@@ -222,6 +221,8 @@ def _launch(cycle: Cycle, step: str, keep_going: bool, kernel: WarmKernel) -> No
 
 def _export(notebook: Path, name: str) -> Path:
     """The PDF of an executed notebook, beside it, whole or not at all."""
+    from genkai.report.exporter import export_notebook  # slow to import: WarmKernel did, while its kernel started
+
     pdf = notebook.with_name(name)
     part = pdf.with_suffix(".part")
     part.write_bytes(export_notebook(notebook))

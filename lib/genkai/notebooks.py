@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -62,8 +63,7 @@ class WarmKernel:
         await kernel.start_kernel(
             extra_arguments=["--HistoryManager.enabled=False", f"--IPKernelApp.exec_lines={self._lines}"]
         )
-        importlib.import_module("papermill")  # takes seconds, too: meanwhile
-        importlib.import_module("genkai.report.exporter")
+        _import_meanwhile()
         await self._ask(kernel, "None")  # answered when the imports are done, so that none of them disturbs a run
         return kernel
 
@@ -110,6 +110,14 @@ class WarmKernel:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _import_meanwhile() -> None:
+    """What this process needs itself, and takes a second to import."""
+    # Where it can, jsonschema builds a grammar of URIs on import, for longer than all the rest; notebooks need no URI.
+    sys.modules.setdefault("rfc3987_syntax", None)
+    importlib.import_module("papermill")
+    importlib.import_module("genkai.report.exporter")
 
 
 def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:

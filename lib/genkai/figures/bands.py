@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from genkai.figures.quantities import number
-from genkai.figures.style import PALETTE, SMALL_PT
+from genkai.figures.style import PALETTE, SMALL_PT, fix_layout
 from genkai.figures.texts import Texts
 
 Mark = Mapping[str, Any]
@@ -33,7 +33,7 @@ def shade_levels(axes: Sequence[Axes], marks: Sequence[Mark], origin: float) -> 
 
 
 def name_levels(axes: Axes, marks: Sequence[Mark], origin: float, t: Texts) -> None:
-    """Write each level's intended load above its band; where bands are narrow, only as many as fit."""
+    """Write each level's intended load above its band, as many as fit; fixes the layout."""
     if not marks:
         return
     kind = "bands.users" if marks[0].get("workload", "closed") == "closed" else "bands.rps"
@@ -55,7 +55,7 @@ def name_levels(axes: Axes, marks: Sequence[Mark], origin: float, t: Texts) -> N
                 annotation_clip=False,
             )
         )
-    axes.figure.draw_without_rendering()
+    fix_layout(axes.figure)
     last_end = axes.get_window_extent().x0 - 1e6
     for index, note in enumerate(notes):
         box = note.get_window_extent()

@@ -146,9 +146,6 @@ def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *,
     axes.plot(
         shown[load], share, "o-", color=PALETTE["measured"], markeredgecolor="white", label="efficiency", zorder=4
     )
-    for x, y in zip(shown[load], share, strict=True):
-        if math.isfinite(y):
-            callout(axes, float(x), float(y), f"{y:.0f} %", PALETTE["measured"], reach=(4, 7, 11, 16))
     axes.set_xlabel(load_axis(shown, load, t))
     axes.set_ylabel(t("curves.efficiency_axis"))
     highest = amount(float(shown[load].iloc[-1]), shown, load, t)
@@ -156,6 +153,9 @@ def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *,
     q.plain_ticks(axes.xaxis, 8)
     q.plain_ticks(axes.yaxis, 5)
     label_right(axes, [SideLabel(100, t("curves.ideal"), PALETTE["runner_up"])])
+    for x, y in zip(shown[load], share, strict=True):
+        if math.isfinite(y):
+            callout(axes, float(x), float(y), f"{y:.0f} %", PALETTE["measured"], reach=(4, 7, 11, 16))
     return figure
 
 
@@ -185,8 +185,8 @@ def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, subject: str | None 
     axes.set_xlabel(t("bands.elapsed", start=f"{pd.Timestamp(origin, unit='s'):%H:%M:%S}"))
     axes.set_ylabel(t("curves.windows_axis"))
     headline(axes, _counted(levels, axes.get_xlim()[1], t), pad=16)
-    name_levels(axes, [_mark(row, origin) for row in levels.to_dict("records")], 0.0, t)
     _name_windows(axes, spans, levels, t)
+    name_levels(axes, [_mark(row, origin) for row in levels.to_dict("records")], 0.0, t)
     return figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from genkai.figures import quantities as q
 from genkai.figures.bands import Mark, draw_series, draw_threshold, name_levels, shade_levels, top_of, usual_period
-from genkai.figures.place import SideLabel, label_right
+from genkai.figures.place import SideLabel, label_panels
 from genkai.figures.style import PALETTE, SMALL_PT, TEXT_PT, blank, dress, new_figure, panel_title, styled
 from genkai.figures.texts import Texts, texts_of
 from genkai.figures.timeline import metric_title
@@ -52,11 +52,11 @@ def evidence(series: pd.DataFrame, *, stall_load: float | None = None, workload:
         shade_levels(axes, marks, origin)
         axes[0].set_title(axes[0].get_title(loc="left"), loc="left", fontsize=TEXT_PT, color=PALETTE["muted"],
                           fontweight="normal", pad=14)  # fmt: skip
-        name_levels(axes[0], marks, origin, t)
     elif stall_load is not None:
         _mark_stall(axes, stall_load, t)
-    for panel, labels in zip(axes, waiting, strict=True):
-        label_right(panel, labels)
+    label_panels(list(zip(axes, waiting, strict=True)))
+    if over_time:
+        name_levels(axes[0], marks, origin, t)
     return figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
-from genkai.figures.place import SideLabel, label_right
+from genkai.figures.place import SideLabel, label_panels
 from genkai.figures.style import PALETTE, SMALL_PT, blank, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
@@ -34,16 +34,20 @@ def history(numbers: Sequence[int], series: Sequence[Mapping[str, Any]], *, targ
     figure = new_figure(24 + 34 * len(shown))
     axes = panels(figure, len(shown), sharex=True)
     last = list(numbers)[-MOST:]
+    labels = []
     for panel, one in zip(axes, shown, strict=True):
         target = target_p95_s if one["what"] == "p95" else target_rps
-        _draw_series(panel, last, {**one, "points": list(one["points"])[-MOST:]}, target, t)
+        labels.append(_draw_series(panel, last, {**one, "points": list(one["points"])[-MOST:]}, target, t))
     axes[-1].set_xlim(last[0] - 0.5, last[-1] + 0.5)
     axes[-1].set_xlabel(t("history.cycle_axis"))
     q.plain_ticks(axes[-1].xaxis, 12, integer=True)
+    label_panels(list(zip(axes, labels, strict=True)))
     return figure
 
 
-def _draw_series(axes: Axes, numbers: Sequence[int], series: Mapping[str, Any], target: float | None, t: Texts) -> None:
+def _draw_series(axes: Axes, numbers: Sequence[int], series: Mapping[str, Any], target: float | None,
+                 t: Texts) -> list[SideLabel]:  # fmt: skip
+    """One quantity over the cycles; returns the labels beside the axes."""
     found = [q.point(p) for p in series["points"]]
     highest = [high if math.isfinite(high) else value for value, _, high in found]
     factor, unit = q.display_unit(series["unit"], max(v for v in [*highest, target or 0.0] if math.isfinite(v)))
@@ -66,7 +70,7 @@ def _draw_series(axes: Axes, numbers: Sequence[int], series: Mapping[str, Any], 
         name = t("history.at_load", name=name, load=t(f"bands.{load['unit']}", value=q.number(load["value"])))
     panel_title(axes, name)
     q.plain_ticks(axes.yaxis, 4)
-    label_right(axes, labels)
+    return labels
 
 
 def _draw_levels(axes: Axes, known: Sequence[tuple[int, float]], changes: Sequence[Mapping[str, Any]]) -> None:

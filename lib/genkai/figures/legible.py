@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from genkai.figures.place import obstacles
+from genkai.figures.place import obstacles, text_box
 
 MINIMUM_PT = 7.0
 
@@ -19,7 +19,7 @@ def legibility_problems(figure: Figure, tolerance_pt: float = 0.5) -> list[str]:
     Text boxes may touch by tolerance_pt, since a box is higher than its letters.
     """
     figure.canvas.draw()
-    boxes = [(text, _box(text)) for text in visible_texts(figure)]
+    boxes = [(text, text_box(text)) for text in visible_texts(figure)]
     slack = tolerance_pt * figure.dpi / 72
     problems = [f"{_name(text)} is cut off by the figure's edge" for text, box in boxes
                 if not _inside(box, figure.bbox, slack)]  # fmt: skip
@@ -63,10 +63,6 @@ def _ticks_outside(axes) -> list[Text]:
                 if not on
             ]
     return found
-
-
-def _box(text: Text) -> Bbox:
-    return Text.get_window_extent(text) if isinstance(text, Annotation) else text.get_window_extent()
 
 
 def _crossed(text: Text, box: Bbox) -> bool:

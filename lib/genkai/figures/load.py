@@ -23,6 +23,7 @@ from genkai.figures.style import (
     TITLE_PT,
     blank,
     dress,
+    fix_layout,
     new_figure,
     panel_title,
     panels,
@@ -142,12 +143,12 @@ def api_steps(levels: pd.DataFrame, targets: Mapping[str, Mapping[str, float | N
         if index % columns == 0:
             pair[0].set_ylabel(t("scale.throughput_axis"))
             pair[1].set_ylabel(t("load.p95_axis", unit=time[1]))
-    figure.draw_without_rendering()
+    fix_layout(figure)
     for title in titles:
         trim(title.axes, title)
     for axes, height, text in waiting:
         ends = [(edge, height) for edge in axes.get_xlim()]
-        name_line(axes, ends, text, PALETTE["target"], bold=True, laid_out=True)
+        name_line(axes, ends, text, PALETTE["target"], bold=True)
     return figure
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from genkai.figures.style import SMALL_PT
+from genkai.figures.style import SMALL_PT, fix_layout
 
 HIDES_A_LINE = 12.0  # cost of each piece of a line under a text, in points of distance from what it names
 
@@ -62,7 +62,8 @@ def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: 
 def label_right(axes: Axes, labels: Sequence[SideLabel], size: float = SMALL_PT, x: float = 1.012) -> list[Annotation]:
     """Write labels at the right of the axes, each at its height or as near as the others leave room.
 
-    The layout is computed once, because heights in points are known only then; a label that had to move gets a leader.
+    The layout is fixed then, because heights in points are known only from it: what takes room must be there before. A
+    label that had to move gets a leader.
     """
     return label_panels([(axes, labels)], size, x)[0]
 
@@ -70,10 +71,10 @@ def label_right(axes: Axes, labels: Sequence[SideLabel], size: float = SMALL_PT,
 def label_panels(
     panels: Sequence[tuple[Axes, Sequence[SideLabel]]], size: float = SMALL_PT, x: float = 1.012
 ) -> list[list[Annotation]]:
-    """`label_right` for several axes of one figure, whose layout is computed once for all of them."""
+    """`label_right` for several axes of one figure, whose layout is fixed for all of them."""
     written = [(axes, *_write_right(axes, labels, size, x)) for axes, labels in panels]
     if any(notes for _, _, notes in written):
-        panels[0][0].figure.draw_without_rendering()
+        fix_layout(panels[0][0].figure)
     for axes, labels, notes in written:
         _spread_right(axes, labels, notes)
     return [notes for _, _, notes in written]
@@ -144,25 +145,23 @@ def callout(axes: Axes, x: float, y: float, text: str, color: str, size: float =
 
 
 def name_line(axes: Axes, points: Sequence[tuple[float, float]], text: str, color: str, size: float = SMALL_PT,
-              bold: bool = False, laid_out: bool = False) -> Annotation:  # fmt: skip
+              bold: bool = False) -> Annotation:  # fmt: skip
     """Write a line's name beside the point of it that leaves the text freest; the first points are preferred."""
     note = axes.annotate(text, points[0], (0, 0), textcoords="offset points", color=color, fontsize=size, ha="center",
                          va="center", fontweight="bold" if bold else "normal", zorder=7)  # fmt: skip
     _settle(axes, note, points, lambda width, height: [
-        (dx * (width / 2 + 4), dy * (height / 2 + 2)) for dy in (1, -1) for dx in (1, -1, 0)],
-        laid_out)  # fmt: skip
+        (dx * (width / 2 + 4), dy * (height / 2 + 2)) for dy in (1, -1) for dx in (1, -1, 0)])  # fmt: skip
     return note
 
 
 def _settle(axes: Axes, note: Annotation, points: Sequence[tuple[float, float]],
-            offsets: Callable[[float, float], list[tuple[float, float]]], laid_out: bool = False) -> None:  # fmt: skip
-    """Move the note to the cheapest pair of a point (data units) and an offset (points)."""
+            offsets: Callable[[float, float], list[tuple[float, float]]]) -> None:  # fmt: skip
+    """Move the note to the cheapest pair of a point (data units) and an offset (points); fixes the layout."""
     figure = axes.figure
     note.set_in_layout(False)
-    if not laid_out:
-        figure.draw_without_rendering()
-    px, own = figure.dpi / 72, Text.get_window_extent(note)
-    others = [Text.get_window_extent(t) for t in axes.texts if t is not note and t.get_text() and t.get_visible()]
+    fix_layout(figure)
+    px, own = figure.dpi / 72, text_box(note)
+    others = [text_box(t) for t in axes.texts if t is not note and t.get_text() and t.get_visible()]
     busy, room = obstacles(axes), axes.get_window_extent()
     choices = []
     for rank, point in enumerate(points):
@@ -174,6 +173,14 @@ def _settle(axes: Axes, note: Annotation, points: Sequence[tuple[float, float]],
     note.set_position(best)
     if cost >= HIDES_A_LINE:  # nowhere is free: better to hide a piece of a line than to print over it
         note.set_bbox({"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"})
+
+
+def text_box(text: Text) -> Bbox:
+    """Where the letters are, pixels: a call-out without its arrow."""
+    if not isinstance(text, Annotation):
+        return text.get_window_extent()
+    text.update_positions(text.figure.canvas.get_renderer())
+    return Text.get_window_extent(text)
 
 
 def _candidates(width: float, height: float, reach: Sequence[float]) -> list[tuple[float, float]]:
@@ -213,7 +220,7 @@ def fit_text(axes: Axes, left: float, right: float, text: str, color: str, size:
     """Write at the foot of a strip of the axes (data units): in one line, else in two or three, else not at all."""
     note = axes.text((left + right) / 2, 0.03, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
                      fontsize=size, color=color, linespacing=1.15)  # fmt: skip
-    axes.figure.draw_without_rendering()
+    fix_layout(axes.figure)
     (x0, x1), room = axes.transData.transform([(left, 0), (right, 0)])[:, 0], axes.figure.dpi * 4 / 72
     for lines in (1, 2, 3):
         note.set_text(broken(text, lines))

@@ -13,7 +13,18 @@ from genkai.capacity import Capacity, Sensitivity
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
 from genkai.figures.place import SideLabel, label_right
-from genkai.figures.style import PALETTE, SMALL_PT, TEXT_PT, blank, dress, new_figure, panel_title, panels, styled
+from genkai.figures.style import (
+    PALETTE,
+    SMALL_PT,
+    TEXT_PT,
+    blank,
+    dress,
+    fix_layout,
+    new_figure,
+    panel_title,
+    panels,
+    styled,
+)
 from genkai.figures.texts import Texts, texts_of
 from genkai.plan import Level
 
@@ -81,8 +92,6 @@ def plan_capacity(capacity: Capacity, *, t: Any = None) -> Figure:
     ]
     if capacity.high_rps > capacity.low_rps:
         texts[2] += "  " + t("plan.range", low=q.number(capacity.low_rps), high=q.number(capacity.high_rps))
-    for y, text, end in zip((2, 1, 0), texts, values, strict=True):
-        _beside(axes, end, y, text, right, over_whisker=y == 0 and capacity.high_rps > capacity.low_rps)
     for y, end in ((2, values[0]), (1, values[1])):
         axes.plot(
             [end, end], [y - 0.25, y - 0.75], color=PALETTE["idle"], linewidth=0.8, linestyle=(0, (2, 1.5)), zorder=2
@@ -93,6 +102,9 @@ def plan_capacity(capacity: Capacity, *, t: Any = None) -> Figure:
     axes.set_ylim(-0.6, 2.55)
     axes.set_xlabel(t("plan.rps_axis"))
     q.plain_ticks(axes.xaxis, 7)
+    fix_layout(figure)
+    for y, text, end in zip((2, 1, 0), texts, values, strict=True):
+        _beside(axes, end, y, text, right, over_whisker=y == 0 and capacity.high_rps > capacity.low_rps)
     return figure
 
 
@@ -101,7 +113,6 @@ def _beside(axes: Axes, end: float, y: float, text: str, right: float, over_whis
     note = axes.annotate(text, (end, y), (5, 4 if over_whisker else 0), textcoords="offset points", ha="left",
                          va="bottom" if over_whisker else "center", fontsize=SMALL_PT,
                          fontweight="bold" if y == 0 else "normal")  # fmt: skip
-    axes.figure.draw_without_rendering()
     if note.get_window_extent().x1 > axes.get_window_extent().x1:
         note.xy, note.xyann = (right, y + 0.3), (0, 1)
         note.set(ha="right", va="bottom")
@@ -120,7 +131,7 @@ def load_curve(levels: Sequence[Level], target_rps: float | None = None, *, t: A
     figure = new_figure(56)
     (axes,) = panels(figure, 1)
     x, y = [0.0], [0.0]
-    label_points = []
+    label_points, labels = [], []
     for level, height in zip(levels, heights, strict=True):
         x += [x[-1] + level.ramp_s, x[-1] + level.ramp_s + level.hold_s]
         y += [height, height]
@@ -131,15 +142,16 @@ def load_curve(levels: Sequence[Level], target_rps: float | None = None, *, t: A
     goal = {"rps": target_rps, "ratio": 1.0}.get(kind)
     axes.set_xlim(0, x[-1])
     axes.set_ylim(0, top_of(y, goal or 0, headroom=1.2))
-    _name_planned(axes, label_points, goal or np.inf)
     if goal:
         draw_threshold(axes, goal)
         text = t("scale.target", value=q.number(goal)) if kind == "rps" else t("plan.target")
-        label_right(axes, [SideLabel(goal, text, PALETTE["target"], True)])
+        labels.append(SideLabel(goal, text, PALETTE["target"], True))
     axes.set_xlabel(t("plan.time_axis_h" if x[-1] > 7200 else "plan.time_axis"))
     panel_title(axes, t(f"plan.load_{kind}"))
     q.clock_ticks(axes.xaxis, x[-1])
     q.plain_ticks(axes.yaxis, 5)
+    label_right(axes, labels)
+    _name_planned(axes, label_points, goal or np.inf)
     return figure
 
 
@@ -155,7 +167,7 @@ def _planned(levels: Sequence[Level], target_rps: float | None) -> tuple[str, li
 
 def _name_planned(axes: Axes, points: list[tuple[float, float]], goal: float) -> None:
     """Write each level's load above its hold, or below where the goal's line runs there, as far as there is room."""
-    axes.figure.draw_without_rendering()
+    fix_layout(axes.figure)
     last = -np.inf
     for x, y in points:
         below = y <= goal < y + 0.12 * axes.get_ylim()[1]

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
 from genkai.figures.fits import bend_of, drawn_curve, intervals_of, limit_of, model_name, stall_start
-from genkai.figures.place import SideLabel, callout, fit_text, label_right, name_line
+from genkai.figures.place import SideLabel, callout, fit_text, label_panels, name_line
 from genkai.figures.style import DASHES, PALETTE, blank, headline, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
@@ -47,10 +47,10 @@ def scale(levels: pd.DataFrame, fit: Mapping[str, Any] | None = None, curve: pd.
     labels = _draw_lines(top, fit, curve, target_rps, generator_ceiling, shown, t)
     _shade_stall((top, below), fit, far)
     _draw_measured(top, shown, load, fit)
-    _draw_response(below, shown, load, target_p95_s, t)
+    lower = _draw_response(below, shown, load, target_p95_s, t)
     headline(top, title or _answer(shown, fit, curve, target_rps, load, t))
     _dress_axes(top, below, shown, load, t)
-    label_right(top, labels)
+    label_panels([(top, labels), (below, lower)])
     _name_bends(top, below, shown, fit, curve, load, t)
     if curve is not None and "ideal_rps" in curve:
         _name_ideal(top, curve, t)
@@ -160,7 +160,9 @@ def _draw_measured(axes: Axes, shown: pd.DataFrame, load: str, fit: Mapping[str,
                   markeredgewidth=1.2, markersize=6, zorder=5, label="generator_limited")  # fmt: skip
 
 
-def _draw_response(axes: Axes, shown: pd.DataFrame, load: str, target_p95_s: float | None, t: Texts) -> None:
+def _draw_response(axes: Axes, shown: pd.DataFrame, load: str, target_p95_s: float | None,
+                   t: Texts) -> list[SideLabel]:  # fmt: skip
+    """Quantiles and their target; returns the labels beside the axes."""
     factor, unit = q.time_unit(float(shown["p95_s"].max()))
     panel_title(axes, t("bands.response", unit=unit))
     labels = draw_quantiles(axes, shown, load, factor)
@@ -169,7 +171,7 @@ def _draw_response(axes: Axes, shown: pd.DataFrame, load: str, target_p95_s: flo
         draw_threshold(axes, target_p95_s * factor)
         text = t("scale.target_time", value=q.number(target_p95_s * factor), unit=unit)
         labels.append(SideLabel(target_p95_s * factor, text, PALETTE["target"], True))
-    label_right(axes, labels)
+    return labels
 
 
 def draw_quantiles(axes: Axes, shown: pd.DataFrame, x: str, factor: float) -> list[SideLabel]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold
-from genkai.figures.place import SideLabel, fit_text, label_right, name_line
+from genkai.figures.place import SideLabel, fit_text, label_panels, name_line
 from genkai.figures.style import DASHES, PALETTE, SMALL_PT, blank, headline, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
@@ -39,7 +39,7 @@ def search(record: Mapping[str, Any], *, t: Any = None) -> Figure:
     axes, *close = panels(figure, 2, sharex=True, height_ratios=[1.5, 1]) if near else panels(figure, 1)
     axes.set_xlim(0.4, len(trials) + 0.6)
     axes.set_ylim(0, 1.22 * float(trials["rate_rps"].max()))
-    labels = _draw_limit(axes, record, t)
+    labels = [(axes, _draw_limit(axes, record, t))]
     _draw_trials(axes, trials)
     headline(axes, _answer(record, t))
     axes.set_ylabel(t("search.rate_axis"))
@@ -48,11 +48,11 @@ def search(record: Mapping[str, Any], *, t: Any = None) -> Figure:
         _draw_trials(below, trials)
         panel_title(below, t("search.near"))
         q.plain_ticks(below.yaxis, 4)
-        label_right(below, _draw_limit(below, record, t, interval=True))
+        labels.append((below, _draw_limit(below, record, t, interval=True)))
     (close or [axes])[-1].set_xlabel(t("search.trial_axis"))
     q.plain_ticks(axes.yaxis, 5)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    label_right(axes, labels)
+    label_panels(labels)
     _name_phases(axes, trials, t)
     for verdict, look in LOOKS.items():
         some = trials[trials["verdict"] == verdict]

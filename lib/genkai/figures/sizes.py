@@ -111,7 +111,7 @@ def size_maximum(record: Mapping[str, Any], *, t: Any = None) -> Figure:
     axes.set_xlim(0, far)
     axes.set_ylim(0, height)
     labels = _draw_model(axes, fit, largest, far, t) if fit else []
-    _draw_ideal(axes, rows[0], far, height, t)
+    ideal = _draw_ideal(axes, rows[0], far, height)
     _draw_maxima(axes, rows)
     if target:
         beyond = target > height
@@ -125,6 +125,7 @@ def size_maximum(record: Mapping[str, Any], *, t: Any = None) -> Figure:
     q.plain_ticks(axes.xaxis, 9, integer=True)
     q.plain_ticks(axes.yaxis, 5)
     label_right(axes, labels)
+    name_line(axes, ideal, t("sizes.ideal"), PALETTE["muted"])
     _name_needed(axes, record, t)
     last = rows[-1]
     callout(axes, last["size"], q.value_of(last["maximum_rps"]), _measured_name(last, t), PALETTE["measured"])
@@ -151,14 +152,13 @@ def _draw_model(axes: Axes, fit: Mapping[str, Any], largest: float, far: float, 
     return [SideLabel(end, t("scale.model", model=model_name(fit["model"], t)), PALETTE["model"])]
 
 
-def _draw_ideal(axes: Axes, first: Mapping[str, Any], far: float, height: float, t: Texts) -> None:
-    """The line of perfect scaling through the smallest size."""
+def _draw_ideal(axes: Axes, first: Mapping[str, Any], far: float, height: float) -> list[tuple[float, float]]:
+    """The line of perfect scaling through the smallest size; returns the points of it to be named at, best first."""
     slope = q.value_of(first["maximum_rps"]) / first["size"]
     end = min(far, 0.985 * height / slope)
     axes.plot([0, end], [0, slope * end], color=PALETTE["idle"], linewidth=1, linestyle=(0, (1, 1.6)), zorder=1.8,
               label="ideal")  # fmt: skip
-    places = [(share * end, share * slope * end) for share in (0.9, 0.8, 0.97, 0.7, 0.6)]
-    name_line(axes, places, t("sizes.ideal"), PALETTE["muted"])
+    return [(share * end, share * slope * end) for share in (0.9, 0.8, 0.97, 0.7, 0.6)]
 
 
 def _draw_maxima(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -237,11 +237,12 @@ def size_economy(record: Mapping[str, Any], least_efficiency: float | None = Non
     shown[0].axhline(100, color=PALETTE["idle"], linewidth=1, linestyle=(0, (1, 1.6)), zorder=1.8, label="ideal")
     if least_efficiency:
         draw_threshold(shown[0], 100 * least_efficiency)
-        text = t("sizes.least", value=q.number(100 * least_efficiency))
-        label_right(shown[0], [SideLabel(100 * least_efficiency, text, PALETTE["target"], True)])
     if priced:
         panel_title(shown[1], t("sizes.cost_axis", currency=record["currency"]))
         _bars(shown[1], rows, "cost_per_krps", 1.0, record["unit"], t)
+    if least_efficiency:
+        text = t("sizes.least", value=q.number(100 * least_efficiency))
+        label_right(shown[0], [SideLabel(100 * least_efficiency, text, PALETTE["target"], True)])
     return figure
 
 

@@ -110,12 +110,21 @@ def styled(figure: Callable[P, Figure]) -> Callable[P, Figure]:
     def run(*args: P.args, **named: P.kwargs) -> Figure:
         with figure_style():
             drawn = figure(*args, **named)
-            if drawn.get_layout_engine() is not None:
-                drawn.draw_without_rendering()
-                drawn.set_layout_engine("none")
+            fix_layout(drawn)
             return drawn
 
     return run
+
+
+def fix_layout(figure: Figure) -> None:
+    """Give the axes their final places, once all that takes room is there; labels that depend on places come after.
+
+    Laying out costs more than drawing: it is done once for a figure. A second call changes nothing.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def new_figure(height_mm: float, width_mm: float = WIDTH_MM, layout: str | None = "constrained") -> Figure:

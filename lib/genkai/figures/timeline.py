@@ -67,8 +67,8 @@ def timeline(seconds: pd.DataFrame, metrics: pd.DataFrame | None = None, marks: 
     if marks:
         title = axes[0].get_title(loc="left")
         axes[0].set_title(title, loc="left", fontsize=TEXT_PT, color=PALETTE["muted"], fontweight="normal", pad=14)
-        name_levels(axes[0], marks, origin, t)
     label_panels(list(zip(axes, waiting, strict=True)))
+    name_levels(axes[0], marks, origin, t)
     return figure
 
 

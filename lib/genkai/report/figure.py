@@ -91,10 +91,18 @@ def _rasterise_large(figure: Any) -> None:
 
 def _saved(figure: Any, kind: str, lang: str) -> bytes:
     """Return the figure's bytes; no date and a fixed hash salt, so that the same figure gives the same bytes."""
-    from genkai.figures.style import figure_style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    from genkai.figures.style import DPI, figure_style
+
+    buffer, dpi = io.BytesIO(), figure.dpi
     with figure_style(lang):
-        figure.savefig(buffer, format=kind, metadata=metadata)
+        figure.set_dpi(DPI)
+        # By its canvas: Figure.savefig would draw everything twice, in case the layout were not fixed.
+        if kind == "svg":
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        else:
+            FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+        figure.set_dpi(dpi)
     return buffer.getvalue()

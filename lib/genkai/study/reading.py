@@ -124,6 +124,10 @@ class Study:
     resized: tuple[RunStudy, ...] = ()
     kept: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
+    def __hash__(self) -> int:
+        """Equal studies have the same cycle; the plan has no hash."""
+        return hash(self.cycle)
+
     @property
     def target_rps(self) -> float:
         """What the whole must carry."""

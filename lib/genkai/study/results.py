@@ -94,6 +94,7 @@ def cycle_record(
                           drifts=drift_findings(study), sizes=sizes)  # fmt: skip
 
 
+@kept
 def cycle_comparison(before: Study, after: Study) -> dict[str, Any]:
     """The two cycles at equal load and equal size of the target, row by row, and what else changed between them."""
     return compare_cycles(replace(before, runs=of_equal_size(before, after)), after)
