@@ -1,5 +1,7 @@
 """Endurance rules: drift with an interval, time to exhaustion, and series that must not be called a drift."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from diagnosis_tables import World, causes
 from genkai.analyse.diagnose import Facts
 from genkai.analyse.rules.drift import measure_drift
+from genkai.analyse.rules.evidence import amount
 
 HOUR = 3600.0
 FACTS = Facts(step="endurance", hosts={"app-1": "target"}, hold_needed_s=24 * HOUR, limits_s={"p95_s": 0.2})
@@ -90,6 +93,20 @@ def test_credits_that_end_too_soon() -> None:
     assert spending(40) == ["credits_running_out"]
     assert spending(1) == []
     assert spending(0) == []
+
+
+def test_credits_that_end_are_no_end_in_unlimited_mode() -> None:
+    balance = 100 - 40 * np.arange(12) / 12
+    world = series(endured(), "CPUCreditBalance", balance, "ec2:i-1", "cloudwatch", 300.0, statistic="minimum")
+
+    def found(mode: str) -> dict:
+        row = {"type": "t3.medium", "mode": mode, "spent": amount(1.07, "count"), "earned": amount(0.4, "count"),
+               "left": amount(5400, "duration")}  # fmt: skip
+        return world.diagnosis(dataclasses.replace(FACTS, credits={"ec2:i-1": row}))["findings"][0]
+
+    assert found("standard")["strength"] == "strong"
+    assert found("unlimited")["strength"] == "weak"
+    assert found("unlimited")["evidence"][-1]["values"]["left"]["value"] == 5400
 
 
 def test_response_times_that_grow() -> None:

@@ -1,9 +1,12 @@
 """Host rules: a hit, and near misses that must not hit."""
 
+import dataclasses
+
 import pytest
 
 from diagnosis_tables import STALL, World, causes
 from genkai.analyse.diagnose import Facts
+from genkai.analyse.rules.evidence import amount
 
 FACTS = Facts(hosts={"app-1": "target", "local": "generator", "db": "middleware"}, limits_s={"p95_s": 0.2})
 
@@ -64,6 +67,22 @@ def test_spent_credits() -> None:
     assert causes(with_balance(60, 20, 0).diagnosis(FACTS)) == ["cpu_credits"]
     assert causes(with_balance(60, 50, 40).diagnosis(FACTS)) == []
     assert causes(with_balance(0, 0, 0).diagnosis(FACTS)) == []  # unlimited mode starts at nothing and is not held back
+
+
+def test_spent_credits_tell_the_pace_and_nothing_is_held_back_in_unlimited_mode() -> None:
+    """Truth: 2 vCPUs at the base line of 20 % earn 0.4 credits a minute; 1.6 spent of 12 left last ten minutes."""
+    world = World(STALL).cloudwatch("ec2:i-1", "CPUCreditBalance", (60, 20, 0), "minimum")
+    row = {"resource": "ec2:i-1", "type": "t3.medium", "mode": "standard", "spent": amount(1.6, "count"),
+           "earned": amount(0.4, "count"), "left": amount(600, "duration")}  # fmt: skip
+
+    def told(**changed: object) -> list[str]:
+        facts = dataclasses.replace(FACTS, credits={"ec2:i-1": {**row, **changed}})
+        return [item["text_key"] for f in world.diagnosis(facts)["findings"] for item in f["evidence"]]
+
+    assert "evidence.target.credit_pace" in told()
+    assert "evidence.target.credit_pace_even" in told(left=amount(None, "duration"))
+    assert told(mode="unlimited") == []
+    assert not any("pace" in e["text_key"] for f in world.diagnosis(FACTS)["findings"] for e in f["evidence"])
 
 
 def test_memory_that_runs_out_with_swapping() -> None:

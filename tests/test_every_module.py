@@ -19,6 +19,8 @@ THROUGH = {
     "test_analyse_scalability.py": (PART, "analyse/crosscheck analyse/fit analyse/models analyse/scale_levels "
                                           "analyse/whatif"),
     "test_analyse_levels.py": (PART, "analyse/distributions analyse/generator_limit analyse/resample analyse/seconds"),
+    "test_analyse_type_limits.py": (PART, "analyse/credits"),
+    "test_pages_limits.py": (PART, "report/sections/machine_limits"),
     "test_analyse_verdict.py": (PART, "analyse/judge analyse/purposes analyse/verdict_texts analyse/texts"),
     "test_analyse_compare.py": (PART, "analyse/compare_limits analyse/plan_differences analyse/sides"),
     "test_analyse_diagnose.py": (PART, "analyse/rules/case analyse/rules/evidence analyse/rules/exclusions "

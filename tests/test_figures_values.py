@@ -163,6 +163,20 @@ def test_timeline_draws_thresholds_in_the_panels_unit_and_names_levels():
     assert figure.axes[-1].get_xlabel() == "Time since 2026-05-09 09:41:05 UTC (min:s)"
 
 
+def test_timeline_draws_what_a_type_can_do_where_a_line_does_not_flatten_the_samples():
+    rows = story.metrics()
+    rows = rows[rows["metric"] == rows["metric"].iloc[0]].assign(metric="network_in", unit="bit/s", statistic="sample")
+    rows["value"] = np.linspace(0, 2e8, len(rows))
+    lines = {"network_in": [figures.Limit(2.56e8, "base line"), figures.Limit(5e9, "burst")]}
+    figure = figures.timeline(story.seconds(), rows, story.marks(), limits=lines)
+    panel = figure.axes[2]
+    assert panel.get_title(loc="left") == "network_in (Mbps)"
+    assert levels_drawn_at(panel, "limit") == [256]
+    told = [text for text in texts(figure) if "base line" in text or "burst" in text]
+    assert told == ["base line 256 Mbps", "↑ burst 5 Gbps"]
+    assert panel.get_ylim()[1] < 1000
+
+
 def test_timeline_shows_all_apis_together_where_the_table_has_each_too():
     whole = story.seconds(gap=False).assign(api="(all)")
     both = pd.concat([whole, whole.assign(api="search", throughput_rps=1.0)], ignore_index=True)

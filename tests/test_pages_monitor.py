@@ -128,13 +128,6 @@ def test_what_is_missing_is_said(tmp_path: Path, study: Study, lang: str) -> Non
     assert plain(page.said(["host a: silent", "b"], lang)) == "- host a: silent\n- b"
 
 
-def test_instances_have_short_names_in_the_readers_language(study: Study) -> None:
-    run = study.main("scenario")
-    ids = sorted(r for r in run.metrics.frame["resource"].unique() if r.startswith("ec2:"))
-    assert page._instances(run, Messages("en")) == {name: f"instance {n}" for n, name in enumerate(ids, 1)}
-    assert page._instances(run, Messages("ja")) == {name: f"インスタンス {n}" for n, name in enumerate(ids, 1)}
-
-
 def test_a_recorded_cycle_is_collected_by_nobody(tmp_path: Path) -> None:
     """Its endpoints are gone: nothing is asked, nothing is written into it."""
     cycle = copy_sample(tmp_path)

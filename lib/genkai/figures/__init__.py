@@ -14,11 +14,12 @@ from genkai.figures.search import search
 from genkai.figures.sizes import size_curves, size_economy, size_maximum
 from genkai.figures.style import PALETTE, FigureError, figure_style
 from genkai.figures.texts import figure_texts
-from genkai.figures.timeline import timeline
+from genkai.figures.timeline import Limit, timeline
 
 __all__ = [
     "PALETTE",
     "FigureError",
+    "Limit",
     "api_steps",
     "ceiling",
     "compare",

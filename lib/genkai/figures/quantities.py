@@ -72,8 +72,8 @@ def time_unit(longest_s: float) -> tuple[float, str]:
 def display_unit(unit: str, largest: float) -> tuple[float, str]:
     """(factor, unit) in which a quantity given in base or CloudWatch units is drawn.
 
-    >>> display_unit("ratio", 0.7), display_unit("bytes/s", 4e6), display_unit("s", 0.2), display_unit("Percent", 3)
-    ((100.0, '%'), (1e-06, 'MB/s'), (1000.0, 'ms'), (1.0, '%'))
+    >>> display_unit("ratio", 0.7), display_unit("bytes/s", 4e6), display_unit("s", 0.2), display_unit("bit/s", 3e9)
+    ((100.0, '%'), (1e-06, 'MB/s'), (1000.0, 'ms'), (1e-09, 'Gbps'))
     """
     lower = unit.lower().replace("/second", "/s")
     if lower in ("s", "seconds"):
@@ -81,6 +81,9 @@ def display_unit(unit: str, largest: float) -> tuple[float, str]:
     if lower.startswith("byte"):
         factor, name = next((s for s in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if largest >= s[0]), (1.0, "B"))
         return 1 / factor, name + ("/s" if lower.endswith("/s") else "")
+    if lower == "bit/s":  # as AWS writes its limits
+        factor, name = next((s for s in ((1e9, "Gbps"), (1e6, "Mbps")) if largest >= s[0]), (1e3, "kbps"))
+        return 1 / factor, name
     known = {"ratio": (100.0, "%"), "percent": (1.0, "%"), "%": (1.0, "%"), "none": (1.0, ""), "count": (1.0, "")}
     return known.get(lower, (1.0, unit))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,17 +29,27 @@ from genkai.figures.texts import Texts, texts_of
 NAMED = len(SERIES)
 MAX_METRICS = 6
 PANEL_MM = 21
+FLATTENS = 4  # a limit so many times the highest sample would leave the samples a quarter of the panel
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a machine's type can do, in the unit of the metrics table, and what readers call it: "t3.medium: base"."""
+
+    value: float
+    name: str
 
 
 @styled
 def timeline(seconds: pd.DataFrame, metrics: pd.DataFrame | None = None, marks: Sequence[Mark] = (), *,
-             thresholds: Mapping[str, float] | None = None, names: Mapping[str, str] | None = None,
-             t: Any = None) -> Figure:  # fmt: skip
+             thresholds: Mapping[str, float] | None = None, limits: Mapping[str, Sequence[Limit]] | None = None,
+             names: Mapping[str, str] | None = None, t: Any = None) -> Figure:  # fmt: skip
     """Throughput with errors, response time, and one panel for each metric, over the time of the run.
 
     seconds: time, throughput_rps, and where known p95_s, p50_s, error_rps; of several APIs, the rows of all;
     metrics: rows of the metrics table, chosen beforehand, at most 6 metrics; marks: the levels;
-    thresholds: {"throughput_rps" | "p95_s" | metric: value in the table's unit};
+    thresholds: {"throughput_rps" | "p95_s" | metric: value in the table's unit}; limits: {metric: lines}; a limit far
+    above all samples is named at the upper edge, for a line there would flatten them;
     names: {metric or resource: what readers call it}.
     """
     t, thresholds, names = texts_of(t), thresholds or {}, names or {}
@@ -59,7 +70,8 @@ def timeline(seconds: pd.DataFrame, metrics: pd.DataFrame | None = None, marks: 
         _draw_response(axes[1], seconds, origin, bucket, thresholds, t),
     ]
     for panel, (metric, rows) in zip(axes[2:], groups, strict=True):
-        waiting.append(_draw_metric(panel, metric, rows, origin, bucket, thresholds, names, t))
+        lines = (limits or {}).get(metric, ())
+        waiting.append(_draw_metric(panel, metric, rows, origin, bucket, thresholds, lines, names, t))
     q.clock_ticks(axes[-1].xaxis, end - origin)
     label = "bands.elapsed_h" if end - origin > 7200 else "bands.elapsed"
     note = t("bands.buckets", seconds=f"{bucket:g}") if bucket > 1 else ""
@@ -129,10 +141,14 @@ def _draw_response(axes: Axes, seconds: pd.DataFrame, origin: float, bucket: flo
 
 
 def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, bucket: float,
-                 thresholds: Mapping[str, float], names: Mapping[str, str], t: Texts) -> list[SideLabel]:  # fmt: skip
+                 thresholds: Mapping[str, float], limits: Sequence[Limit], names: Mapping[str, str],
+                 t: Texts) -> list[SideLabel]:  # fmt: skip
     """One metric of all its resources; the first seven are named, the others grey."""
-    largest = top_of(rows["value"], thresholds.get(metric, 0), headroom=1.0)
-    factor, unit = q.display_unit(str(rows["unit"].iloc[0]), largest)
+    table_unit, highest = str(rows["unit"].iloc[0]), top_of(rows["value"], headroom=1.0)
+    whole = {"ratio": 1.0, "Percent": 100.0}.get(table_unit, 0.0)  # shares are drawn against all there is
+    near = [limit for limit in limits if limit.value <= max(FLATTENS * highest, whole)]
+    largest = max([highest, thresholds.get(metric) or 0.0, *(limit.value for limit in near)])
+    factor, unit = q.display_unit(table_unit, largest)
     panel_title(axes, metric_title(metric, rows, names, unit))
     labels: list[SideLabel] = []
     groups = list(rows.groupby("resource", sort=False))
@@ -145,10 +161,17 @@ def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, buc
         draw_series(axes, x, y, period, bucket, faint, color=color, linewidth=1.2, zorder=3, label=str(resource))
         if index < NAMED and np.isfinite(y).any():
             labels.append(SideLabel(float(y[np.isfinite(y)][-1]), _short(str(resource), names), color))
-    floor = [100.0] if unit == "%" else []
-    _scale_axis(
-        axes, np.append(rows["value"].to_numpy(float) * factor, floor), thresholds.get(metric), factor, unit, labels, t
-    )
+    values = np.append(rows["value"].to_numpy(float), [whole, *(limit.value for limit in near)]) * factor
+    _scale_axis(axes, values, thresholds.get(metric), factor, unit, labels, t)
+    for limit in limits:
+        if limit in near:
+            draw_threshold(axes, limit.value * factor, "limit")
+            text = f"{limit.name} {q.number(limit.value * factor)} {unit}"
+            labels.append(SideLabel(limit.value * factor, text.strip(), PALETTE["limit"]))
+        else:
+            own, its_unit = q.display_unit(table_unit, limit.value)
+            text = f"↑ {limit.name} {q.number(limit.value * own)} {its_unit}"
+            labels.append(SideLabel(axes.get_ylim()[1], text.strip(), PALETTE["limit"]))
     return labels
 
 

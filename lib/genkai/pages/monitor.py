@@ -26,6 +26,7 @@ from genkai.collect.discovery import discover
 from genkai.collect.discovery_view import discovery_table, environment_differences
 from genkai.collect.errors import CollectError
 from genkai.collect.sampling import collect_hosts, host_warnings
+from genkai.pages import limits
 from genkai.plan import Plan
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph, Table
 from genkai.report.messages import Messages
@@ -140,11 +141,15 @@ def timeline(study: Study, step: str = "", lang: str = "en") -> Displayed:
     m, run = Messages(lang), study.main(step)
     if not len(run.requests):
         return Paragraph(m.text("page.no_metrics"), m)
-    limits = study.plan.targets_for(run.subject).response_times_s()
-    thresholds = {"throughput_rps": study.target_of(run)} | ({"p95_s": limits["p95_s"]} if "p95_s" in limits else {})
+    wanted = study.plan.targets_for(run.subject).response_times_s()
+    thresholds = {"throughput_rps": study.target_of(run)} | ({"p95_s": wanted["p95_s"]} if "p95_s" in wanted else {})
     whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
-    names = _instances(run, m) | {metric: m(f"metric.{metric}") for metric, _ in TIMELINE if f"metric.{metric}" in m}
-    drawn = figures.timeline(whole, timeline_metrics(run), list(run.marks), thresholds=thresholds, names=names, t=lang)
+    shown = pd.concat([limits.near_table(study, run), timeline_metrics(run)], ignore_index=True)
+    shown = shown[shown["metric"].isin(list(dict.fromkeys(shown["metric"]))[:MOST_PANELS])]
+    names = limits.instance_names(run, m) | limits.panel_names(shown, m)
+    names |= {metric: m(f"metric.{metric}") for metric, _ in TIMELINE if f"metric.{metric}" in m}
+    drawn = figures.timeline(whole, shown, list(run.marks), thresholds=thresholds, names=names, t=lang,
+                             limits=limits.limit_lines(study, run, shown, m))  # fmt: skip
     return Figure(drawn, label="fig-timeline", messages=m, caption=m("caption.timeline", subject=run.subject),
                   alt=m("alt.timeline"))  # fmt: skip
 
@@ -216,9 +221,3 @@ def _clock_notes(run: RunStudy) -> list[str]:
     parts = [part for part in (record.get("start"), record.get("end")) if isinstance(part, dict)] or [record]
     return [text for part in parts for told in part.values() if isinstance(told, dict)
             for text in told.get("warnings") or []]  # fmt: skip
-
-
-def _instances(run: RunStudy, m: Messages) -> dict[str, str]:
-    """Short names for long resource ids."""
-    ids = sorted({key.resource for key in run.metrics.keys if key.resource.startswith("ec2:")})
-    return {name: m("page.instance", n=number) for number, name in enumerate(ids, 1)}

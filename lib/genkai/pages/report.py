@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from genkai import figures
-from genkai.pages import launch, monitor, scale, search
+from genkai.pages import launch, limits, monitor, scale, search
 from genkai.pages.diagnose import Diagnosis
 from genkai.pages.drift import drift
 from genkai.pages.history import history_figure, report_history
@@ -123,12 +123,17 @@ class Report:
             sections.scale(self.m, scale_record(self.scale), shown),
             *filter(None, [search.section(self.study, self.lang)]),
             self.sizes.section(self.lang),
-            sections.monitoring(self.m, {"use": monitor.use_rows(self.study, self.scale.run)}, machines),
+            sections.monitoring(self.m, self._machines(), machines),
             sections.diagnosis(self.m, self.findings, Diagnosis(self.study).figures(self.lang)),
         ]
         if self.study.of("endurance"):
             parts += [Heading(self.m("section.drift"), 1, self.m), drift(self.study, self.lang)]
         return Contents(parts, self.m)
+
+    def _machines(self) -> dict[str, Any]:
+        run = self.scale.run
+        return {"use": monitor.use_rows(self.study, run), "names": limits.instance_names(run, self.m),
+                **limits.rows_of(self.study, run)}  # fmt: skip
 
     def closing(self) -> Contents:
         """Comparison, actions, reservations, appendix."""

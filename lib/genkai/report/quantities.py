@@ -10,6 +10,7 @@ from typing import Any
 from genkai.report.errors import ReportError
 
 _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_BIT_STEPS = ((1e9, "Gbps"), (1e6, "Mbps"), (1e3, "kbps"))
 # Unit of a record in base units -> (factor to the printed unit, key of the unit's message).
 _UNITS: dict[str, tuple[float, str]] = {
     "rps": (1, "rps"),
@@ -74,6 +75,11 @@ def _scaled(value: float, unit: str, reference: float) -> tuple[float, str]:
     if unit in ("bytes", "bytes/s"):
         factor, name = next((step for step in _BYTE_STEPS if abs(reference) >= step[0]), _BYTE_STEPS[-1])
         return value / factor, name + unit[5:]
+    if unit == "bit/s":  # as AWS writes its limits
+        factor, name = next(
+            (step for step in ((1e9, "Gbps"), (1e6, "Mbps")) if abs(reference) >= step[0]), (1e3, "kbps")
+        )
+        return value / factor, name
     if unit in _UNITS:
         factor, key = _UNITS[unit]
         return value * factor, key

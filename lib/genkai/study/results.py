@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from genkai.analyse.compare import compare_cycles
+from genkai.analyse.credits import credit_rows
 from genkai.analyse.diagnose import Tables, diagnose, facts_of
 from genkai.analyse.rules.case import Case
 from genkai.analyse.scale_levels import fit_levels
+from genkai.analyse.type_limits import instances_of
 from genkai.analyse.verdict import cycle_verdicts
 from genkai.study.evidence import evidence_series
 from genkai.study.kept import kept
@@ -41,20 +43,23 @@ def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None)
     return Tables(
         levels=run.whole, requests=run.requests, failures=run.failures, generator=run.generator, metrics=run.metrics,
         fit=fit, target_rps=study.target_of(run),
-        facts=facts_of(study.plan, run.step, run.subject, network_limits(run), offsets),
+        facts=replace(facts_of(study.plan, run.step, run.subject, network_limits(run), offsets),
+                      credits={row["resource"]: row for row in credit_rows(run.metrics, discovered(run))}),
     )  # fmt: skip
+
+
+def discovered(run: RunStudy) -> dict[str, Any]:
+    """What discovery found behind the load balancer when the run was collected; {} where nobody asked."""
+    path = run.run.raw("discovery.json")
+    return read_json(path) if path.exists() else {}
 
 
 def network_limits(run: RunStudy) -> dict[str, float]:
     """{"ec2:ID signal": bytes/s} of the base-line bandwidth of the instances that discovery found, for Facts.limits."""
-    path = run.run.raw("discovery.json")
-    found = read_json(path) if path.exists() else {}
-    types, limits = found.get("instance_types") or {}, {}
-    for instance in found.get("instances") or []:
-        gigabits = (types.get(instance.get("type")) or {}).get("network_base_line_gbps")
-        for signal in ("network.instance_in", "network.instance_out") if gigabits else ():
-            limits[f"ec2:{instance['id']} {signal}"] = gigabits * 1e9 / 8
-    return limits
+    known = {resource: limits.get("network_base_line_gbps") for resource, _, limits, _ in instances_of(discovered(run))}
+    signals = ("network.instance_in", "network.instance_out")
+    return {f"{resource} {signal}": gigabits * 1e9 / 8 for resource, gigabits in known.items() if gigabits
+            for signal in signals}  # fmt: skip
 
 
 def case_of(study: Study, run: RunStudy) -> Case:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from genkai.analyse.rules.case import Case, signal_table
 from genkai.analyse.rules.drift import Drift, measure_drift
 from genkai.analyse.rules.evidence import Evidence, Finding, Rule, amount
+from genkai.analyse.rules.host import credit_pace
 from genkai.analyse.rules.pauses import seconds_p99
 
 DAY_S = 86_400.0
@@ -82,8 +84,11 @@ def credit_use(case: Case) -> Finding | None:
         if drift is None or not drift.high < 0 or not drift.last > 0:
             continue
         seconds, strength, soon = _exhaustion(case, drift.last, drift.slope)
-        if soon:
-            return _found("credits_running_out", "evidence.drift.credits", series, drift, "count", seconds, strength)
+        if soon:  # in unlimited mode nothing is held back then: it is billed
+            billed = case.facts.credits.get(series.resource, {}).get("mode") == "unlimited"
+            strength = "weak" if billed else strength
+            found = _found("credits_running_out", "evidence.drift.credits", series, drift, "count", seconds, strength)
+            return replace(found, evidence=(*found.evidence, *credit_pace(case, series.resource)))
     return None
 
 

@@ -99,12 +99,27 @@ def cpu_steal(case: Case) -> Finding | None:
 
 
 def credits(case: Case) -> Finding | None:
-    """A burstable instance has spent its CPU credits and is held at its base line."""
+    """A burstable instance has spent its CPU credits and is held at its base line; in unlimited mode none is held."""
     balance, left = case.deepest("credit.balance")
     if balance is None or left > 1 or not case.base(balance) > 1:
         return None
+    if case.facts.credits.get(balance.resource, {}).get("mode") == "unlimited":
+        return None
     evidence = observed("evidence.target.credits", case, balance, limit=left)
-    return Finding("cpu_credits", "strong", (throughput_evidence(case), evidence), fit=0.95)
+    return Finding("cpu_credits", "strong", (throughput_evidence(case), evidence, *credit_pace(case, balance.resource)),
+                   fit=0.95)  # fmt: skip
+
+
+def credit_pace(case: Case, resource: str) -> list[Evidence]:
+    """What the instance spends and earns, and how long its credits last at that; [] where discovery does not know."""
+    row = case.facts.credits.get(resource)
+    if row is None:
+        return []
+    known = row["left"]["value"] is not None
+    key = "evidence.target.credit_pace" + ("" if known else "_even")
+    names = ("type", "mode", "spent", "earned", *(("left",) if known else ()))
+    values = {"resource": resource.partition(":")[2], **{name: row[name] for name in names}}
+    return [Evidence(key, values, "cloudwatch", resource)]
 
 
 def swapping(case: Case) -> Finding | None:

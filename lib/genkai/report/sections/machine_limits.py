@@ -1,0 +1,48 @@
+"""What instances used of what their types can do, and how long their CPU credits last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from genkai.report.displayed import Bullets, Displayed
+from genkai.report.inline import Text
+from genkai.report.messages import Messages
+from genkai.report.sections.records import Record
+from genkai.report.table import Table
+
+MOST_INSTANCES = 3  # of which the credits are told: those with the least time left
+
+
+def machine_limits(
+    m: Messages, rows: Sequence[Record], credits: Sequence[Record], names: Mapping[str, str]
+) -> list[Displayed]:
+    """Return the table of `analyse.type_limits.limit_rows` and a line for each of `analyse.credits.credit_rows`.
+
+    names: {resource: what readers call it}. Nothing where neither is known.
+    """
+    items: list[Displayed] = [_table(m, rows, names)] if rows else []
+    told = [_credits(m, row, names) for row in credits[:MOST_INSTANCES]]
+    return items + ([Bullets(told, messages=m)] if told else [])
+
+
+def _table(m: Messages, rows: Sequence[Record], names: Mapping[str, str]) -> Table:
+    cells = [
+        {
+            "instance": f"{row['type']} · {names.get(row['resource'], row['resource'].partition(':')[2])}",
+            "what": m(f"machine.{row['what']}"), "highest": row["used"], "base": row["base"], "burst": row["burst"],
+            "share": row["share"], "above": row["above"],
+        }
+        for row in rows
+    ]  # fmt: skip
+    columns = {name: m(f"column.{name}") for name in cells[0]}
+    formats = dict.fromkeys(("highest", "base", "burst", "share", "above"), "measured")
+    return Table(cells, caption=m("caption.machine_limits"), label="tab-machine-limits", columns=columns,
+                 formats=formats, widths={"instance": "1fr"}, messages=m)  # fmt: skip
+
+
+def _credits(m: Messages, row: Record, names: Mapping[str, str]) -> Text:
+    key = "lasting" if row["spent"]["value"] <= row["earned"]["value"] else "unknown"
+    if row["left"]["value"] is not None:
+        key = "billed" if row["mode"] == "unlimited" else "soon" if row["soon"] else "left"
+    name = names.get(row["resource"], row["resource"].partition(":")[2])
+    return m.text(f"machine.credits.{key}", **{**row, "resource": name, "mode": row["mode"] or "–"})

@@ -1,0 +1,131 @@
+"""type_limits and credits: units, several types, what is unknown; minutes left by synthetic truth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genkai.analyse.credits import credit_rows
+from genkai.analyse.type_limits import QUANTITIES, limit_rows, limits_of, used_of, used_table
+from genkai.metrics import Metrics
+
+T3 = {
+    "vcpus": 2, "burstable": True, "credit_base_line_ratio": 0.2, "network_base_line_gbps": 0.256,
+    "network_peak_gbps": 5.0, "ebs_base_line_mbps": 347, "ebs_maximum_mbps": 2085, "ebs_base_line_iops": 2000,
+    "ebs_maximum_iops": 11800,
+}  # fmt: skip
+C6 = {"vcpus": 4, "burstable": False, "credit_base_line_ratio": None, "network_base_line_gbps": 6.3}
+FOUND = {
+    "instances": [
+        {"id": "i-1", "type": "t3.medium", "credit_mode": "standard", "address": "10.0.0.1"},
+        {"id": "i-2", "type": "t3.medium", "credit_mode": "unlimited"},
+        {"id": "i-3", "type": "c6.xlarge"},
+        {"id": "i-4"},
+    ],
+    "instance_types": {"t3.medium": T3, "c6.xlarge": C6},
+}
+BY_NAME = {q.name: q for q in QUANTITIES}
+
+
+def metrics(*series) -> Metrics:
+    """Series (resource, metric, statistic, period, values[, source]) from second 0 on."""
+    rows = [
+        {"time": pd.Timestamp(i * period, unit="s", tz="UTC"), "source": (*rest, "cloudwatch")[0], "resource": resource,
+         "metric": metric, "statistic": statistic, "unit": "", "period_s": float(period), "value": float(value)}
+        for resource, metric, statistic, period, values, *rest in series for i, value in enumerate(values)
+    ]  # fmt: skip
+    return Metrics.of(pd.DataFrame(rows))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(1e-3, 100), st.sampled_from([1, 60, 300]))
+def test_a_sum_of_bytes_a_period_becomes_bits_a_second(gbps, period):
+    held = metrics(("ec2:i-1", "NetworkIn", "sum", period, [gbps * 1e9 / 8 * period]))
+    assert used_of(held, BY_NAME["network_in"], "ec2:i-1")[2] == pytest.approx([gbps * 1e9])
+
+
+def test_limits_are_in_the_same_unit():
+    assert limits_of(BY_NAME["network_out"], T3) == (0.256e9, 5e9)
+    assert limits_of(BY_NAME["ebs_throughput"], T3) == (347e6, 2085e6)
+    assert limits_of(BY_NAME["ebs_operations"], T3) == (2000, 11800)
+    assert limits_of(BY_NAME["cpu_use"], C6) == (None, None)
+    assert limits_of(BY_NAME["network_in"], C6) == (6.3e9, None)
+
+
+def test_reads_and_writes_of_ebs_add_up_where_both_were_measured():
+    both = metrics(
+        ("ec2:i-1", "EBSReadBytes", "sum", 60, [60e6, 120e6]), ("ec2:i-1", "EBSWriteBytes", "sum", 60, [0, 60e6])
+    )
+    assert used_of(both, BY_NAME["ebs_throughput"], "ec2:i-1")[2] == pytest.approx([8e6, 24e6])
+    assert used_of(metrics(("ec2:i-1", "EBSReadBytes", "sum", 60, [1])), BY_NAME["ebs_throughput"], "ec2:i-1") is None
+
+
+def test_each_type_has_a_row_of_its_busiest_instance_and_the_time_above_the_base_line():
+    quarter = 0.256e9 / 8 * 60 / 4
+    held = metrics(
+        ("ec2:i-1", "NetworkIn", "sum", 60, [quarter, 5 * quarter, 6 * quarter, quarter]),
+        ("ec2:i-2", "NetworkIn", "sum", 60, [quarter] * 4),
+        ("ec2:i-3", "NetworkIn", "sum", 60, [6.3e9 / 8 * 60 / 2] * 4),
+    )
+    small, large = sorted(limit_rows(held, FOUND), key=lambda row: row["share"]["value"], reverse=True)
+    assert (small["type"], small["resource"], small["what"]) == ("t3.medium", "ec2:i-1", "network_in")
+    assert small["share"]["value"] == pytest.approx(1.5)
+    assert small["above"] == {**small["above"], "value": 120.0, "unit": "duration"}
+    assert (large["type"], large["share"]["value"], large["burst"]["value"]) == ("c6.xlarge", pytest.approx(0.5), None)
+    table = used_table(held, FOUND)
+    assert list(table["metric"].unique()) == ["network_in[t3.medium]", "network_in[c6.xlarge]"], "the nearest first"
+    assert set(table[table["metric"] == "network_in[t3.medium]"]["resource"]) == {"ec2:i-1", "ec2:i-2"}
+    assert set(table["unit"]) == {"bit/s"}
+
+
+def test_a_sampled_host_is_the_instance_of_its_address_and_told_by_the_second():
+    held = metrics(("host:web", "net_sent_bytes_per_s", "sample", 1, [1e6, 31e6], "proc"))
+    (row,) = limit_rows(held, FOUND, {"10.0.0.1": "web"})
+    assert (row["resource"], row["used"]["value"]) == ("host:web", 248e6)
+    assert limit_rows(held, FOUND) == []
+
+
+def test_without_discovery_or_samples_nothing_is_said():
+    assert limit_rows(Metrics({}), FOUND) == []
+    assert used_table(Metrics({}), FOUND).empty
+    assert limit_rows(metrics(("ec2:i-1", "NetworkIn", "sum", 60, [1])), {}) == []
+    assert credit_rows(Metrics({}), FOUND) == []
+    assert credit_rows(metrics(("ec2:i-3", "CPUUtilization", "average", 60, [90])), FOUND) == []
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.floats(0.0, 1.0), st.floats(1.0, 500.0), st.booleans())
+def test_minutes_left_are_those_of_the_bucket_that_is_played_out(busy, balance, published):
+    """Truth: credits are taken and given minute by minute until none is left."""
+    spent = busy * 2
+    how = ("CPUCreditUsage", "sum", 300, [spent * 5]) if published else ("CPUUtilization", "average", 60, [busy * 100])
+    held = metrics(("ec2:i-1", *how), ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [balance]))
+    (row,) = credit_rows(held, FOUND)
+    assert row["earned"]["value"] == pytest.approx(0.4), "t3.medium: 24 an hour"
+    if spent <= 0.4:
+        assert row["left"]["value"] is None
+        return
+    left, minutes = balance, 0
+    while left > 0 and minutes < 100_000:
+        left, minutes = left + 0.4 - spent, minutes + 1
+    assert row["left"]["value"] / 60 == pytest.approx(minutes, abs=1.0001) or minutes == 100_000
+    assert row["soon"] == (row["left"]["value"] < 1800)
+
+
+def test_who_runs_out_first_comes_first_and_the_latest_values_count():
+    held = metrics(
+        ("ec2:i-1", "CPUCreditUsage", "sum", 300, [0, 7]), ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [900, 100]),
+        ("ec2:i-2", "CPUCreditUsage", "sum", 300, [0, 7]), ("ec2:i-2", "CPUCreditBalance", "minimum", 300, [900, 10]),
+        ("ec2:i-2", "CPUSurplusCreditBalance", "maximum", 300, [0, 3]),
+    )  # fmt: skip
+    first, second = credit_rows(held, FOUND)
+    assert (first["resource"], first["mode"], first["left"]["value"]) == ("ec2:i-2", "unlimited", pytest.approx(600))
+    assert (first["surplus"]["value"], first["soon"]) == (3, True)
+    assert (second["mode"], second["left"]["value"], second["soon"]) == ("standard", pytest.approx(6000), False)
+
+
+def test_a_pace_without_a_balance_is_told_without_an_end():
+    (row,) = credit_rows(metrics(("ec2:i-1", "CPUUtilization", "average", 60, [0, 100])), FOUND)
+    assert (row["spent"]["value"], row["left"]["value"], row["balance"]["value"]) == (2.0, None, None)
+    assert np.isfinite(row["earned"]["value"])
