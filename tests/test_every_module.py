@@ -51,9 +51,10 @@ THROUGH = {
                                        "load/http/request load/http/resolve load/http/response load/http/target "
                                        "load/http/user load/http/waiting"),
     "test_load_http_template.py": (PART, "load/http/sources"),
+    "test_load_http_tls.py": (PART, "load/http/certificates"),
     "test_notebooks.py": (PART, "kernel_client"),
     "test_report_gates.py": (PART, "pages/plan_document pages/plan_tables"),
-    "test_plan.py": (PART, "planhosts planparts planscaling planstop"),
+    "test_plan.py": (PART, "planhosts planparts planscaling planstop plantls"),
     "test_pages_sizes.py": (PART, "pages/whatif report/sections/sizes study/sizes"),
     "test_report_display.py": (PART, "report/displayed report/document report/errors"),
     "test_report_outcome.py": (PART, "report/index report/junit"),

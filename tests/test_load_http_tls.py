@@ -12,8 +12,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from genkai import launch
+from genkai.journals import read_requests
 from genkai.load.http import Connection, Failure, Target, Timeouts, TlsSettings
+from genkai.load.http.certificates import CertificateError, check_files, validity
+from genkai.load.process import LaunchError
+from genkai.workspace import Run
+from load_target import make_plan
 from scripted_server import Script, ScriptedServer, answer, ok
 
 GET = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -29,15 +37,17 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
         self._write("ca", self._sign(self._name, self._key.public_key(), [], authority=True), None)
 
-    def _sign(self, name: x509.Name, key: object, names: list, authority: bool = False) -> x509.Certificate:
+    def _sign(
+        self, name: x509.Name, key: object, names: list, authority: bool = False, days: tuple[int, int] = (-1, 1)
+    ) -> x509.Certificate:
         builder = (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - datetime.timedelta(days=1))
-            .not_valid_after(NOW + datetime.timedelta(days=1))
+            .not_valid_before(NOW + datetime.timedelta(days=days[0]))
+            .not_valid_after(NOW + datetime.timedelta(days=days[1]))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         # Python 3.13 verifies strictly: both key identifiers and the authority's key usage must be there
@@ -52,12 +62,12 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
-    def issue(self, common_name: str, *names: str) -> tuple[str, str]:
-        """Paths of a certificate and its key for the names and addresses."""
+    def issue(self, common_name: str, *names: str, days: tuple[int, int] = (-1, 1)) -> tuple[str, str]:
+        """Paths of a certificate and its key for the names and addresses; days: valid from, until (from now)."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [x509.IPAddress(ipaddress.ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        return self._write(common_name, self._sign(subject, key.public_key(), alternatives), key)
+        return self._write(common_name, self._sign(subject, key.public_key(), alternatives, days=days), key)
 
     def _write(self, name: str, certificate: x509.Certificate, key: object) -> tuple[str, str]:
         paths = (self.folder / f"{name}.pem", self.folder / f"{name}.key")
@@ -149,6 +159,106 @@ def test_client_certificate(authority: Authority) -> None:
         tls_failure(connect(server, TlsSettings(ca_file=authority.ca_file)))
         with connect(server, TlsSettings(ca_file=authority.ca_file, cert_file=cert, key_file=key)) as connection:
             assert connection.exchange(GET).body == b"yes"
+
+
+MOMENTS = st.datetimes(datetime.datetime(1951, 1, 1), datetime.datetime(2150, 1, 1), timezones=st.just(datetime.UTC))
+
+
+@settings(max_examples=25, deadline=None)
+@given(MOMENTS, MOMENTS)
+def test_the_time_of_a_certificate_is_read_as_the_oracle_does(one: datetime.datetime, other: datetime.datetime) -> None:
+    """The oracle is the cryptography package; before 1950 and from 2050 on the standard has another form."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    begin, end = sorted(moment.replace(microsecond=0) for moment in (one, other))
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
+    made = builder.sign(key, hashes.SHA256())
+    assert (made.not_valid_before_utc, made.not_valid_after_utc) == (begin, end)
+    assert validity("text before\n" + made.public_bytes(serialization.Encoding.PEM).decode()) == (begin, end)
+
+
+def encrypted(key: str, folder: Path) -> str:
+    loaded = serialization.load_pem_private_key(Path(key).read_bytes(), None)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    path = folder / "encrypted.key"
+    path.write_bytes(loaded.private_bytes(*form, serialization.BestAvailableEncryption(b"secret")))
+    return str(path)
+
+
+def test_files_that_can_be_used_pass(authority: Authority) -> None:
+    cert, key = authority.issue("client")
+    both = authority.folder / "both.pem"
+    both.write_text(Path(cert).read_text() + Path(key).read_text())
+    for settings_ in (TlsSettings(), TlsSettings(ca_file=authority.ca_file, cert_file=cert, key_file=key),
+                      TlsSettings(cert_file=str(both))):  # fmt: skip
+        check_files(settings_)
+
+
+def test_each_file_that_cannot_be_used_is_named_with_a_next_step(authority: Authority, tmp_path: Path) -> None:
+    cert, key = authority.issue("client")
+    gone, text = str(tmp_path / "gone.pem"), tmp_path / "text.pem"
+    text.write_text("hello")
+    old = authority.issue("old", days=(-9, -2))
+    young = authority.issue("young", days=(2, 9))
+    for wrong, message in (
+        ({"ca_file": gone}, r"tls\.ca: expected a readable file, got .*gone\.pem: No such file"),
+        ({"ca_file": str(text)}, r"tls\.ca: expected certificates in PEM, got .*text\.pem .*openssl x509 -inform der"),
+        ({"cert_file": str(text)}, r"tls\.certificate: expected a certificate in PEM, got .*text\.pem"),
+        ({"cert_file": cert}, r"tls\.key: expected a private key, got none in .*client\.pem; name its file"),
+        ({"cert_file": cert, "key_file": gone}, r"tls\.key: expected a readable file, got .*gone\.pem"),
+        (
+            {"cert_file": cert, "key_file": str(text)},
+            r"tls\.key: expected a private key in PEM.*openssl pkey -inform der",
+        ),
+        ({"cert_file": cert, "key_file": old[1]}, r"expected the private key of .*client\.pem, got that of another"),
+        ({"cert_file": cert, "key_file": encrypted(key, tmp_path)}, r"got an encrypted one; decrypt it into a file"),
+        ({"cert_file": old[0], "key_file": old[1]}, r"expected one that is valid now.*which expired on .*new one"),
+        (
+            {"cert_file": young[0], "key_file": young[1]},
+            r"which is not valid before .*; wait, or mend this machine's clo",
+        ),
+    ):
+        with pytest.raises(CertificateError, match=message):
+            check_files(TlsSettings(**wrong))
+
+
+def forever(sock: socket.socket, server: ScriptedServer) -> None:
+    while server.read_request(sock):
+        sock.sendall(ok(b"yes"))
+
+
+@pytest.mark.load
+def test_a_run_with_the_plans_client_certificate(authority: Authority, tmp_path: Path) -> None:
+    """TLS 1.3 and a server that demands a certificate: what is missing is told before any load, then the load goes."""
+    context = server_context(authority, "shop.example", client_ca=True)
+    names: list[str | None] = []
+    context.sni_callback = lambda _sock, name, _context: names.append(name)
+    cert, key = authority.issue("client")
+    old, stranger = authority.issue("old", days=(-9, -2)), Authority(tmp_path).issue("stranger")
+    whole = {"ca": authority.ca_file, "server_name": "shop.example", "certificate": cert, "key": key}
+    levels = [{"arrival_rate_rps": 20, "ramp_s": 0, "hold_s": 2}]
+    with ScriptedServer(over_tls(context, forever)) as server:
+        url = server.url.replace("http", "https")
+
+        def run(number: int, **changed: str | None) -> Run:
+            tls = {n: v for n, v in (whole | changed).items() if v}
+            found = Run(tmp_path / str(number) / "2-api-ok")
+            launch.run_load(found, make_plan(url, levels, base_dir=tmp_path, tls=tls), "api", "ok")
+            return found
+
+        for number, (changed, message) in enumerate((
+            ({"certificate": old[0], "key": old[1]}, r"tls\.certificate: expected one that is valid now.*; no load"),
+            ({"certificate": None, "key": None}, r"the server asks for a client certificate: name it in tls\.certif"),
+            ({"certificate": stranger[0], "key": stranger[1]}, r"the server (refuses tls|does not know the issuer)"),
+            ({"ca": None}, r"name the authority that signed the server's certificate in tls\.ca"),
+            ({"server_name": None}, r"name the server as its certificate does, in tls\.server_name"),
+        )):  # fmt: skip
+            with pytest.raises(LaunchError, match=message):
+                run(number, **changed)
+        assert not server.requests
+        table = read_requests(run(9))
+    assert (table["sent"].sum(), table["completed"].sum()) == (40, 40)
+    assert names[-1] == "shop.example"
 
 
 def test_missing_ca_file_is_named(tmp_path: Path, authority: Authority) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from genkai.load import agent, parcel
-from genkai.load.job import make_job
+from genkai.load.job import Job, make_job
 from genkai.load.process import LaunchError
 from genkai.workspace import Run
 from load_target import make_plan
@@ -62,6 +62,20 @@ def test_an_own_locustfile_goes_along_with_its_folder_and_data_files_where_the_p
     job = make_job(Run(tmp_path / "2-api-a"), plan, "api", "a")
     agent.place_job(tmp_path / "there", job.model_dump(mode="json", by_alias=True), parcel.pack_files(job))
     assert (tmp_path / "there/files/data/items.csv").read_text() == "item\n1\n"
+
+
+def test_the_files_of_tls_go_along_wherever_they_lie(tmp_path: Path) -> None:
+    places = {"ca": "ca.pem", "certificate": "../secrets/client.pem", "key": str(tmp_path / "secrets" / "client.key")}
+    for folder in ("plan", "secrets", "there"):
+        (tmp_path / folder).mkdir()
+    for field, place in places.items():
+        (tmp_path / "plan" / place).write_text(field)
+    plan = make_plan("https://127.0.0.1:1", [{"users": 1}], base_dir=tmp_path / "plan", tls=places)
+    job = make_job(Run(tmp_path / "2-api-ok"), plan, "api", "ok")
+    agent.place_job(tmp_path / "there", job.model_dump(mode="json", by_alias=True), parcel.pack_files(job))
+    there = Job.read(tmp_path / "there")
+    assert {field: path.read_text() for field, path in there.tls_files.items()} == {field: field for field in places}
+    assert all(path.is_relative_to(tmp_path / "there/files") for path in there.tls_files.values())
 
 
 def test_a_large_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,11 +38,11 @@ def test_the_shipped_plans_are_valid() -> None:
 
 def test_the_template_shows_every_field() -> None:
     """A field that the models know and the template does not mention would be found by nobody."""
-    from genkai import planhosts, planparts, planscaling
+    from genkai import planhosts, planparts, planscaling, planstop, plantls
     from genkai.plan import Plan
 
     text = (PLANS / "template.yaml").read_text()
-    parts = [*vars(planparts).values(), *vars(planhosts).values(), *vars(planscaling).values()]
+    parts = [v for part in (planparts, planhosts, planscaling, planstop, plantls) for v in vars(part).values()]
     models = [m for m in parts if isinstance(m, type) and issubclass(m, planparts.Model)]
     fields = {f.alias or n for m in [*models, Plan] for n, f in m.model_fields.items()}
     assert not {n for n in fields if f"{n}:" not in text}
@@ -80,6 +80,11 @@ def stop_hosts(limit: str) -> tuple[str, str]:
     return "steps:\n", f"stop: {{hosts: [{limit}]}}\nsteps:\n"
 
 
+def tls(given: str) -> tuple[str, str]:
+    """The change that adds a tls part."""
+    return "steps:\n", f"tls: {given}\nsteps:\n"
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -99,6 +104,10 @@ def stop_hosts(limit: str) -> tuple[str, str]:
         ),
         (("scenarios:\n  - {name: mix, calls: [{api: search}]}\n", ""), "expected a scenario in the plan, got none"),
         (("steps:\n", "generator: {processes: 0}\nsteps:\n"), "expected auto or an integer ≥ 1, got 0"),
+        (tls("{key: nope.pem}"), "tls.key: expected a file, got 'nope.pem', which is not there"),
+        (tls("{key: nope.pem}"), "tls: expected a certificate beside the key, got none"),
+        (tls("{verify: false}"), "tls: expected an https base_url beside it, got http://127.0.0.1:8080; leave tls out"),
+        (tls("{certificate: x.pem}\ngenerator: {workers: 2}"), "tls.certificate: expected no generator.workers beside"),
         (stop_hosts("{metric: cpu_busy, above: 1}"), "stop.hosts[0].metric: expected one of cpu_busy_ratio, core_max"),
         (stop_hosts("{metric: cpu_busy, above: 1}"), "got 'cpu_busy'; did you mean cpu_busy_ratio?"),
         (stop_hosts("{metric: run_queue}"), "stop.hosts[0]: expected exactly one of above, below, got neither"),

@@ -40,11 +40,13 @@ from genkai.planparts import (
 )
 from genkai.planscaling import Scaling
 from genkai.planstop import HostLimit, StopRule
+from genkai.plantls import TLS_FILES, Tls
 
 __all__ = [
     "ALL_APIS",
     "PURPOSES",
     "STEPS",
+    "TLS_FILES",
     "Action",
     "Api",
     "Aws",
@@ -67,6 +69,7 @@ __all__ = [
     "Steps",
     "StopRule",
     "Targets",
+    "Tls",
     "WorkerHost",
 ]
 
@@ -85,6 +88,7 @@ class Plan(Model):
     targets: Targets = Targets()
     environment: Environment = Environment()
     base_url: str = Field(pattern=r"^https?://[^/\s]+$")
+    tls: Tls = Tls()
     apis: list[Api] = Field(min_length=1)
     scenarios: list[Scenario] = []
     generator: Generator = Generator()

@@ -88,8 +88,15 @@ def place_job(folder: Path, job: dict, files: str) -> None:
     for call in job["calls"]:
         if call["api"].get("data"):
             call["api"]["data"] = call["api"]["data"].lstrip("/")
+    named = [field for field in ("ca", "certificate", "key") if job.get("tls", {}).get(field)]
+    job["tls"] = {**job.get("tls", {}), **{field: tls_name(field) for field in named}}
     job = {**job, "base_dir": str(goal), "locustfile": str(goal / Path(own).name) if own else None}
     (folder / "job.json").write_text(json.dumps(job))
+
+
+def tls_name(field: str) -> str:
+    """Under which name a file of the job's tls travels, wherever it lies in the plan."""
+    return f"tls-{field}.pem"
 
 
 def make_venv(requirements: str, pythons=PYTHONS) -> str:

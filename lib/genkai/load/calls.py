@@ -9,7 +9,7 @@ from typing import Any
 
 from genkai.load.http.checks import EXISTS, Check
 from genkai.load.http.sources import CallState, Counter, RandomInt, Rows, Source, Uuid
-from genkai.load.http.target import Target
+from genkai.load.http.target import Target, TlsSettings
 from genkai.load.http.template import CallTemplate
 from genkai.load.job import Job, JobCall
 
@@ -66,9 +66,17 @@ def _sources(used: frozenset[str], data: Path | None) -> dict[str, Source]:
     return sources
 
 
+def compile_target(job: Job) -> Target:
+    """Where a job's requests go, and over which TLS. Raises ValueError for a base_url that is none."""
+    files = {field: str(path) for field, path in job.tls_files.items()}
+    settings = TlsSettings(job.tls.verify, files.get("ca"), files.get("certificate"), files.get("key"),
+                           server_name=job.tls.server_name)  # fmt: skip
+    return Target.from_url(job.base_url, settings)
+
+
 def compile_calls(job: Job) -> list[PlanCall]:
     """The calls of a job. Raises CallError, ValueError for a base_url that is none."""
-    target = Target.from_url(job.base_url)
+    target = compile_target(job)
     return [PlanCall(target, call, job.base_dir) for call in job.calls]
 
 

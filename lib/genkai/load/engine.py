@@ -14,14 +14,14 @@ from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from genkai.load.away import Desk, end_without_master, is_away, run_of_worker
-from genkai.load.calls import compile_calls, cumulative_weights
+from genkai.load.calls import compile_calls, compile_target, cumulative_weights
 from genkai.load.conductor import Conductor
 from genkai.load.guard import Guard
 from genkai.load.health import Health
 from genkai.load.http.clock import now
 from genkai.load.http.connection import Connection
 from genkai.load.http.sources import CallState
-from genkai.load.http.target import Target, Timeouts
+from genkai.load.http.target import Timeouts
 from genkai.load.job import Job
 from genkai.load.levels import TimedLevel, time_levels
 from genkai.load.lifeline import die_with_parent, end_process, watch_lease
@@ -54,7 +54,7 @@ class Engine:
         self._shares: dict[str, int] = {}
         limits = job.timeouts
         self._timeouts = Timeouts(limits.connect_s, limits.read_s, limits.total_s)
-        self._target = Target.from_url(job.base_url)
+        self._target = compile_target(job)
         self._keep_body = any(c.api.check.contains or c.api.check.json_equals for c in job.calls)
 
     def attach(self, environment: Environment, runner: Runner, **_ignored: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from genkai import capacity
 from genkai.allow import AllowEntry
-from genkai.plan import Api, Level, Model, Plan, StopRule, WorkerHost
+from genkai.plan import TLS_FILES, Api, Level, Model, Plan, StopRule, Tls, WorkerHost
 
 if TYPE_CHECKING:  # the workspace brings pandas along, which a probe of one request does not need
     from genkai.workspace import Run
@@ -62,6 +62,7 @@ class Job(Model):
     step: str
     subject: str
     base_url: str
+    tls: Tls = Tls()
     base_dir: Path
     levels: list[JobLevel]
     steered: bool = False
@@ -97,6 +98,12 @@ class Job(Model):
     def duration_s(self) -> float:
         """Seconds of load."""
         return sum(level.duration_s for level in self.levels)
+
+    @property
+    def tls_files(self) -> dict[str, Path]:
+        """{field: where the file is here} of the files that `tls` names."""
+        named = {field: getattr(self.tls, field) for field in TLS_FILES}
+        return {field: self.base_dir / path for field, path in named.items() if path is not None}
 
     def write(self, folder: Path) -> None:
         """Write job.json into a run's folder."""
@@ -151,6 +158,7 @@ def make_job(run: Run, plan: Plan, step: str, subject: str, levels: list[Level] 
         step=step,
         subject=subject,
         base_url=plan.base_url,
+        tls=plan.tls,
         base_dir=plan.base_dir.resolve(),
         levels=resolve_levels(plan, step, subject, levels or part.levels),
         calls=calls,

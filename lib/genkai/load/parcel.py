@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import genkai
+from genkai.load.agent import tls_name
 from genkai.load.job import Job
 from genkai.load.process import LaunchError
 
@@ -36,11 +37,13 @@ def pack_source() -> str:
 
 
 def pack_files(job: Job) -> str:
-    """The files that a job names, under files: data files as the plan has them, an own locustfile with its folder.
+    """The files that a job names, under files: data files as the plan has them, those of tls, an own locustfile with
+    its folder.
 
     Raises LaunchError when that folder is larger than 32 MB.
     """
     names = {str(call.api.data): job.base_dir / call.api.data for call in job.calls if call.api.data}
+    names |= {tls_name(field): path for field, path in job.tls_files.items()}
     if job.locustfile is not None:
         folder = job.locustfile.parent
         names |= {str(path.relative_to(folder)): path for path in folder.rglob("*") if _goes_along(path, folder)}

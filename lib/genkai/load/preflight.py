@@ -17,6 +17,17 @@ from genkai.load.process import LaunchError, start_process
 from genkai.workspace import Run, read_json
 
 PROBE_S = 60.0
+TLS_STEPS = {  # words of OpenSSL: next step; an ALERT is the server's word on us
+    "CERTIFICATE_REQUIRED": "the server asks for a client certificate: name it in tls.certificate and tls.key",
+    "HANDSHAKE_FAILURE": "the server may ask for a client certificate: name it in tls.certificate and tls.key",
+    "ALERT_CERTIFICATE_EXPIRED": "the server calls our certificate expired: compare the clocks",
+    "ALERT_UNKNOWN_CA": "the server does not know the issuer of tls.certificate: is it the right one, with its chain?",
+    "ALERT_BAD_CERTIFICATE": "the server refuses tls.certificate: is it the right one, with its chain?",
+    "CERTIFICATE_UNKNOWN": "the server refuses tls.certificate: is it the right one, with its chain?",
+    "mismatch": "name the server as its certificate does, in tls.server_name",
+    "certificate has expired": "the server's certificate has to be renewed",
+    "certificate not accepted": "name the authority that signed the server's certificate in tls.ca",
+}
 
 
 def check_allowed(job: Job) -> None:
@@ -53,7 +64,13 @@ def check_answers(run: Run, job: Job) -> None:
         api = job.calls[0].api
         where = "" if found["kind"] == "plan" else f"{job.base_url}, {api.method} {api.path}: "
         expected = "" if found["kind"] == "plan" else f"expected an answer that passes the check of {api.name}, got: "
-        raise LaunchError(f"{where}{expected}{found['message']}; no load was started")
+        hint = tls_hint(found["message"]) if found["kind"] == "tls" else ""
+        raise LaunchError(f"{where}{expected}{found['message']}{hint}; no load was started")
+
+
+def tls_hint(message: str) -> str:
+    """What to do about a TLS failure; "" where that is not known."""
+    return next((f"; {step}" for part, step in TLS_STEPS.items() if part in message), "")
 
 
 def _probe(run: Run, job: Job) -> dict[str, Any]:

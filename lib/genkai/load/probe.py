@@ -13,11 +13,12 @@ import json
 import sys
 import time
 
-from genkai.load.calls import CallError, PlanCall, compile_calls
+from genkai.load.calls import CallError, PlanCall, compile_calls, compile_target
 from genkai.load.guard import Guard
+from genkai.load.http.certificates import CertificateError, check_files
 from genkai.load.http.connection import Connection
 from genkai.load.http.errors import Failure
-from genkai.load.http.target import Target, Timeouts
+from genkai.load.http.target import Timeouts
 from genkai.load.job import Job
 
 BODY_AT_MOST = 1_000_000
@@ -29,7 +30,7 @@ def ask(job: Job, call: PlanCall) -> dict:
     """Send the call once; what came of it."""
     limits = job.timeouts
     timeouts = Timeouts(min(limits.connect_s, 5.0), min(limits.read_s, 10.0), min(limits.total_s, 15.0))
-    with Connection(Target.from_url(job.base_url), timeouts, Guard(job.allow).refuse) as connection:
+    with Connection(compile_target(job), timeouts, Guard(job.allow).refuse) as connection:
         try:
             response = connection.exchange(call.template.render(call.new_state(0, 1, job.seed)), head=call.head)
         except Failure as failure:
@@ -62,9 +63,10 @@ def main() -> int:
     """Probe and write probe.json; 0 whether or not the target answered."""
     folder, job = Job.of_environment()
     try:
+        check_files(compile_target(job).tls)
         calls = compile_calls(job)
         found = ask_patiently(job, calls[0])
-    except CallError as error:
+    except (CallError, CertificateError) as error:
         found = {"ok": False, "kind": "plan", "message": str(error), "status": None}
     (folder / "probe.json").write_text(json.dumps(found), encoding="utf-8")
     return 0
