@@ -1,6 +1,7 @@
 """Facts for the report: what differs from production, planned load, what became of actions, what cannot be said."""
 
 import dataclasses
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from genkai.plan import Plan
 from genkai.report.messages import Messages
 from genkai.study import Study, facts, read_study
-from genkai.workspace import Cycle
+from genkai.workspace import Cycle, write_json
 from sample_cycles import SAMPLE, own_cycle
 
 CAUSE = "load_balancer_capacity"
@@ -161,6 +162,32 @@ def test_the_report_says_what_lost_load_processes_took_along(lang: str, said: st
     run.record.update(lost_processes=["worker-0", "worker-2"], lost_share=2 / 3, process_hosts={"worker-2": "load-1"})
     (values,) = limits(study)["limits.lost_processes"]
     assert said in str(Messages(lang).text("limits.lost_processes", **values))
+
+
+def test_the_report_says_whose_clock_was_off_and_by_how_much() -> None:
+    study = read_study(Cycle(SAMPLE))
+
+    def at(**seconds: float) -> dict:
+        return {host: {"offset_s": s, "uncertainty_s": 0.002, "warnings": []} for host, s in seconds.items()}
+
+    study.of("api")[0].record["clock_offsets"] = {"start": at(web=0.2, db=-0.3), "end": at(web=-0.4, db=-0.3, app=0.09)}
+    study.of("api")[1].record["clock_offsets"] = {"start": at(web=0.1), "end": {"web": {"error": "not reached"}}}
+    rows = limits(study)["limits.clock"]
+    assert [(r["host"], r["offset"]["value"]) for r in rows] == [("db", -0.3), ("web", -0.4)]
+    assert "web was off by −400 ms (known to 2 ms)" in str(Messages("en").text("limits.clock", **rows[1]))
+    assert "web の時計は −400 ms ずれていた" in str(Messages("ja").text("limits.clock", **rows[1]))
+
+
+def test_the_report_says_that_values_may_still_change(tmp_path: Path) -> None:
+    cycle = own_cycle(tmp_path, edit=lambda plan: plan["aws"].update(endpoints={}))
+    run = cycle.run("api", "item")
+    end = datetime.fromisoformat(run.record()["end"])
+    for minutes, told in ((4, [{"runs": "2-api-item"}]), (11, None)):
+        fetched = (end + timedelta(minutes=minutes)).isoformat()
+        for each in cycle.runs():
+            late = fetched if each.name == run.name else "2099-01-01T00:00:00+00:00"
+            write_json(each.raw("cloudwatch.json"), {"fetched_at": late, "series": {}})
+        assert limits(read_study(cycle)).get("limits.preliminary") == told
 
 
 def test_what_the_report_cannot_say(study: Study) -> None:

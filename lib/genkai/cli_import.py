@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -106,13 +107,18 @@ def _into_cycle(tool: str, files: list[Path], into: Path, host: str, how) -> Non
     print("\n".join([*notes, f"{cycle.path}: now open notebook 30_monitor, or: genkai report {cycle.path}"]))
 
 
-def _print(records: dict, as_json: bool, text) -> None:
+def _host_files(tool: str, files: list[Path], into: Path | None, host: str, how, summary, text=None) -> None:
+    """Into the cycle, or a summary of each file: as lines by `text`, else as JSON, a single file's by itself."""
     import json
 
-    if as_json:
-        print(json.dumps(next(iter(records.values())) if len(records) == 1 else records, indent=1, ensure_ascii=False))
-    else:
+    if into:
+        _into_cycle(tool, files, into, host, how)
+        return
+    records = {str(file): summary(file) for file in files}
+    if text:
         print("\n".join(text(name, record) for name, record in records.items()))
+    else:
+        print(json.dumps(next(iter(records.values())) if len(records) == 1 else records, indent=1, ensure_ascii=False))
 
 
 @app.command()
@@ -129,10 +135,9 @@ def vmstat(
     """What a vmstat log of Linux holds: rows, since-boot rows dropped, first, last, min, max, sum; or into a cycle."""
     from genkai.collect.files import Reading, vmstat_summary, vmstat_text
 
-    if into:
-        _into_cycle("vmstat", files, into, host, Reading(unit, timezone, start, "", clock_offset))
-        return
-    _print({str(file): vmstat_summary(file, unit) for file in files}, as_json, vmstat_text)
+    how = Reading(unit, timezone, start, "", clock_offset)
+    summary = partial(vmstat_summary, unit=unit)
+    _host_files("vmstat", files, into, host, how, summary, None if as_json else vmstat_text)
 
 
 @app.command()
@@ -149,21 +154,7 @@ def sar(
     from genkai.collect.files import Reading, sar_summary, sar_text
 
     how = Reading("K", timezone, "", day, clock_offset)
-    if into:
-        _into_cycle("sar", files, into, host, how)
-        return
-    _print({str(file): sar_summary(file, how) for file in files}, as_json, sar_text)
-
-
-def _sockets(tool: str, files: list[Path], into: Path | None, host: str, how) -> None:
-    import json
-
-    from genkai.collect.files import socket_summary
-
-    if into:
-        _into_cycle(tool, files, into, host, how)
-        return
-    print(json.dumps({str(file): socket_summary(file, tool) for file in files}, indent=1))
+    _host_files("sar", files, into, host, how, partial(sar_summary, how=how), None if as_json else sar_text)
 
 
 def _socket_command(tool: str, help: str) -> None:
@@ -176,9 +167,10 @@ def _socket_command(tool: str, help: str) -> None:
         start: Start = "",
         clock_offset: Ahead = 0.0,
     ) -> None:
-        from genkai.collect.files import Reading
+        from genkai.collect.files import Reading, socket_summary
 
-        _sockets(tool, files, into, host, Reading("K", timezone, start, "", clock_offset))
+        how = Reading("K", timezone, start, "", clock_offset)
+        _host_files(tool, files, into, host, how, partial(socket_summary, tool=tool))
 
 
 _socket_command("ss", "Sockets by state from ss -s, ss -tan or /proc/net/sockstat, once, or repeated below date lines.")
@@ -188,6 +180,6 @@ _socket_command("netstat", "Sockets by state from netstat -an, once, or again an
 @app.command()
 def sockets(files: HostFiles) -> None:
     """Sockets by state, from what ss, netstat or sockstat printed."""
-    from genkai.collect.files import Reading
+    from genkai.collect.files import Reading, socket_summary
 
-    _sockets("", files, None, "", Reading())
+    _host_files("", files, None, "", Reading(), socket_summary)

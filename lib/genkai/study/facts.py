@@ -10,6 +10,8 @@ import pandas as pd
 
 from genkai.allow import is_loopback
 from genkai.analyse.records import number
+from genkai.collect.cloudwatch import preliminary_note
+from genkai.hosts import CLOCK_WARNING_S
 from genkai.plan import STEPS, Level, Plan
 from genkai.study.reading import Study
 from genkai.workspace import Run
@@ -152,12 +154,30 @@ def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]
             lost = {"run": run.run.name, "share": number(float(run.record["lost_share"]), unit="ratio"),
                     "processes": _lost_processes(run.record)}  # fmt: skip
             rows.append({"text_key": "limits.lost_processes", "values": lost})
+    rows += _clock_rows(study)
+    changing = [r.run.name for r in study.runs if study.plan.aws and preliminary_note(r.run, study.plan.aws)]
+    if changing and not study.cycle.recorded:
+        rows.append({"text_key": "limits.preliminary", "values": {"runs": ", ".join(changing)}})
     missing = [s for s in STEPS if not study.of(s)]
     rows += [{"text_key": "limits.step_missing", "values": {"step": {"key": f"step.{step}"}}} for step in missing]
     longest = max((_longest_window_s(r.whole) for r in study.runs), default=0.0)
     if 0 < longest < SHORT_S:
         rows.append({"text_key": "limits.short_run", "values": {"duration": longest}})
     return rows
+
+
+def _clock_rows(study: Study) -> list[Record]:
+    """Hosts whose clock was off by more than 0.1 s in some run: by how much at most, and how well that is known."""
+    records = [r.record.get("clock_offsets") or {} for r in study.runs]
+    parts = [part or {} for record in records for part in (record.get("start"), record.get("end"))]
+    told = [(host, entry) for part in parts for host, entry in part.items() if entry.get("offset_s") is not None]
+    told.sort(key=lambda pair: abs(pair[1]["offset_s"]))
+    worst = {host: entry for host, entry in told if abs(entry["offset_s"]) > CLOCK_WARNING_S}
+    return [
+        {"text_key": "limits.clock", "values": {"host": host, "offset": number(entry["offset_s"], unit="s"),
+                                                "uncertainty": number(entry.get("uncertainty_s"), unit="s")}}
+        for host, entry in sorted(worst.items())
+    ]  # fmt: skip
 
 
 def _lost_processes(record: Mapping[str, Any]) -> str:
