@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 
 import numpy as np
 import pandas as pd
@@ -106,14 +106,6 @@ def parse_listings(text: str, zone: tzinfo = UTC, where: str = "sockets") -> lis
     return found
 
 
-def parse_sockets(text: str, where: str = "sockets") -> dict[str, float]:
-    """Counts of a single listing by metric name. Raises ImportFileError."""
-    found = parse_listings(text, where=where)
-    if len(found) > 1:
-        raise ImportFileError(f"{where}: expected one listing, got {len(found)}; import them with --into")
-    return found[0].counts
-
-
 def _what(text: str) -> str:
     if not text.strip():
         return "an empty file"
@@ -154,11 +146,6 @@ def _sockstat(text: str) -> dict[str, float]:
     if used := re.search(r"^sockets: used (\d+)", text, re.MULTILINE):
         counts["sockets_used"] = float(used[1])
     return counts
-
-
-def socket_metrics(counts: dict[str, float], host: str, when: datetime, source: str = "ss") -> pd.DataFrame:
-    """The counts at one moment as rows of the metrics table."""
-    return listing_metrics([Listing(source, when.timestamp(), counts)], host)
 
 
 def listing_metrics(listings: list[Listing], host: str, clock_offset_s: float = 0.0) -> pd.DataFrame:
