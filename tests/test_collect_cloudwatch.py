@@ -544,6 +544,16 @@ def test_the_catalogue_as_a_table(namespace):
     assert list(table.columns) == ["namespace", "metric", "dimensions", "statistics", "unit", "tells", "warning"]
 
 
+def test_a_broken_host_comes_before_what_is_only_worth_a_look():
+    frame = pd.DataFrame({
+        "time": [at(0), at(60)], "source": "cloudwatch", "resource": "ec2:i", "statistic": "maximum",
+        "metric": ["CPUUtilization", "StatusCheckFailed"], "value": [99.0, 1.0],
+    })  # fmt: skip
+    assert [(w["metric"], w["severe"]) for w in metric_warnings(frame)] == [
+        ("StatusCheckFailed", True), ("CPUUtilization", False)
+    ]  # fmt: skip
+
+
 def test_a_rule_of_one_service_does_not_judge_another():
     row = {"time": pd.Timestamp("2024-05-01", tz="UTC"), "source": "cloudwatch", "statistic": "maximum",
            "unit": "Percent", "period_s": 60.0, "value": 85.0, "metric": "CPUUtilization"}  # fmt: skip

@@ -11,7 +11,7 @@ from genkai.metrics import Metrics
 from genkai.pages import limits as page
 from genkai.pages import monitor
 from genkai.report.messages import Messages
-from genkai.report.sections.machine_limits import machine_limits
+from genkai.report.sections.machine_limits import machine_limits, metric_warnings
 from genkai.study import RunStudy, Study, read_study
 from genkai.workspace import Cycle
 from sample_cycles import SAMPLE, own_cycle, plain
@@ -129,6 +129,28 @@ def test_how_credits_end_depends_on_the_mode():
     assert "they last only 20 min" in told(0.5, 1200)
     assert "AWS bills the surplus" in told(0.5, 1200, "unlimited")
     assert machine_limits(Messages("en"), [], [], {}) == []
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_passed_its_rule_is_told_with_its_worst_value_and_moment(study, lang):
+    run, m = study.main("scenario"), Messages(lang)
+    queue = run.metrics.select("SurgeQueueLength", source="cloudwatch")
+    worst = queue.loc[queue["value"].idxmax()]
+    told = plain(page.warnings(study, "scenario", lang))
+    row = next(line for line in told.splitlines() if "SurgeQueueLength" in line)
+    assert f"| maximum > 0 | {worst['value']:g} | {worst['time']:%Y-%m-%d %H:%M:%S} UTC |" in row
+    assert "CPUUtilization" not in told, "7 % are within its rule"
+    calm = dataclasses.replace(run, metrics=Metrics.of(queue.assign(value=0.0)))
+    within = plain(page.warnings(dataclasses.replace(study, runs=(calm,)), "", lang))
+    assert within == str(m.text("machine.within"))
+
+
+def test_the_worst_rules_come_first_and_no_more_than_fit():
+    rows = [{"resource": f"rds:db{i}", "metric": "CPUUtilization", "rule": "maximum > 80", "worst": 90.0 + i,
+             "time": "2024-05-01T00:00:00+00:00", "severe": False} for i in range(20)]  # fmt: skip
+    (table,) = metric_warnings(Messages("en"), rows, {})
+    assert len(table.to_plain().splitlines()) == 2 + 12
+    assert "20 of CloudWatch's series" in table.to_plain()
 
 
 def test_instances_have_short_names_in_the_readers_language(study: Study) -> None:

@@ -136,7 +136,7 @@ def catalogue_table() -> pd.DataFrame:
 
 
 def metric_warnings(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Where CloudWatch rows of a metrics table are beyond the catalogue's limits.
+    """Where CloudWatch rows of a metrics table are beyond the catalogue's limits, severe ones first.
 
     Records {resource, metric, statistic, rule, severe, worst, time, points, tells}: time is that of the worst value.
     """
@@ -159,4 +159,4 @@ def metric_warnings(frame: pd.DataFrame) -> list[dict[str, Any]]:
                 "worst": float(worst["value"]), "time": worst["time"].isoformat(), "points": len(beyond),
                 "tells": metric.tells,
             })  # fmt: skip
-    return found
+    return sorted(found, key=lambda row: not row["severe"])

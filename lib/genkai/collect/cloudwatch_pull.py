@@ -24,6 +24,7 @@ from genkai.metrics import Block, frame_of, micros
 from genkai.plan import Aws
 
 RETENTION = ((3 * 3600, 1), (15 * 86400, 60), (63 * 86400, 300), (455 * 86400, 3600))  # age in s, finest period in s
+LISTED_S = 14 * 86400.0  # ListMetrics leaves out what has been silent for so long
 USD_PER_METRIC = 0.01 / 1000
 
 
@@ -122,6 +123,9 @@ def pull_cloudwatch(
     found = [s for r in resources for s in _series_of(aws, agent, r, start, end, moment)]
     series = list({s.key: s for s in found}.values())
     pull.warnings += agent.warnings
+    if agent.asked and moment - end.timestamp() > LISTED_S:
+        pull.warnings.append("aws cloudwatch ListMetrics: metrics that were silent for two weeks are not listed: the "
+                             "agent's of instances that are gone meanwhile are missing")  # fmt: skip
     pull.series = {s.key: known[s.key] for s in series if s.key in known}
     waiting = [s for s in series if not pull.series.get(s.key, {}).get("settled")]
     if waiting and announce:
@@ -155,6 +159,11 @@ class _Agent:
         self._aws, self._made = aws, made
         self._found: dict[str, dict[str, list[dict[str, str]]]] | None = None
         self.warnings: list[str] = []
+
+    @property
+    def asked(self) -> bool:
+        """Whether an instance's series were asked for."""
+        return self._found is not None
 
     def of(self, instance: str) -> dict[str, list[dict[str, str]]]:
         """{metric: [dimensions, …]} of one instance."""

@@ -10,10 +10,11 @@ import pandas as pd
 from genkai import figures
 from genkai.analyse import type_limits
 from genkai.analyse.credits import credit_rows
+from genkai.collect.catalogue import metric_warnings
 from genkai.figures import Limit
 from genkai.report.display import Contents, Displayed, Figure, Paragraph
 from genkai.report.messages import Messages
-from genkai.report.sections.machine_limits import machine_limits
+from genkai.report.sections import machine_limits as sections
 from genkai.study import RunStudy, Study
 from genkai.study.results import discovered
 
@@ -79,14 +80,26 @@ def rows_of(study: Study, run: RunStudy) -> dict[str, Any]:
     """{"limits": rows, "credits": rows} of a run, for the report's section of the machines."""
     found = discovered(run)
     return {"limits": type_limits.limit_rows(run.metrics, found, addresses(study)),
-            "credits": credit_rows(run.metrics, found)}  # fmt: skip
+            "credits": credit_rows(run.metrics, found), "warnings": warning_rows(run)}  # fmt: skip
+
+
+def warning_rows(run: RunStudy) -> list[dict[str, Any]]:
+    """Where CloudWatch's values of a run were beyond the catalogue's rules."""
+    return metric_warnings(run.metrics.select(source="cloudwatch"))
+
+
+def warnings(study: Study, step: str = "", lang: str = "en") -> Displayed:
+    """What CloudWatch reported beyond the rule of its metric."""
+    m, run = Messages(lang), study.main(step)
+    items = sections.metric_warnings(m, warning_rows(run), instance_names(run, m))
+    return Contents(items, m) if items else Paragraph(m.text("machine.within"), m)
 
 
 def limits(study: Study, step: str = "", lang: str = "en") -> Displayed:
     """Every quantity that a type limits over the time of the run, the table, and the credits."""
     m, run = Messages(lang), study.main(step)
     rows, names = rows_of(study, run), instance_names(run, m)
-    items = machine_limits(m, rows["limits"], rows["credits"], names)
+    items = sections.machine_limits(m, rows["limits"], rows["credits"], names)
     table = type_limits.used_table(run.metrics, discovered(run), addresses(study))
     if not items or not len(table) or not len(run.requests):
         return Contents(items, m) if items else Paragraph(m.text("machine.none"), m)

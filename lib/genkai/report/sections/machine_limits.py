@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from genkai.report.displayed import Bullets, Displayed
+from genkai.report.displayed import Badge, Bullets, Displayed
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
 from genkai.report.sections.records import Record
 from genkai.report.table import Table
 
+MOST_WARNINGS = 12
 MOST_INSTANCES = 3  # of which the credits are told: those with the least time left
 
 
@@ -23,6 +24,24 @@ def machine_limits(
     items: list[Displayed] = [_table(m, rows, names)] if rows else []
     told = [_credits(m, row, names) for row in credits[:MOST_INSTANCES]]
     return items + ([Bullets(told, messages=m)] if told else [])
+
+
+def metric_warnings(m: Messages, rows: Sequence[Record], names: Mapping[str, str]) -> list[Displayed]:
+    """Return the table of `collect.catalogue.metric_warnings`, the first twelve rows; nothing where there are none."""
+    cells = [
+        {
+            "resource": names.get(row["resource"], row["resource"].partition(":")[2]), "metric": row["metric"],
+            "rule": row["rule"], "worst": row["worst"], "start": row["time"],
+            "verdict": Badge("fail" if row["severe"] else "warn", m),
+        }
+        for row in rows[:MOST_WARNINGS]
+    ]  # fmt: skip
+    if not cells:
+        return []
+    columns = {name: m(f"column.{name}") for name in cells[0]}
+    return [Table(cells, caption=m("caption.metric_warnings", count=len(rows)), label="tab-metric-warnings",
+                  columns=columns, formats={"worst": "number", "start": "datetime"}, widths={"resource": "1fr"},
+                  messages=m)]  # fmt: skip
 
 
 def _table(m: Messages, rows: Sequence[Record], names: Mapping[str, str]) -> Table:
