@@ -99,6 +99,8 @@ def server_context(authority: Authority, *names: str, client_ca: bool = False) -
 def over_tls(context: ssl.SSLContext, script: Script) -> Script:
     def shaken(sock: socket.socket, server: ScriptedServer) -> None:
         with context.wrap_socket(sock, server_side=True) as secure:
+            if secure.version() is None:  # the client had left before the handshake: there is nothing to unwrap
+                return
             script(secure, server)
             secure.unwrap()
 
