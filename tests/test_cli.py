@@ -8,21 +8,26 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from command import ROOT, genkai
+
 COMMANDS = ("doctor", "check", "estimate", "cycle", "step", "report", "plan", "compare", "next",
             "stop", "demo", "steady", "fit", "search", "import", "discover", "diagnose",
             "whatif")  # fmt: skip
 
 
-def genkai(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "genkai.cli", *arguments], capture_output=True, text=True, cwd=cwd, timeout=120
-    )
-
-
 def test_help_lists_every_command() -> None:
-    told = genkai("--help").stdout
+    command = [sys.executable, "-m", "genkai.cli", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert all(re.search(rf"\b{name}\b", told) for name in COMMANDS)
+
+
+def test_the_program_itself_refuses_in_one_paragraph_and_with_exit_code_3() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "genkai.cli", "check", "nowhere.yaml"], capture_output=True, text=True
+    )
+    assert (found.returncode, found.stdout) == (3, "")
+    assert found.stderr.startswith("genkai: nowhere.yaml: expected a readable plan file")
+    assert "Traceback" not in found.stderr
 
 
 def test_every_command_is_documented() -> None:

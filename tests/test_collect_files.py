@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command import genkai
 from genkai.collect.errors import CollectError
 from genkai.collect.files import socket_summary, vmstat_summary, vmstat_text
 
@@ -31,8 +31,8 @@ def test_a_real_log_is_summarised(log: Path) -> None:
 
 
 def test_the_command_prints_json(log: Path) -> None:
-    command = [sys.executable, "-m", "genkai.cli", "import", "vmstat", str(log), "--json"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = genkai("import", "vmstat", str(log), "--json")
+    assert found.returncode == 0
     assert set(json.loads(found.stdout)) == {
         "rows", "columns", "since_boot_dropped", "first", "last", "min", "max", "sum", "warnings"}  # fmt: skip
 
@@ -40,8 +40,7 @@ def test_the_command_prints_json(log: Path) -> None:
 def test_what_is_no_vmstat_log_is_refused_with_a_reason(tmp_path: Path) -> None:
     other = tmp_path / "iostat.txt"
     other.write_text("Linux 6.1\n\navg-cpu:  %user\n 1.0\n")
-    command = [sys.executable, "-m", "genkai.cli", "import", "vmstat", str(other)]
-    found = subprocess.run(command, capture_output=True, text=True)
+    found = genkai("import", "vmstat", str(other))
     assert found.returncode == 3
     assert "iostat.txt" in found.stderr
     assert "Traceback" not in found.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from command import genkai
 from genkai.analyse.rules.case import Case
 from genkai.collect.errors import CollectError
 from genkai.collect.files import Reading, host_table
@@ -18,7 +19,6 @@ from genkai.study.jmeter import read_jtl
 from genkai.study.results import tables_of
 from genkai.workspace import Cycle, open_cycle
 from sample_cycles import SAMPLE
-from test_cli import genkai
 from test_study_foreign import START, jtl, samples
 
 HEADING = "procs memory swap io system cpu timestamp\n r b swpd free buff cache si so bi bo in cs us sy id wa st {}\n"

@@ -1,13 +1,12 @@
 """`genkai discover` against a local AWS over real HTTP."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from command import genkai
 from genkai.collect.errors import CollectError
 from genkai.demo.world import DemoWorld
 from genkai.pages.discovery import discovery_record, discovery_text
@@ -43,8 +42,8 @@ def test_what_is_behind_the_load_balancer_and_how_it_differs_from_the_plan(plan:
 
 
 def test_the_command_prints_json(plan: Path) -> None:
-    command = [sys.executable, "-m", "genkai.cli", "discover", str(plan), "--json"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = genkai("discover", str(plan), "--json")
+    assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout)["load_balancer"]["name"] == "genkai-demo"
 
 

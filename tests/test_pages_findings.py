@@ -1,13 +1,12 @@
 """`genkai diagnose` on recorded runs: texts in both languages, the exit codes, lines that fit the terminal."""
 
 import json
-import subprocess
-import sys
 from functools import cache
 from unicodedata import east_asian_width
 
 import pytest
 
+from command import genkai
 from genkai.pages.findings import exit_code, find_run, findings_record, findings_text
 from genkai.report.errors import ReportError
 from genkai.study import StudyError
@@ -44,8 +43,7 @@ def test_exit_codes() -> None:
 
 
 def test_the_command_tells_and_ends_with_the_code() -> None:
-    command = [sys.executable, "-m", "genkai.cli", "diagnose", str(SAMPLE)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    told = genkai("diagnose", str(SAMPLE))
     assert told.returncode == 1, told.stderr
     assert "load balancer is the limit" in " ".join(told.stdout.split())
     assert "\x1b" not in told.stdout, "no colours into a file"

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from analyse_tables import level_row, levels_table
+from command import genkai
 from genkai.demo.world import DemoWorld
 from genkai.journals import read_marks
 from genkai.planfile import parse_plan
 from genkai.search import SearchError, broken_targets, chosen, run_search, search_text
 from genkai.workspace import Run
-from test_cli import genkai
 
 CAPACITY = 150.0
 

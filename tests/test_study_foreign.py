@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from command import genkai
 from genkai import histogram
 from genkai.study import read_study
 from genkai.study.foreign import ImportedError, api_names, import_results, plateaus
@@ -16,7 +17,6 @@ from genkai.study.locust_history import read_history
 from genkai.study.results import fit_run
 from genkai.study.series import fit_record
 from genkai.workspace import open_cycle
-from test_cli import genkai
 
 START = 1_700_000_000
 USERS, HOLD_S = (2, 4, 8, 16, 32), 12

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command import genkai
 from genkai.study.series import SeriesError, fit_record, fit_text, read_series, steady_record, steady_text
-from test_cli import genkai
 
 DATA = Path(__file__).parent / "data"
 LOADS = np.array([1, 2, 4, 8, 12, 16, 24, 32.0])

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from command import genkai
 from genkai import histogram
 from genkai.figures import hockey_stick
 from genkai.histogram import encode
@@ -28,7 +29,6 @@ from genkai.study.samples import active, kind_of, rate_levels
 from genkai.study.series import fit_record
 from genkai.study.vegeta import read_vegeta
 from genkai.workspace import open_cycle
-from test_cli import genkai
 
 START = 1_700_000_000
 LOADS, HOLD_S = (2, 4, 8, 16, 32), 12

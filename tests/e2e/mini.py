@@ -29,12 +29,12 @@ steps:
   api: {{apis: [item], levels: [{{target_ratio: 1, ramp_s: 0, hold_s: 4}}]}}
   scenario:
     levels:
-      - {{users: 10, ramp_s: 1, hold_s: 6}}
-      - {{users: 20, ramp_s: 1, hold_s: 6}}
-      - {{users: 30, ramp_s: 1, hold_s: 6}}
-      - {{users: 55, ramp_s: 1, hold_s: 6}}
-      - {{users: 80, ramp_s: 1, hold_s: 6}}
-  endurance: {{levels: [{{users: 40, ramp_s: 1, hold_s: 6}}]}}
+      - {{users: 10, ramp_s: 0.5, hold_s: 4}}
+      - {{users: 20, ramp_s: 0.5, hold_s: 4}}
+      - {{users: 30, ramp_s: 0.5, hold_s: 4}}
+      - {{users: 55, ramp_s: 0.5, hold_s: 4}}
+      - {{users: 80, ramp_s: 0.5, hold_s: 4}}
+  endurance: {{levels: [{{users: 40, ramp_s: 0.5, hold_s: 4}}]}}
 {actions}
 """
 ACTIONS = "actions: [{what: load balancer warmed, cause: load_balancer_capacity, owner: A. Engineer, due: today}]"

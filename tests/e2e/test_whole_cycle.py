@@ -1,4 +1,7 @@
-"""Two whole cycles on a small real target: the load balancer is found, warmed, and proved to have been the limit."""
+"""Two whole cycles on a small real target: the load balancer is found, warmed, and proved to have been the limit.
+
+The second one is killed in the middle and resumed: a cycle that was cut short proves as much as any other.
+"""
 
 import json
 import os
@@ -8,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -18,7 +22,7 @@ from genkai import cycle as cycles
 from genkai.cycle import CycleOutcome, report_cycle, run_cycle
 from genkai.demo.world import DemoWorld
 from genkai.notebooks import ARTIFACTS
-from genkai.study import read_study
+from genkai.study import RunStudy, read_study
 from genkai.workspace import Cycle
 from mini import mini_plan
 
@@ -33,12 +37,43 @@ def first(world: DemoWorld, workplace: Path) -> CycleOutcome:
     return run_cycle(plan, lang="both")
 
 
+@dataclass(frozen=True)
+class Interrupted:
+    """What was left of a cycle that was killed: its run under way as it read then, and when its first run began."""
+
+    cycle: Cycle
+    under_way: RunStudy
+    verify_start: str
+
+
 @pytest.fixture(scope="module")
-def second(first: CycleOutcome, world: DemoWorld, workplace: Path) -> CycleOutcome:
-    """Cycle 2, after the remedy."""
+def interrupted(first: CycleOutcome, world: DemoWorld, workplace: Path) -> Interrupted:
+    """Cycle 2, after the remedy: kill -9 of everything in its scenario step."""
     world.set_capacity(1000)
     (workplace / "mini.yaml").write_text(mini_plan(world, warmed=True))
-    return run_cycle(workplace / "mini.yaml", lang="en")
+    cycle = Cycle(Path("data/cycles/mini/02"))
+    journal = cycle.run("scenario", "browse").journal("requests", "local")
+    command = [sys.executable, "-m", "genkai.cli", "cycle", "mini.yaml"]
+    victim = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    _wait_for(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 4, 120)
+    family = [victim, *psutil.Process(victim.pid).children(recursive=True)]
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    _wait_for(lambda: not [p for p in family[1:] if p.is_running() and p.status() != psutil.STATUS_ZOMBIE], 30)
+    return Interrupted(cycle, read_study(cycle).main("scenario"), cycle.run("verify", "health").record()["start"])
+
+
+@pytest.fixture(scope="module")
+def second(interrupted: Interrupted, workplace: Path) -> CycleOutcome:
+    """The same cycle, resumed to its end."""
+    return run_cycle(workplace / "mini.yaml", lang="en", resume=True)
+
+
+def _wait_for(condition, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.1)
 
 
 def text_of(pdf: Path) -> str:
@@ -122,35 +157,14 @@ def test_the_report_can_be_made_again_and_is_the_same(first: CycleOutcome) -> No
     assert again.reports[0].read_bytes() == before
 
 
-def test_a_cycle_that_was_killed_is_readable_and_goes_on(second: CycleOutcome, workplace: Path) -> None:
-    """kill -9 of everything in the scenario step: tables read to the last second, --resume does the rest only."""
-    command = [sys.executable, "-m", "genkai.cli", "cycle", "mini.yaml"]
-    victim = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    journal = workplace / "data/cycles/mini/03/runs/3-scenario-browse/journal/requests.local.jsonl"
-    _wait_for(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 4, 120)
-    family = [victim, *psutil.Process(victim.pid).children(recursive=True)]
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.wait()
-    _wait_for(lambda: not [p for p in family[1:] if p.is_running() and p.status() != psutil.STATUS_ZOMBIE], 30)
-
-    cycle = Cycle(workplace / "data/cycles/mini/03")
-    run = read_study(cycle).main("scenario")
-    assert len(run.requests) >= 3
-    assert int(run.requests["sent"].sum()) > 0
-    verify = cycle.run("verify", "health").record()["start"]
-
-    resumed = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=300)
-    assert resumed.returncode in (0, 2), resumed.stderr
-    assert cycle.run("verify", "health").record()["start"] == verify, "a finished run is not repeated"
-    assert cycle.result("verdicts.json").exists()
-    assert (cycle.run("scenario", "browse").path / "previous-1").is_dir(), "the first attempt is kept"
-
-
-def _wait_for(condition, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.1)
+def test_a_cycle_that_was_killed_is_readable_and_goes_on(interrupted: Interrupted, second: CycleOutcome) -> None:
+    """Tables read to the last second, --resume does the rest only."""
+    assert len(interrupted.under_way.requests) >= 3
+    assert int(interrupted.under_way.requests["sent"].sum()) > 0
+    assert second.cycle.path == interrupted.cycle.path
+    verify, scenario = second.cycle.run("verify", "health"), second.cycle.run("scenario", "browse")
+    assert verify.record()["start"] == interrupted.verify_start, "a finished run is not repeated"
+    assert (scenario.path / "previous-1").is_dir(), "the first attempt is kept"
 
 
 def test_a_target_that_is_gone_is_told_and_earlier_results_stay(second: CycleOutcome, workplace: Path) -> None:
