@@ -115,12 +115,14 @@ def test_what_discovery_does_not_know_is_said(study, lang):
 
 
 def test_how_credits_end_depends_on_the_mode():
-    def told(spent: float, left: float | None, mode: str = "standard") -> str:
+    def made(spent: float, left: float | None, mode: str = "standard") -> dict:
         count = {"value": spent, "unit": "count"}
-        row = {"resource": "ec2:i", "type": "t3.micro", "mode": mode, "balance": {"value": 9, "unit": "count"},
+        return {"resource": "ec2:i", "type": "t3.micro", "mode": mode, "balance": {"value": 9, "unit": "count"},
                "spent": count, "earned": {"value": 0.2, "unit": "count"}, "surplus": {"value": None, "unit": "count"},
                "left": {"value": left, "unit": "duration"}, "soon": left is not None and left < 1800}  # fmt: skip
-        (item,) = machine_limits(Messages("en"), [], [row], {})
+
+    def told(*given) -> str:
+        (item,) = machine_limits(Messages("en"), [], [made(*given)], {})
         return item.to_plain()
 
     assert "do not run out" in told(0.1, None)
@@ -128,6 +130,10 @@ def test_how_credits_end_depends_on_the_mode():
     assert "they last 2 h; then it is held at its base line" in told(0.5, 7200)
     assert "they last only 20 min" in told(0.5, 1200)
     assert "AWS bills the surplus" in told(0.5, 1200, "unlimited")
+    quiet = [{**row, "resource": f"ec2:{n}"} for n, row in enumerate([made(0.1, None)] * 5)]
+    assert len(machine_limits(Messages("en"), [], quiet, {})[0].to_plain().splitlines()) == 1, "all last: one is enough"
+    scarce = [made(0.5, 60.0 * n) for n in range(1, 6)]
+    assert len(machine_limits(Messages("en"), [], [*scarce, *quiet], {})[0].to_plain().splitlines()) == 3
     assert machine_limits(Messages("en"), [], [], {}) == []
 
 

@@ -19,7 +19,7 @@ SOON_S = 1800.0  # less than half an hour left is worth a warning
 
 
 def credit_rows(metrics: Metrics, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a burstable instance whose spending was measured, that with the least time left first.
+    """One row a burstable instance whose spending was measured: least time left first, then who spends most.
 
     {resource, type, mode, balance, spent, earned (credits a minute), surplus, left (duration; null: it does not run
     out, or the balance was not measured), soon}: as of the end of the metrics.
@@ -30,7 +30,9 @@ def credit_rows(metrics: Metrics, found: Mapping[str, Any]) -> list[dict[str, An
         if limits.get("burstable") and limits.get("credit_base_line_ratio") and limits.get("vcpus")
     ]
     known = [row for row in rows if row is not None]
-    return sorted(known, key=lambda row: math.inf if row["left"]["value"] is None else row["left"]["value"])
+    left = [math.inf if row["left"]["value"] is None else row["left"]["value"] for row in known]
+    order = sorted(range(len(known)), key=lambda i: (left[i], -known[i]["spent"]["value"]))
+    return [known[i] for i in order]
 
 
 def _row(metrics: Metrics, resource: str, kind: str, limits: Mapping[str, Any], mode: str) -> dict[str, Any] | None:

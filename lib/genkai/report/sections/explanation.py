@@ -74,13 +74,14 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
     else:
         items.append(Paragraph(m.text("monitoring.none"), m))
     names = record.get("names") or {}
+    items += figures
     items += machine_limits(m, record.get("limits") or (), record.get("credits") or (), names)
     items += metric_warnings(m, record.get("warnings") or (), names)
     missing = [
         m.text("monitoring.not_measured", what=said(m, row["what"]), how=m(row["how_key"]))
         for row in record.get("not_measured") or []
     ]
-    return Contents([*items, *figures] + ([Bullets(missing, messages=m)] if missing else []), m)
+    return Contents(items + ([Bullets(missing, messages=m)] if missing else []), m)
 
 
 def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> Contents:

@@ -11,7 +11,7 @@ from genkai.report.sections.records import Record
 from genkai.report.table import Table
 
 MOST_WARNINGS = 12
-MOST_INSTANCES = 3  # of which the credits are told: those with the least time left
+MOST_INSTANCES = 3  # of which the credits are told: those with the least time left, or the one that spends most
 
 
 def machine_limits(
@@ -22,7 +22,8 @@ def machine_limits(
     names: {resource: what readers call it}. Nothing where neither is known.
     """
     items: list[Displayed] = [_table(m, rows, names)] if rows else []
-    told = [_credits(m, row, names) for row in credits[:MOST_INSTANCES]]
+    scarce = [row for row in credits if row["spent"]["value"] > row["earned"]["value"]]
+    told = [_credits(m, row, names) for row in scarce[:MOST_INSTANCES] or credits[:1]]
     return items + ([Bullets(told, messages=m)] if told else [])
 
 
@@ -31,7 +32,7 @@ def metric_warnings(m: Messages, rows: Sequence[Record], names: Mapping[str, str
     cells = [
         {
             "resource": names.get(row["resource"], row["resource"].partition(":")[2]), "metric": row["metric"],
-            "rule": row["rule"], "worst": row["worst"], "start": row["time"],
+            "rule": row["rule"], "worst": row["worst"], "moment": row["time"],
             "verdict": Badge("fail" if row["severe"] else "warn", m),
         }
         for row in rows[:MOST_WARNINGS]
@@ -40,7 +41,7 @@ def metric_warnings(m: Messages, rows: Sequence[Record], names: Mapping[str, str
         return []
     columns = {name: m(f"column.{name}") for name in cells[0]}
     return [Table(cells, caption=m("caption.metric_warnings", count=len(rows)), label="tab-metric-warnings",
-                  columns=columns, formats={"worst": "number", "start": "datetime"}, widths={"resource": "1fr"},
+                  columns=columns, formats={"worst": "number", "moment": "datetime"}, widths={"resource": "1fr"},
                   messages=m)]  # fmt: skip
 
 
