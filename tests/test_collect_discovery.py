@@ -16,7 +16,7 @@ from genkai.collect import aws as aws_module
 from genkai.collect.aws import iam_action
 from genkai.collect.catalogue import metrics_of
 from genkai.collect.discovery import Discovery, discover
-from genkai.collect.discovery_view import discovery_table, environment_differences
+from genkai.collect.discovery_view import environment_differences
 from genkai.collect.errors import CollectError
 from genkai.collect.limits import credit_base_line
 from genkai.demo.children import Child
@@ -204,13 +204,6 @@ def test_no_permission_for_the_newer_load_balancers_still_finds_a_classic_one(wo
     found = discover(world.aws("old", elbv2=denied))
     assert "elasticloadbalancing:DescribeLoadBalancers on old" in found.warnings[0]
     assert found.load_balancer["kind"] == "classic"
-
-
-def test_the_table_says_what_is_there(world):
-    table = discovery_table(discover(world.aws("shop")))
-    assert list(table["kind"][:2]) == ["load balancer (alb)", "target group"]
-    limits = table[table["kind"] == "instance"]["limits"].iloc[0]
-    assert limits.startswith("2 vCPU, 4 GiB; network 0.256 Gbps")
 
 
 def test_differences_from_the_plan(world):

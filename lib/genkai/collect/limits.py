@@ -27,10 +27,10 @@ def credit_base_line(instance_type: str) -> float | None:
 
 
 def type_limits(entry: dict[str, Any]) -> dict[str, Any]:
-    """{vcpus, memory_gib, burstable, credit_base_line_ratio, network_*, ebs_*, text}; None where AWS does not tell."""
+    """{vcpus, memory_gib, burstable, credit_base_line_ratio, network_*, ebs_*}; None where AWS does not tell."""
     cards = entry.get("NetworkInfo", {}).get("NetworkCards", [])
     disk = entry.get("EbsInfo", {}).get("EbsOptimizedInfo", {})
-    limits: dict[str, Any] = {
+    return {
         "vcpus": entry.get("VCpuInfo", {}).get("DefaultVCpus"),
         "memory_gib": round(entry.get("MemoryInfo", {}).get("SizeInMiB", 0) / 1024, 3) or None,
         "burstable": bool(entry.get("BurstablePerformanceSupported")),
@@ -42,22 +42,8 @@ def type_limits(entry: dict[str, Any]) -> dict[str, Any]:
         "ebs_base_line_iops": disk.get("BaselineIops"),
         "ebs_maximum_iops": disk.get("MaximumIops"),
     }
-    return {**limits, "text": _text(limits)}
 
 
 def _total(cards: list[dict[str, Any]], name: str) -> float | None:
     found = [float(card[name]) for card in cards if name in card]
     return round(sum(found), 4) if found else None
-
-
-def _text(limits: dict[str, Any]) -> str:
-    parts = [
-        f"{limits['vcpus']} vCPU, {limits['memory_gib']:g} GiB" if limits["memory_gib"] else f"{limits['vcpus']} vCPU"
-    ]
-    if limits["network_base_line_gbps"] is not None:
-        parts.append(f"network {limits['network_base_line_gbps']:g} Gbps, burst {limits['network_peak_gbps'] or 0:g}")
-    if limits["ebs_base_line_mbps"] is not None:
-        parts.append(f"EBS {limits['ebs_base_line_mbps']} Mbps, burst {limits['ebs_maximum_mbps']}")
-    if limits["credit_base_line_ratio"] is not None:
-        parts.append(f"CPU base line {limits['credit_base_line_ratio']:.0%} per vCPU")
-    return "; ".join(parts)

@@ -23,10 +23,11 @@ from genkai.collect.cloudwatch import (
     run_window,
 )
 from genkai.collect.discovery import discover
-from genkai.collect.discovery_view import discovery_table, environment_differences
+from genkai.collect.discovery_view import environment_differences
 from genkai.collect.errors import CollectError
 from genkai.collect.sampling import collect_hosts, host_warnings
 from genkai.pages import limits
+from genkai.pages.discovery import discovery_table
 from genkai.plan import Plan
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph, Table
 from genkai.report.messages import Messages
@@ -122,7 +123,7 @@ def environment(study: Study, lang: str = "en") -> Displayed:
     if run is None:
         return Paragraph(m.text("page.no_discovery"), m)
     found = discovery_of(run.run, study.plan)
-    table = discovery_table(found)
+    table = discovery_table(found, m, limits.instance_names(study.main(), m))
     columns = {name: m(f"column.{name}") for name in table.columns}
     items: list[Displayed] = [
         Table(table, caption=m("caption.discovery"), label="tab-discovery", columns=columns, messages=m,
