@@ -11,7 +11,7 @@ from genkai.metrics import Metrics
 from genkai.pages import limits as page
 from genkai.pages import monitor
 from genkai.report.messages import Messages
-from genkai.report.sections.machine_limits import machine_limits, metric_warnings
+from genkai.report.sections.machine_limits import counts_said, machine_limits, metric_warnings
 from genkai.study import RunStudy, Study, read_study
 from genkai.workspace import Cycle
 from sample_cycles import SAMPLE, own_cycle, plain
@@ -149,6 +149,21 @@ def test_what_passed_its_rule_is_told_with_its_worst_value_and_moment(study, lan
     calm = dataclasses.replace(run, metrics=Metrics.of(queue.assign(value=0.0)))
     within = plain(page.warnings(dataclasses.replace(study, runs=(calm,)), "", lang))
     assert within == str(m.text("machine.within"))
+    assert "31,978" in told, "what the load balancer counted stands beside what was sent"
+    assert "32,789" in told
+
+
+def test_requests_that_others_sent_or_that_went_elsewhere_are_told():
+    def told(verdict: str) -> str:
+        unit = {"value": 100.0, "unit": "requests"}
+        row = {"resource": "elb:shop", "verdict": verdict, **dict.fromkeys(("counted", "sent", "completed"), unit),
+               "under_way": unit}  # fmt: skip
+        return counts_said(Messages("en"), [row])[0].to_plain()
+
+    assert "They agree" in told("agree")
+    assert "somebody else used it" in told("more")
+    assert "not all of the load went through it" in told("fewer")
+    assert counts_said(Messages("en"), []) == []
 
 
 def test_the_worst_rules_come_first_and_no_more_than_fit():

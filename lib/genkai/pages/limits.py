@@ -9,6 +9,7 @@ import pandas as pd
 
 from genkai import figures
 from genkai.analyse import type_limits
+from genkai.analyse.counted import request_counts
 from genkai.analyse.credits import credit_rows
 from genkai.collect.catalogue import metric_warnings
 from genkai.figures import Limit
@@ -80,7 +81,8 @@ def rows_of(study: Study, run: RunStudy) -> dict[str, Any]:
     """{"limits": rows, "credits": rows} of a run, for the report's section of the machines."""
     found = discovered(run)
     return {"limits": type_limits.limit_rows(run.metrics, found, addresses(study)),
-            "credits": credit_rows(run.metrics, found), "warnings": warning_rows(run)}  # fmt: skip
+            "credits": credit_rows(run.metrics, found), "warnings": warning_rows(run),
+            "counts": request_counts(run.metrics, run.requests, run.generator)}  # fmt: skip
 
 
 def warning_rows(run: RunStudy) -> list[dict[str, Any]]:
@@ -89,10 +91,11 @@ def warning_rows(run: RunStudy) -> list[dict[str, Any]]:
 
 
 def warnings(study: Study, step: str = "", lang: str = "en") -> Displayed:
-    """What CloudWatch reported beyond the rule of its metric."""
+    """What CloudWatch reported beyond the rule of its metric, and whether it counted the requests that were sent."""
     m, run = Messages(lang), study.main(step)
-    items = sections.metric_warnings(m, warning_rows(run), instance_names(run, m))
-    return Contents(items, m) if items else Paragraph(m.text("machine.within"), m)
+    table = sections.metric_warnings(m, warning_rows(run), instance_names(run, m))
+    counts = sections.counts_said(m, request_counts(run.metrics, run.requests, run.generator))
+    return Contents([*(table or [Paragraph(m.text("machine.within"), m)]), *counts], m)
 
 
 def limits(study: Study, step: str = "", lang: str = "en") -> Displayed:

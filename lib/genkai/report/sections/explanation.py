@@ -10,7 +10,7 @@ from genkai.report.finding import Finding
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
 from genkai.report.sections.decision import cause_text
-from genkai.report.sections.machine_limits import machine_limits, metric_warnings
+from genkai.report.sections.machine_limits import counts_said, machine_limits, metric_warnings
 from genkai.report.sections.records import Record, message, named, said, use_table
 from genkai.report.table import Table
 
@@ -65,7 +65,7 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
     """Return "What the machines did meanwhile".
 
     `record` = {"use": [{"resource", "used", "saturated", "errors", "verdict"}], "not_measured": [{"what", "how_key"}],
-    and, where instance types are known, "limits", "credits", "warnings", "names": see `machine_limits`}.
+    and, where instance types are known, "limits", "credits", "warnings", "counts", "names": see `machine_limits`}.
     """
     items: list[Displayed] = [Heading(m("section.monitoring"), 1, m)]
     if record.get("use"):
@@ -77,6 +77,7 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
     items += figures
     items += machine_limits(m, record.get("limits") or (), record.get("credits") or (), names)
     items += metric_warnings(m, record.get("warnings") or (), names)
+    items += counts_said(m, record.get("counts") or ())
     missing = [
         m.text("monitoring.not_measured", what=said(m, row["what"]), how=m(row["how_key"]))
         for row in record.get("not_measured") or []

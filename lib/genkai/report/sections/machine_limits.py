@@ -45,6 +45,13 @@ def metric_warnings(m: Messages, rows: Sequence[Record], names: Mapping[str, str
                   messages=m)]  # fmt: skip
 
 
+def counts_said(m: Messages, rows: Sequence[Record]) -> list[Displayed]:
+    """Return a line for each row of `analyse.counted.request_counts`."""
+    told = [m.text(f"machine.counted.{row['verdict']}", **{**row, "resource": row["resource"].partition(":")[2]})
+            for row in rows]  # fmt: skip
+    return [Bullets(told, messages=m)] if told else []
+
+
 def _table(m: Messages, rows: Sequence[Record], names: Mapping[str, str]) -> Table:
     cells = [
         {
