@@ -4,6 +4,7 @@ import csv
 import io
 import random
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from genkai import histogram
 from genkai.study import read_study
 from genkai.study.foreign import ImportedError, api_names, import_results, plateaus
 from genkai.study.jmeter import read_jtl
+from genkai.study.jmeter_xml import CUT_SHORT
 from genkai.study.locust_history import read_history
 from genkai.study.results import fit_run
 from genkai.study.series import fit_record
@@ -83,6 +85,37 @@ def test_a_jtl_file_comes_back_exactly(tmp_path, layout):
     assert fit["ceiling_rps"]["value"] == pytest.approx(57, rel=0.05)
     assert not any(c["alarm"] for c in fit["checks"])
     assert run.record["imported"]["renamed"] == {"search page": "search-page"}
+
+
+def xml(path: Path, rows: list[dict], end="</testResults>\n") -> Path:
+    """The same samples as JMeter writes them in XML, each with a redirect's part in it, the first in a transaction."""
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<testResults version="1.2">']
+    for number, row in enumerate(rows):
+        told = {"ts": row["timeStamp"], "t": row["elapsed"], "lb": row["label"], "rc": row["responseCode"],
+                "rm": row["responseMessage"], "s": row["success"], "by": row["bytes"], "tn": row["threadName"],
+                "na": row["allThreads"]}  # fmt: skip
+        text = " ".join(f"{key}={quoteattr(str(value))}" for key, value in told.items())
+        part = text.replace(f"lb={quoteattr(row['label'])}", 'lb="part"')
+        failure = f"<failure>{'true' if row['success'] == 'false' else 'false'}</failure>"
+        inner = f"<assertionResult><name>a</name>{failure}<failureMessage>no item</failureMessage></assertionResult>"
+        line = f"<httpSample {text}><httpSample {part}/>{inner}<responseData>&lt;html&gt;</responseData></httpSample>"
+        parent = (
+            't="1" ts="1" s="true" lb="whole" rc="200" rm="Number of samples in transaction : 1, number of failing"'
+        )
+        lines.append(line if number else f"<sample {parent}>{line}</sample>")
+    path.write_text("\n".join(lines) + "\n" + end)
+    return path
+
+
+@pytest.mark.parametrize("end", ["</testResults>\n", '<httpSample ts="17000', ""])
+def test_xml_is_read_as_csv_is_also_when_it_was_cut_short(tmp_path, end):
+    of_csv = read_jtl(jtl(tmp_path / "a.jtl", samples()))
+    of_xml = read_jtl(xml(tmp_path / "a.xml", samples(), end))
+    pd.testing.assert_frame_equal(of_xml.requests, of_csv.requests)
+    pd.testing.assert_series_equal(of_xml.users, of_csv.users)
+    assert of_xml.failures["count"].sum() == of_csv.failures["count"].sum()
+    assert of_xml.failures["message"].unique().tolist() == ["no item"]
+    assert (CUT_SHORT in of_xml.notes) == (end != "</testResults>\n")
 
 
 def test_levels_csv_is_what_fit_reads(tmp_path):
@@ -189,7 +222,14 @@ def test_names_that_a_plan_may_hold():
 @pytest.mark.parametrize(
     ("tool", "text", "told"),
     [
-        ("jmeter", '<?xml version="1.0"?>\n<testResults/>', "expected JTL as CSV, got XML"),
+        ("jmeter", '<?xml version="1.0"?>\n<testResults/>', "expected elements httpSample or sample"),
+        ("jmeter", '<testResults>\n<httpSample ts="1700" lb="a"/></testResults>', "sample 1: expected attributes"),
+        (
+            "jmeter",
+            '<testResults>\n<sample ts="1" t="x" lb="a"/></testResults>',
+            "sample 1: column elapsed: expected a",
+        ),
+        ("jmeter", '<testResults>\n<httpSample ts="1" t="1" lb="a&b"/></testResults>', "bad:2: expected JTL as XML"),
         ("jmeter", "1700,10,home\n", "expected columns timeStamp, elapsed, label in line 1, missing"),
         ("jmeter", "timeStamp,elapsed,label,allThreads\n", "expected samples below the header"),
         (

@@ -23,6 +23,7 @@ from genkai.study import read_study
 from genkai.study.foreign import ImportedError, import_results
 from genkai.study.gatling import read_gatling
 from genkai.study.hdr_log import read_hlog
+from genkai.study.hey import HeyRuns
 from genkai.study.k6 import read_k6
 from genkai.study.results import fit_run
 from genkai.study.samples import active, kind_of, rate_levels
@@ -188,6 +189,56 @@ def test_attacks_in_files_of_their_own_are_levels_with_nothing_between(tmp_path)
     assert [(m["intended"], m["end"] - m["hold_start"]) for m in marks] == [(10, 8), (20, 8), (40, 8), (80, 8)]
 
 
+# ---- hey ----
+
+# printed by hey 0.1.4 -c 2 -n 6 -o csv
+HEY = """response-time,DNS+dialup,DNS,Request-write,Response-delay,Response-read,status-code,offset
+0.0082,0.0002,0.0000,0.0001,0.0076,0.0001,200,0.0001
+0.0089,0.0046,0.0000,0.0000,0.0041,0.0001,200,0.0003
+0.0062,0.0007,0.0000,0.0001,0.0031,0.0022,200,0.0084
+0.0100,0.0001,0.0000,0.0000,0.0099,0.0001,200,0.0092
+0.0049,0.0001,0.0000,0.0000,0.0047,0.0001,200,0.0145
+0.0030,0.0001,0.0000,0.0001,0.0027,0.0002,503,0.0192
+"""
+
+
+def hey_file(path: Path, workers: int, each_s: float, seconds: int = 12) -> Path:
+    """As hey prints it: every worker sends its next request when its last is answered; each 20th answer is a 503."""
+    sends = sorted((k * each_s + w / 1e4, w) for w in range(workers) for k in range(int(seconds / each_s)))
+    rows = [f"{each_s:.4f},0,0,0,0,0,{503 if n % 20 == 19 else 200},{at:.4f}" for n, (at, _) in enumerate(sends)]
+    path.write_text(HEY.splitlines()[0] + "\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_what_hey_printed_is_read(tmp_path):
+    (tmp_path / "a.csv").write_text(HEY)
+    found = HeyRuns()(tmp_path / "a.csv")
+    assert (found.requests["sent"].sum(), found.requests["failed"].sum(), found.users.max()) == (6, 1, 2)
+    assert found.time_s.sum() == pytest.approx(0.0412)
+    assert found.failures["status"].tolist() == [503]
+    assert any("users are the most requests in flight at once: 2" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("told", [(), LOADS])
+def test_a_file_of_hey_for_each_number_of_workers_is_a_level(tmp_path, told):
+    files = [hey_file(tmp_path / f"{c}.csv", c, max(0.1, c / 60)) for c in LOADS]
+    cycle = import_results("hey", HeyRuns(told), files, tmp_path / "out")
+    study = read_study(open_cycle(cycle.path))
+    run = study.main()
+    assert [m["intended"] for m in run.marks] == list(LOADS)
+    assert run.requests["sent"].sum() == sum(len(f.read_text().splitlines()) - 1 for f in files)
+    good = [0.95 * min(10 * c, 60) for c in LOADS]
+    assert run.whole["throughput_rps"].tolist() == pytest.approx(good, rel=0.03)
+    assert fit_run(study, run)["ceiling_rps"]["value"] == pytest.approx(57, rel=0.05)
+    assert not any(c["alarm"] for c in fit_run(study, run)["checks"])
+
+
+def test_numbers_of_workers_that_do_not_fit_the_files_are_refused(tmp_path):
+    done = genkai("import", "hey", "a.csv", "b.csv", "-c", "4", "--into", str(tmp_path / "out"))
+    assert done.returncode == 3
+    assert "expected a number of workers for each of 2 files, got [4]" in done.stderr
+
+
 # ---- histogram logs ----
 
 
@@ -237,7 +288,8 @@ def test_a_log_whose_unit_cannot_be_told_asks_for_it(tmp_path):
 
 # ---- properties ----
 
-READERS = {"k6": read_k6, "gatling": read_gatling, "vegeta": read_vegeta, "hdr": read_hlog}
+READERS = {"k6": read_k6, "gatling": read_gatling, "vegeta": read_vegeta, "hdr": read_hlog,
+           "hey": lambda path: HeyRuns()(path)}  # fmt: skip
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -268,7 +320,8 @@ def test_a_broken_file_is_told_and_nothing_else_is_raised(tmp_path, tool, cut, j
     path = tmp_path / f"{tool}.txt"
     if not path.exists():
         rows = samples()[:3]
-        {"k6": k6_csv, "gatling": lambda p, r: gatling_log(p, r, 34), "vegeta": lambda p, r: vegeta_file(p, r, "csv"),
+        {"k6": k6_csv, "hey": lambda p, r: p.write_text(HEY),
+         "gatling": lambda p, r: gatling_log(p, r, 34), "vegeta": lambda p, r: vegeta_file(p, r, "csv"),
          "hdr": lambda p, r: hlog(p, [{1000: 3}] * 3)}[tool](path, rows)  # fmt: skip
     whole = path.read_bytes()
     broken = tmp_path / "broken"
@@ -334,6 +387,10 @@ def test_failures_get_our_kinds(status, message, kind):
         ("gatling", b"REQUEST\thome\n", ":1: REQUEST: expected … name, start, end, OK or KO"),
         ("vegeta", b"\x0d\x7f\x03\x01gob", "got something else .gob.*vegeta encode --to json"),
         ("vegeta", b"1,2\n", ":1: expected a result of vegeta, got '1,2'"),
+        ("hey", b"response-time,offset\n1,2\n", "missing status-code; write it with hey -o csv .0.1.3 or newer."),
+        ("hey", b"response-time,status-code,offset\n", "expected answered requests, got none"),
+        ("hey", b"response-time,status-code,offset\n0.1,200,soon\n", ":2: column offset: expected a number"),
+        ("hey", b"", "expected what hey -o csv prints, got No columns"),
         ("hdr", b"hello\n", "expected start, length, maximum and a compressed histogram, got 'hello'"),
         ("hdr", b"#[StartTime: 1.0]\n", "expected intervals with values, got none"),
     ],

@@ -32,7 +32,7 @@ def locust(files: Files, into: Into) -> None:
 
 @app.command()
 def jmeter(files: Files, into: Into) -> None:
-    """JMeter's JTL as CSV: every sample, with response times."""
+    """JMeter's JTL as CSV or XML: every sample, with response times."""
     from genkai.study.foreign import import_results
     from genkai.study.jmeter import read_jtl
 
@@ -81,6 +81,21 @@ def vegeta(files: Files, into: Into) -> None:
     from genkai.study.vegeta import read_vegeta
 
     _told(import_results("vegeta", read_vegeta, files, into), files)
+
+
+@app.command()
+def hey(
+    files: Files,
+    into: Into,
+    workers: Annotated[list[int] | None, typer.Option("--workers", "-c", help="hey's -c, once for each file")] = None,
+) -> None:
+    """hey's -o csv: every answered request; one file for each number of workers is a level each."""
+    from genkai.study.foreign import import_results
+    from genkai.study.hey import HeyRuns
+
+    if workers and (len(workers) != len(files) or min(workers) < 1):
+        raise typer.BadParameter(f"expected a number of workers for each of {len(files)} files, got {workers}")
+    _told(import_results("hey", HeyRuns(workers or ()), files, into), files)
 
 
 HostFiles = Annotated[list[Path], typer.Argument(help="files of one or several hosts")]

@@ -1,4 +1,4 @@
-"""JMeter's results: JTL as CSV, with its columns in any order, comma, semicolon or tab, quoted or not.
+"""JMeter's results: JTL as XML, or as CSV with its columns in any order, comma, semicolon or tab, quoted or not.
 
 Source: JMeter user manual, "Listeners", CSV log format; timeStamp is the start of a sample (jmeter.properties,
 sampleresult.timestamp.start), elapsed runs from the actual send.
@@ -9,15 +9,14 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from genkai.study.foreign import Imported, ImportedError
+from genkai.study.jmeter_xml import TRANSACTION, read_xml
 from genkai.study.samples import imported
 
 NEEDED = ("timeStamp", "elapsed", "label")
 DELIMITERS = ",;\t"
-TRANSACTION = "Number of samples in transaction"
 SERVICE_ONLY = (
     "JMeter measures from the actual send: a target that stalls makes its threads wait, unseen in these times."
 )
@@ -30,8 +29,8 @@ KINDS = (("ConnectTimeout", "timeout"), ("SocketTimeout", "timeout"), ("Read tim
 
 def read_jtl(path: Path) -> Imported:
     """The samples of a JTL file. Raises ImportedError."""
-    samples = _samples(path)
     notes = [SERVICE_ONLY]
+    samples = _samples(path, notes)
     message = samples.get("responseMessage", pd.Series("", index=samples.index)).fillna("")
     parents = message.str.startswith(TRANSACTION)
     if parents.any():
@@ -51,62 +50,71 @@ def read_jtl(path: Path) -> Imported:
     return imported(path, table, _users(path, samples, second, notes), notes)
 
 
-def _samples(path: Path) -> pd.DataFrame:
+def _samples(path: Path, notes: list[str]) -> pd.DataFrame:
     """label, start_ms, elapsed, success, bytes and what else the file has, checked."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            if first.lstrip().startswith("<"):
-                raise ImportedError(f"{path}: expected JTL as CSV, got XML; write CSV with "
-                                    "-Jjmeter.save.saveservice.output_format=csv")  # fmt: skip
-            delimiter = max(DELIMITERS, key=first.count)
-            header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-            missing = [name for name in NEEDED if name not in header]
-            if missing:
-                raise ImportedError(f"{path}: expected columns {', '.join(NEEDED)} in line 1, missing "
-                                    f"{', '.join(missing)}; write the header with "
-                                    "-Jjmeter.save.saveservice.print_field_names=true")  # fmt: skip
-            frame = pd.read_csv(stream, names=header, sep=delimiter, dtype=str, keep_default_na=False)
+        with open(path, "rb") as stream:
+            xml = stream.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+        frame = read_xml(path, notes) if xml else _csv(path)
     except OSError as error:
         raise ImportedError.unreadable(path, error) from error
     except (UnicodeDecodeError, pd.errors.ParserError, csv.Error) as error:
         raise ImportedError(f"{path}: expected JTL as CSV in UTF-8, got {error}") from error
     if frame.empty:
         raise ImportedError(f"{path}: expected samples below the header, got none")
-    frame["start_ms"] = _milliseconds(path, frame["timeStamp"])
-    frame["elapsed"] = _numbers(path, frame, "elapsed").clip(lower=0)
-    frame["bytes"] = _numbers(path, frame, "bytes") if "bytes" in header else 0
-    code = frame["responseCode"] if "responseCode" in header else pd.Series("200", index=frame.index)
-    told = frame["success"].str.strip().str.lower() if "success" in header else None
+    frame.attrs["place"] = f"{path}: sample {{}}" if xml else f"{path}:{{}}"
+    frame.index += 1 if xml else 2  # as the place counts them
+    frame["start_ms"] = _milliseconds(frame)
+    frame["elapsed"] = _numbers(frame, "elapsed").clip(lower=0)
+    frame["bytes"] = _numbers(frame, "bytes") if "bytes" in frame else 0
+    code = frame["responseCode"] if "responseCode" in frame else pd.Series("200", index=frame.index)
+    told = frame["success"].str.strip().str.lower() if "success" in frame else None
     frame["success"] = told == "true" if told is not None else code.str.match(r"[23]\d\d$")
     frame["responseCode"] = code
     return frame
 
 
-def _numbers(path: Path, frame: pd.DataFrame, column: str) -> pd.Series:
+def _csv(path: Path) -> pd.DataFrame:
+    with open(path, encoding="utf-8-sig", newline="") as stream:
+        first = stream.readline()
+        delimiter = max(DELIMITERS, key=first.count)
+        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        missing = [name for name in NEEDED if name not in header]
+        if missing:
+            raise ImportedError(f"{path}: expected columns {', '.join(NEEDED)} in line 1, missing "
+                                f"{', '.join(missing)}; write the header with "
+                                "-Jjmeter.save.saveservice.print_field_names=true")  # fmt: skip
+        return pd.read_csv(stream, names=header, sep=delimiter, dtype=str, keep_default_na=False)
+
+
+def _refuse(frame: pd.DataFrame, column: str, bad: pd.Series, expected: str) -> None:
+    """Raise ImportedError that says where the first bad cell is."""
+    if bad.any():
+        row = bad.idxmax()
+        where = frame.attrs["place"].format(row)
+        raise ImportedError(f"{where}: column {column}: expected {expected}, got {frame[column][row]!r}")
+
+
+def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
     numbers = pd.to_numeric(frame[column], errors="coerce")
-    if numbers.isna().any():
-        line = int(np.flatnonzero(numbers.isna())[0])
-        raise ImportedError(f"{path}:{line + 2}: column {column}: expected a number, got {frame[column].iloc[line]!r}")
+    _refuse(frame, column, numbers.isna(), "a number")
     return numbers
 
 
-def _milliseconds(path: Path, stamps: pd.Series) -> pd.Series:
+def _milliseconds(frame: pd.DataFrame) -> pd.Series:
     """Epoch milliseconds of stamps that are those, or a date and time (taken as UTC)."""
-    if stamps.str.fullmatch(r"\d+").all():
+    stamps = frame["timeStamp"]
+    if stamps.str.fullmatch(r"\d{1,17}").all():
         return stamps.astype("int64")
     times = pd.to_datetime(stamps, errors="coerce", utc=True, format="mixed")
-    if times.isna().any():
-        line = int(np.flatnonzero(times.isna())[0])
-        raise ImportedError(f"{path}:{line + 2}: column timeStamp: expected milliseconds or a date and time, "
-                            f"got {stamps.iloc[line]!r}")  # fmt: skip
+    _refuse(frame, "timeStamp", times.isna(), "milliseconds or a date and time")
     return times.dt.as_unit("ms").astype("int64")
 
 
 def _users(path: Path, samples: pd.DataFrame, second: pd.Series, notes: list[str]) -> pd.Series:
     """Threads of all groups by second: those that are started, or, where that is not told, those that were seen."""
     if "allThreads" in samples:
-        return _numbers(path, samples, "allThreads").groupby(second).max()
+        return _numbers(samples, "allThreads").groupby(second).max()
     if "threadName" in samples:
         notes.append("No column allThreads: users are the threads that sent something within 5 s.")
         seen = samples["threadName"].groupby(second).agg(set)

@@ -1,0 +1,70 @@
+"""JTL as XML, read as a stream: an element is forgotten once its sample is taken, whatever bodies it holds.
+
+Source: JMeter user manual, "Listeners", XML log format 2.2 (attributes ts, t, s, lb, rc, rm, tn, by, na). Counted are
+the samples on top, as in CSV: those within are parts of them (redirects, embedded resources). A transaction that holds
+its requests is no request itself, so they are taken in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.parsers.expat import errors as expat
+
+import pandas as pd
+
+from genkai.study.foreign import ImportedError
+
+TRANSACTION = "Number of samples in transaction"
+SAMPLES = ("httpSample", "sample")
+ATTRIBUTES = {"ts": "timeStamp", "t": "elapsed", "lb": "label", "rc": "responseCode", "rm": "responseMessage",
+              "tn": "threadName", "s": "success", "by": "bytes", "na": "allThreads"}  # fmt: skip
+CUT_SHORT = "The file ends in the middle, as when JMeter is killed: what comes before was read."
+_ENDS = {expat.codes[e] for e in (expat.XML_ERROR_NO_ELEMENTS, expat.XML_ERROR_UNCLOSED_TOKEN,
+                                  expat.XML_ERROR_PARTIAL_CHAR, expat.XML_ERROR_UNCLOSED_CDATA_SECTION)}  # fmt: skip
+
+
+def read_xml(path: Path, notes: list[str]) -> pd.DataFrame:
+    """Samples as text, under the names of the CSV's columns. Raises ImportedError, OSError."""
+    rows: list[dict[str, str]] = []
+    try:
+        for element in _tops(path):
+            rows += _rows(element)
+    except ElementTree.ParseError as error:
+        if error.code not in _ENDS or not rows:
+            line = error.position[0]
+            raise ImportedError(f"{path}:{line}: expected JTL as XML, got {error}; mend the file there, or write CSV "
+                                "with -Jjmeter.save.saveservice.output_format=csv") from error  # fmt: skip
+        notes.append(CUT_SHORT)
+    if not rows:
+        raise ImportedError(f"{path}: expected elements {' or '.join(SAMPLES)} below testResults, got none")
+    missing = [name for name in ("ts", "t", "lb") if ATTRIBUTES[name] not in rows[0]]
+    if missing:
+        raise ImportedError(f"{path}: sample 1: expected attributes ts, t, lb, missing {', '.join(missing)}; save them "
+                            "with jmeter.save.saveservice.timestamp_format=ms, …time=true, …label=true")  # fmt: skip
+    return pd.DataFrame(rows).fillna("")
+
+
+def _tops(path: Path) -> Iterator[ElementTree.Element]:
+    """Each sample that lies in no other one, whole."""
+    depth, root = 0, None
+    for event, element in ElementTree.iterparse(path, events=("start", "end")):
+        root = element if root is None else root
+        if element.tag not in SAMPLES:
+            continue
+        depth += 1 if event == "start" else -1
+        if event == "end" and depth == 0:
+            yield element
+            root.clear()
+
+
+def _rows(element: ElementTree.Element) -> Iterator[dict[str, str]]:
+    within = [child for child in element if child.tag in SAMPLES]
+    if within and element.get("rm", "").startswith(TRANSACTION):
+        for child in within:
+            yield from _rows(child)
+        return
+    row = {name: element.attrib[key] for key, name in ATTRIBUTES.items() if key in element.attrib}
+    told = (a.findtext("failureMessage") for a in element.iter("assertionResult") if a.findtext("failure") == "true")
+    yield row | {"failureMessage": next(filter(None, told), "")}
