@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from aws_target import SERVICES, AwsTarget, running_aws
 from genkai.collect.errors import CollectError
 from genkai.doctor import check_machine
-from genkai.resizing import RECORD, Resizing, left_behind, restore_left, restored
+from genkai.resizing import RECORD, WATCH_LOG, Resizing, left_behind, restore_left, restore_one, restored
 from genkai.workspace import Cycle, new_cycle
 
 PLAN = """\
@@ -192,6 +192,62 @@ def end(process: subprocess.Popen, number: int = signal.SIGKILL) -> None:
     process.stdout.close()
 
 
+def cut_power(cycle: Cycle, process: subprocess.Popen) -> None:
+    """The watch ends, too, as with the whole machine."""
+    os.kill(record(cycle)["watch"], signal.SIGKILL)
+    end(process)
+
+
+def wait_for(what: Callable[[], bool], limit_s: float = 60) -> None:
+    until = time.monotonic() + limit_s
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_after_kill_9_the_watch_restores(tmp_path: Path, target: AwsTarget) -> None:
+    cycle = cycle_of(tmp_path, target)
+    end(held(cycle))
+    wait_for(lambda: record(cycle)["state"] == "restored")
+    assert target.desired("web") == 2
+    assert "size 2 restored" in (cycle.path / WATCH_LOG).read_text()
+
+
+def test_after_kill_9_the_watch_runs_the_users_command(tmp_path: Path) -> None:
+    cycle = cycle_of(tmp_path, None, "command: 'echo {size} >> sizes'")
+    end(held(cycle))
+    wait_for(lambda: record(cycle)["state"] == "restored")
+    assert (tmp_path / "sizes").read_text().split() == ["4", "2"]
+
+
+def test_a_watch_that_cannot_restore_tries_again_and_says_why(tmp_path: Path, target: AwsTarget) -> None:
+    cycle, lines = cycle_of(tmp_path, target), []
+    cut_power(cycle, held(cycle))
+    target.proxy.denied = {"SetDesiredCapacity"}
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        target.proxy.denied = set() if len(lines) == 2 else target.proxy.denied
+
+    assert restore_one(cycle.path / RECORD, tell, [0, 0, 0])
+    assert [("expected to restore size 2 from 4" in line) for line in lines] == [True, True, False]
+    assert target.desired("web") == 2
+    target.set_desired("web", 3)
+    assert restore_one(cycle.path / RECORD, tell), "nothing is left to do, and nothing is touched"
+    assert target.desired("web") == 3
+
+
+def test_the_watch_ends_with_a_restored_size(tmp_path: Path, target: AwsTarget) -> None:
+    cycle = cycle_of(tmp_path, target)
+    with Resizing(cycle, cycle.plan(), lambda line: None) as resizing:
+        assert resizing.watch is None, "nothing is changed yet"
+        resizing.to(4)
+        watch = resizing.watch
+        assert watch.poll() is None
+    assert watch.poll() == 0
+    assert (cycle.path / WATCH_LOG).read_text() == ""
+
+
 def test_after_kill_9_the_next_one_restores(tmp_path: Path, target: AwsTarget) -> None:
     cycle = cycle_of(tmp_path, target)
     process = held(cycle)
@@ -202,10 +258,12 @@ def test_after_kill_9_the_next_one_restores(tmp_path: Path, target: AwsTarget) -
         with pytest.raises(CollectError, match=r"got process \d+, which resizes it from 2 to 4; genkai stop"):
             use(other)
     finally:
-        end(process)
+        cut_power(cycle, process)
     assert target.desired("web") == 4
     assert left_behind(root) == [cycle.path / RECORD]
-    assert use(other).original == 2, "not the 4 that was left behind"
+    lines = []
+    assert use(other, tell=lines.append).original == 2, "not the 4 that was left behind"
+    assert "ended without restoring Auto Scaling group web in ap-northeast-1 from 4 to 2" in lines[0]
     assert (target.desired("web"), left_behind(root)) == (2, [])
 
 
@@ -217,11 +275,11 @@ def test_an_interrupt_restores_at_once(tmp_path: Path, target: AwsTarget) -> Non
 
 def test_what_cannot_be_restored_is_told_with_the_way(tmp_path: Path, target: AwsTarget) -> None:
     cycle, lines = cycle_of(tmp_path, target), []
-    end(held(cycle))
+    cut_power(cycle, held(cycle))
     target.proxy.denied = {"SetDesiredCapacity"}
     assert restore_left(tmp_path / "data/cycles", lines.append) == []
-    assert "expected to restore size 2 from 4" in lines[0]
-    assert "Set it to 2 by hand, or mend that and: genkai stop" in lines[0]
+    assert "expected to restore size 2 from 4" in lines[1]
+    assert "Set it to 2 by hand, or mend that and: genkai stop" in lines[1]
     with pytest.raises(CollectError, match="which ended without restoring it from 2 to 4"):
         use(cycle)
     target.proxy.denied = set()
@@ -232,7 +290,7 @@ def test_what_cannot_be_restored_is_told_with_the_way(tmp_path: Path, target: Aw
 def test_a_kernel_that_dies_within_a_cycle_leaves_nothing(tmp_path: Path, target: AwsTarget) -> None:
     cycle, lines = cycle_of(tmp_path, target), []
     with restored(tmp_path / "data/cycles", lines.append):
-        end(held(cycle))
+        cut_power(cycle, held(cycle))
     assert target.desired("web") == 2
 
 

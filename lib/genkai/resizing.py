@@ -1,15 +1,19 @@
 """Give the target another size for a step, and put back the size that was found, whatever happens.
 
-Before the first change, sizing.json of the cycle says what was found and who changes it. Whoever comes next, after a
-kill -9 too, reads there what still has to be restored.
+Before the first change, sizing.json of the cycle says what was found and who changes it, and a watch begins: a shell in
+a session of its own that holds the other end of a pipe. When that pipe closes without a word, its owner was killed, and
+the watch restores the size. What it cannot restore, or the machine's end kept it from, whoever comes next reads there.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,8 +24,10 @@ from genkai.load.process import start_time
 from genkai.plan import Plan
 from genkai.workspace import Cycle, now_text, read_json, write_json
 
-RECORD = "sizing.json"
+RECORD, WATCH_LOG = "sizing.json", "sizing.log"
 CHANGED, RESTORED = "changed", "restored"
+WATCH = 'read -r told; [ "$told" = done ] || exec "$@"'  # a shell of 1 MB; Python only starts when it is needed
+TRIES_S = (0, 5, 15, 60, 300)  # pauses of the watch before each try
 Tell = Callable[[str], None]
 
 
@@ -31,6 +37,7 @@ class Resizing:
     def __init__(self, cycle: Cycle, plan: Plan, tell: Tell) -> None:
         self.path, self.plan, self.tell = cycle.path / RECORD, plan, tell
         self.sizer: Sizer = sizer_of(plan)
+        self.watch: subprocess.Popen | None = None
 
     def __enter__(self) -> Self:
         """Find out what is there. Raises CollectError: held by another run, a size that is not allowed."""
@@ -47,6 +54,7 @@ class Resizing:
     def to(self, size: int) -> None:
         """Give the target this size and wait until it serves. Raises CollectError."""
         if self.sizer.size() != size:
+            self.watch = self.watch or _watch(self.path)
             self._write(CHANGED, size)
             self.tell(f"    {self.sizer.name}: size {size} …")
             self.sizer.resize(size)
@@ -58,12 +66,19 @@ class Resizing:
         return self.sizer.size() in (None, size)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        record = _read(self.path)
-        if record.get("state") != CHANGED:
-            return
-        _restore(self.path, record, self.sizer, self.tell)
+        try:
+            if _restore(self.path, self.sizer, self.tell) is None:
+                return
+        finally:  # what could not be restored is told by then
+            self._unwatch()
         if kind is None and self.kept(self.original):  # what is run next finds the target as it was
             self._await(self.original)
+
+    def _unwatch(self) -> None:
+        if self.watch is not None:
+            with suppress(OSError):  # somebody ended it
+                self.watch.communicate(b"done\n")
+            self.watch = None
 
     def _await(self, size: int) -> None:
         scaling = self.plan.scaling
@@ -72,7 +87,7 @@ class Resizing:
     def _write(self, state: str, size: int) -> None:
         write_json(self.path, {
             "state": state, "target": self.sizer.name, "found": self.original, "asked": size, "pid": os.getpid(),
-            "pid_started": start_time(os.getpid()), "time": now_text(),
+            "pid_started": start_time(os.getpid()), "watch": self.watch.pid, "time": now_text(),
         })  # fmt: skip
 
     def _refuse_two(self) -> None:
@@ -99,8 +114,11 @@ def restore_left(root: Path, tell: Tell) -> list[str]:
     """
     done = []
     for path in left_behind(root):
+        record = _read(path)
+        tell(f"    {path}: process {record['pid']} ended without restoring {record['target']} "
+             f"from {record['asked']} to {record['found']}")  # fmt: skip
         try:
-            done.append(_restore(path, _read(path), sizer_of(Cycle(path.parent).plan()), tell))
+            done += filter(None, [_restore(path, sizer_of(Cycle(path.parent).plan()), tell)])
         except CollectError as error:
             tell(f"    {path}: {error}")
     return done
@@ -116,8 +134,44 @@ def restored(root: Path, tell: Tell) -> Iterator[None]:
         restore_left(root, tell)
 
 
-def _restore(path: Path, record: dict[str, Any], sizer: Sizer, tell: Tell) -> str:
-    """Put the size back and say so in the record. Raises CollectError that says how to do it by hand."""
+def restore_one(path: Path, tell: Tell, tries_s: Sequence[float] = TRIES_S) -> bool:
+    """What the watch of a killed process does: try to restore the size of one record; whether nothing is left to do."""
+    for pause in tries_s:
+        time.sleep(pause)
+        try:
+            _restore(path, sizer_of(Cycle(path.parent).plan()), tell)
+            return True
+        except CollectError as error:
+            tell(f"{now_text()} {error}")
+    return False
+
+
+def _watch(path: Path) -> subprocess.Popen:
+    """Start the shell that restores what this record says should this process be killed."""
+    command = ["sh", "-c", WATCH, "sh", sys.executable, "-m", "genkai.resizing", str(path.resolve())]
+    with open(path.with_name(WATCH_LOG), "ab") as log:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time restores a cycle's size: a watch that is late must not undo what was set since."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _restore(path: Path, sizer: Sizer, tell: Tell) -> str | None:
+    """Put a changed size back and say so in the record. Raises CollectError that says how to do it by hand."""
+    with _alone(path.parent):
+        record = _read(path)
+        return _put_back(path, record, sizer, tell) if record.get("state") == CHANGED else None
+
+
+def _put_back(path: Path, record: dict[str, Any], sizer: Sizer, tell: Tell) -> str:
     found, asked = record["found"], record["asked"]
     try:
         now = sizer.size()
@@ -144,3 +198,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _left(record: dict[str, Any]) -> bool:
     return record.get("state") == CHANGED and start_time(record["pid"]) != record["pid_started"]
+
+
+if __name__ == "__main__":
+    sys.exit(0 if restore_one(Path(sys.argv[1]), lambda line: print(line, flush=True)) else 1)
