@@ -177,6 +177,17 @@ def test_timeline_draws_what_a_type_can_do_where_a_line_does_not_flatten_the_sam
     assert panel.get_ylim()[1] < 1000
 
 
+@pytest.mark.parametrize(("lang", "statistic", "title"), [
+    ("en", "sum", "SurgeQueueLength, sum of each 10 s"), ("ja", "Sum", "SurgeQueueLength, 10 秒ごとの合計"),
+    ("en", "maximum", "SurgeQueueLength, maximum"), ("ja", "maximum", "SurgeQueueLength, 最大"),
+    ("ja", "p95", "SurgeQueueLength, p95"), ("ja", "sample", "SurgeQueueLength"),
+])  # fmt: skip
+def test_timeline_says_the_statistic_in_the_readers_language(lang, statistic, title):
+    rows = story.metrics()
+    rows = rows[rows["metric"] == "SurgeQueueLength"].assign(statistic=statistic)
+    assert figures.timeline(story.seconds(), rows, t=lang).axes[2].get_title(loc="left") == title
+
+
 def test_timeline_shows_all_apis_together_where_the_table_has_each_too():
     whole = story.seconds(gap=False).assign(api="(all)")
     both = pd.concat([whole, whole.assign(api="search", throughput_rps=1.0)], ignore_index=True)

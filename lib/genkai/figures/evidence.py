@@ -104,7 +104,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, metric: str, x_name: str, origin
     factor, unit = q.display_unit(
         str(rows["unit"].iloc[0]), top_of(rows["value"], thresholds.get(metric, 0), headroom=1.0)
     )
-    panel_title(axes, metric_title(metric, rows, names, unit))
+    panel_title(axes, metric_title(metric, rows, names, unit, t))
     labels = []
     for resource, part in rows.groupby("resource", sort=False):
         main = (part["role"] == BOTTLENECK).any()

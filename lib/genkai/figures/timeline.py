@@ -29,6 +29,7 @@ from genkai.figures.texts import Texts, texts_of
 NAMED = len(SERIES)
 MAX_METRICS = 6
 PANEL_MM = 21
+STATISTICS = ("average", "maximum", "mean", "minimum", "sum")
 FLATTENS = 4  # a limit so many times the highest sample would leave the samples a quarter of the panel
 
 
@@ -149,7 +150,7 @@ def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, buc
     near = [limit for limit in limits if limit.value <= max(FLATTENS * highest, whole)]
     largest = max([highest, thresholds.get(metric) or 0.0, *(limit.value for limit in near)])
     factor, unit = q.display_unit(table_unit, largest)
-    panel_title(axes, metric_title(metric, rows, names, unit))
+    panel_title(axes, metric_title(metric, rows, names, unit, t))
     labels: list[SideLabel] = []
     groups = list(rows.groupby("resource", sort=False))
     for index, (resource, part) in enumerate(groups):
@@ -175,9 +176,14 @@ def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, buc
     return labels
 
 
-def metric_title(metric: str, rows: pd.DataFrame, names: Mapping[str, str], unit: str) -> str:
+def metric_title(metric: str, rows: pd.DataFrame, names: Mapping[str, str], unit: str, t: Texts) -> str:
     """ "SurgeQueueLength, maximum" or "cpu (%)": what readers call it, the statistic where it is one, the unit."""
-    statistic = str(rows["statistic"].iloc[0]) if "statistic" in rows else "sample"
+    statistic = str(rows["statistic"].iloc[0]).lower() if "statistic" in rows else "sample"
+    periods = rows["period_s"].dropna().unique() if "period_s" in rows else ()
+    if statistic == "sum" and len(periods) == 1:
+        statistic = t("bands.sum_of", seconds=q.number(periods[0]))
+    elif statistic in STATISTICS:
+        statistic = t(f"bands.{statistic}")
     name = names.get(metric, metric) + ("" if statistic in ("sample", "") else f", {statistic}")
     return name + (f" ({unit})" if unit else "")
 
