@@ -148,6 +148,7 @@ def test_cloudwatch_is_asked_when_it_has_the_run_and_the_cost_is_said_before(tmp
             run.raw("cloudwatch.json").unlink(missing_ok=True)
         slept: list[float] = []
         monkeypatch.setattr(page, "publishing_wait_s", lambda aws, end, now: 12.5)
+        monkeypatch.setattr(page, "is_local", lambda aws, service: False)
         monkeypatch.setattr(page.time, "sleep", slept.append)
         page.collect(cycle)
         told = capsys.readouterr().out.splitlines()

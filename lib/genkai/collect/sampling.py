@@ -227,11 +227,19 @@ def _gaps(run: Run, name: str) -> list[str]:
     return [f"{name}: a sampler dropped {len(ended)} time(s) and was started again: gaps in its series (last: {last})"]
 
 
+def clock_records(record: dict[str, Any] | None) -> dict[str, list[dict[str, Any]]]:
+    """{host: what was measured of its clock, in order} of run.json's clock_offsets, flat or of start and end."""
+    record, found = record or {}, {}
+    parts = [record.get("start"), record.get("end")] if {"start", "end"} & record.keys() else [record]
+    for host, told in ((host, told) for part in parts for host, told in (part or {}).items()):
+        found.setdefault(host, []).append(told)
+    return found
+
+
 def _offset(record: dict[str, Any], name: str) -> float:
-    """Seconds that the host's clock was ahead: of run.json's flat record, or the mean of start and end."""
-    found = [r.get(name, {}) for r in (record, record.get("start") or {}, record.get("end") or {})]
-    known = [float(r["offset_s"]) for r in found if isinstance(r, dict) and r.get("offset_s") is not None]
-    return sum(known) / len(known) if known else 0.0
+    """Seconds that the host's clock was ahead: the mean of what was measured."""
+    found = [float(r["offset_s"]) for r in clock_records(record).get(name, []) if r.get("offset_s") is not None]
+    return sum(found) / len(found) if found else 0.0
 
 
 def host_warnings(run: Run) -> dict[str, list[str]]:

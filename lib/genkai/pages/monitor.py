@@ -14,6 +14,7 @@ import pandas as pd
 from genkai import figures, schema
 from genkai.analyse.level_metrics import COLUMNS, summarise_levels
 from genkai.analyse.rules.exclusions import examine
+from genkai.collect.aws import is_local
 from genkai.collect.cloudwatch import (
     cloudwatch_record,
     collect_cloudwatch,
@@ -25,7 +26,7 @@ from genkai.collect.cloudwatch import (
 from genkai.collect.discovery import discover
 from genkai.collect.discovery_view import environment_differences
 from genkai.collect.errors import CollectError
-from genkai.collect.sampling import collect_hosts, host_warnings
+from genkai.collect.sampling import clock_records, collect_hosts, host_warnings
 from genkai.pages import limits
 from genkai.pages.discovery import discovery_table
 from genkai.plan import Plan
@@ -65,7 +66,8 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
         said = cloudwatch_record(run.run).get("warnings") or []
         said = said if cycle.recorded or study.plan.aws is None else [*said, *preliminary_note(run.run, study.plan.aws)]
         notes += [f"{run.run.name}: CloudWatch: {text}" for text in said]
-        notes += [f"{run.run.name}: {text}" for text in _clock_notes(run)]
+        clocks = [told for each in clock_records(run.record.get("clock_offsets")).values() for told in each]
+        notes += [f"{run.run.name}: {text}" for told in clocks for text in told.get("warnings") or []]
     return study, list(dict.fromkeys(notes))
 
 
@@ -91,7 +93,8 @@ def _collect_aws(study: Study, refresh: bool) -> list[str]:
 def _pull(run: Run, plan: Plan) -> list[str]:
     """CloudWatch of one run; what was fetched before counts when AWS cannot be asked any more, which is said."""
     try:
-        collect_cloudwatch(run, plan, announce=partial(_say, run.name))
+        # a stand-in on this machine bills nothing
+        collect_cloudwatch(run, plan, announce=None if is_local(plan.aws, "cloudwatch") else partial(_say, run.name))
     except CollectError as error:
         if not (cloudwatch_record(run) and run.table("metrics", "cloudwatch").exists()):
             raise
@@ -214,11 +217,3 @@ def write(study: Study, notes: list[str]) -> Path:
         text = table[["run", *COLUMNS]].to_csv(index=False, float_format="%.6g")
         write_text(study.cycle.results_dir / "metrics_by_level.csv", text)
     return study.cycle.write_result("monitor", {"use": rows, "notes": notes})
-
-
-def _clock_notes(run: RunStudy) -> list[str]:
-    """What was said of the hosts' clocks at the start and the end of the run."""
-    record = run.record.get("clock_offsets") or {}
-    parts = [part for part in (record.get("start"), record.get("end")) if isinstance(part, dict)] or [record]
-    return [text for part in parts for told in part.values() if isinstance(told, dict)
-            for text in told.get("warnings") or []]  # fmt: skip

@@ -11,6 +11,7 @@ import pandas as pd
 from genkai.allow import is_loopback
 from genkai.analyse.records import number
 from genkai.collect.cloudwatch import preliminary_note
+from genkai.collect.sampling import clock_records
 from genkai.hosts import CLOCK_WARNING_S
 from genkai.plan import STEPS, Level, Plan
 from genkai.study.reading import Study
@@ -168,9 +169,9 @@ def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]
 
 def _clock_rows(study: Study) -> list[Record]:
     """Hosts whose clock was off by more than 0.1 s in some run: by how much at most, and how well that is known."""
-    records = [r.record.get("clock_offsets") or {} for r in study.runs]
-    parts = [part or {} for record in records for part in (record.get("start"), record.get("end"))]
-    told = [(host, entry) for part in parts for host, entry in part.items() if entry.get("offset_s") is not None]
+    clocks = [clock_records(r.record.get("clock_offsets")) for r in study.runs]
+    told = [(host, entry) for each in clocks for host, entries in each.items() for entry in entries
+            if entry.get("offset_s") is not None]  # fmt: skip
     told.sort(key=lambda pair: abs(pair[1]["offset_s"]))
     worst = {host: entry for host, entry in told if abs(entry["offset_s"]) > CLOCK_WARNING_S}
     return [
