@@ -554,6 +554,23 @@ def test_a_broken_host_comes_before_what_is_only_worth_a_look():
     ]  # fmt: skip
 
 
+def test_a_table_that_uses_what_it_has_provisioned_is_worth_a_look():
+    """Truth: 100 units a second until the table is given 200; 85 % of that are used once, later 60 %."""
+
+    def rows(metric, statistic, period, values, resource="dynamodb:orders"):
+        return pd.DataFrame({
+            "time": [at(i * period) for i in range(len(values))], "source": "cloudwatch", "resource": resource,
+            "metric": metric, "statistic": statistic, "period_s": float(period), "value": [float(v) for v in values],
+        })  # fmt: skip
+
+    used = rows("ConsumedReadCapacityUnits", "sum", 60, [60 * v for v in (70, 85, 70, 70, 70, 120)])
+    there = rows("ProvisionedReadCapacityUnits", "average", 300, [100, 200])
+    (told,) = metric_warnings(pd.concat([used, there]))
+    assert (told["worst"], told["rule"], told["time"]) == (85.0, "a second > 80% of 100", at(60).isoformat())
+    assert metric_warnings(used) == [], "on demand nothing is provisioned"
+    assert metric_warnings(pd.concat([used, there.assign(resource="dynamodb:users")])) == []
+
+
 def test_a_rule_of_one_service_does_not_judge_another():
     row = {"time": pd.Timestamp("2024-05-01", tz="UTC"), "source": "cloudwatch", "statistic": "maximum",
            "unit": "Percent", "period_s": 60.0, "value": 85.0, "metric": "CPUUtilization"}  # fmt: skip

@@ -21,6 +21,7 @@ PREFIXES = {
     "nlb_target_group": "targetgroup", "ecs": "ecs", "lambda": "lambda", "dynamodb": "dynamodb", "rds": "rds",
     "elasticache": "elasticache", "sqs": "sqs",
 }  # fmt: skip
+USED_UP = 0.8
 _RULE = re.compile(r"(Average|Sum|Minimum|Maximum|Increase) ([<>]) (\d+(?:\.\d+)?)")
 
 
@@ -53,6 +54,7 @@ class Metric:
     run: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     compare: str = ""
+    of: str | None = None
     zero: str | None = None
     period_s: int = 60
     settles_s: int = 600
@@ -99,7 +101,8 @@ def _group(group: dict[str, Any]) -> Iterable[Metric]:
                 namespace=group["namespace"], kind=group["kind"], dimensions=tuple(group["dimensions"]),
                 name=line["name"], stats=tuple(line["stats"]), unit=str(line["unit"]), tells=line["tells"],
                 run=tuple(line.get("run", ())), rules=_rules(line), compare=line.get("compare", ""),
-                zero=line.get("zero"), period_s=line.get("period", 60), settles_s=line.get("settles", 600),
+                of=line.get("of"), zero=line.get("zero"),
+                period_s=line.get("period", 60), settles_s=line.get("settles", 600),
                 increments=line.get("increments", False), listed=group.get("listed", False),
                 fixed=tuple(zip(each, values, strict=True)),
             )  # fmt: skip
@@ -159,4 +162,25 @@ def metric_warnings(frame: pd.DataFrame) -> list[dict[str, Any]]:
                 "worst": float(worst["value"]), "time": worst["time"].isoformat(), "points": len(beyond),
                 "tells": metric.tells,
             })  # fmt: skip
-    return sorted(found, key=lambda row: not row["severe"])
+    return sorted([*found, *_used_up(rows)], key=lambda row: not row["severe"])
+
+
+def _used_up(rows: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    """Where a sum a second is beyond 80 % of what another metric of the resource says there is, at that time."""
+    limits = {(PREFIXES[m.kind], m.label): m for m in catalogue() if m.of}
+    for (resource, label), part in rows[rows["statistic"] == "sum"].groupby(["resource", "metric"], sort=False):
+        metric = limits.get((resource.split(":")[0], label))
+        there = rows[(rows["resource"] == resource) & (rows["metric"] == metric.of)] if metric else rows.iloc[:0]
+        if not len(there):
+            continue
+        each = part.sort_values("time").assign(rate=part["value"] / part["period_s"])
+        known = there.sort_values("time")[["time", "value"]].rename(columns={"value": "limit"})
+        each = pd.merge_asof(each, known, on="time", direction="nearest")
+        beyond = each[each["rate"] > USED_UP * each["limit"]]
+        if len(beyond):
+            worst = beyond.loc[(beyond["rate"] / beyond["limit"]).idxmax()]
+            yield {
+                "resource": resource, "metric": label, "statistic": "sum", "severe": False,
+                "rule": f"a second > {USED_UP:.0%} of {worst['limit']:g}", "worst": float(worst["rate"]),
+                "time": worst["time"].isoformat(), "points": len(beyond), "tells": metric.tells,
+            }  # fmt: skip
