@@ -186,6 +186,15 @@ def test_a_shortfall_counts_beyond_two_percent_and_poisson_noise(arrivals, limit
     assert found[0] is limited
 
 
+@pytest.mark.parametrize(("left", "limited"), [(281, True), (283, False), (None, False)])
+def test_a_generator_without_ports_towards_the_target_is_the_limit(left: int | None, limited: bool) -> None:
+    well, sick = generator_table(process="a"), generator_table(process="b")
+    well["ports_left"], sick["ports_left"], well["ports"], sick["ports"] = 20_000, left, 28_232, 28_232
+    found = generator_limited(pd.concat([well, sick]), p50_s=0.1, workload="closed", intended=9, arrivals=1, seconds=60)
+    note = f"ports: b had {left} of 28232 left towards the target (median)" if limited else None
+    assert found == (limited, note)
+
+
 def test_without_rows_of_the_generator_nothing_is_known():
     given = {"p50_s": 0.1, "workload": "closed", "intended": 9, "arrivals": 1, "seconds": 60}
     limited, note = generator_limited(NO_GENERATOR, **given)

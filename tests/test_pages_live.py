@@ -46,6 +46,15 @@ def in_notebook(monkeypatch: pytest.MonkeyPatch) -> tuple[Handle, Handle]:
     return handles
 
 
+def test_the_bar_tells_the_generators_health(in_notebook: tuple[Handle, Handle]) -> None:
+    live = Live()
+    for number, health in enumerate(({"ports_left": 27_900}, {"generator_cpu_ratio": None})):
+        live(RUN, second(0, number, **health))
+    first, last = (shown.text for shown in in_notebook[0].shown)
+    assert "generator 10% of a core, 27900 ports left" in first
+    assert "generator" not in last
+
+
 def test_outside_a_notebook_there_is_a_line_for_each_level(capsys: pytest.CaptureFixture[str]) -> None:
     live = Live(700.0)
     for level, rps in enumerate((100.0, 200.0)):

@@ -22,7 +22,7 @@ from genkai.workspace import COUNTS, Run, read_journal, read_json, write_json
 
 GENERATOR_COLUMNS = (
     "cpu_ratio", "loop_lag_p99_s", "schedule_slip_p99_s", "in_flight", "users", "sockets_time_wait", "fds",
-    "run_queue_wait_ratio", "steal_ratio", "ports_left",
+    "run_queue_wait_ratio", "steal_ratio", "ports_left", "ports",
 )  # fmt: skip
 
 

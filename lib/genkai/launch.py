@@ -58,6 +58,7 @@ class Progress:
     generator_cpu_ratio: float | None
     elapsed_s: float
     total_s: float
+    ports_left: int | None = None
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,7 @@ class RunningLoad:
             level=level.level, workload=level.workload, intended=level.load_at(moment), users=news.users,
             throughput_rps=float(news.completed), p95_s=news.p95_s, failed=self._failed,
             generator_cpu_ratio=news.cpu_ratio, elapsed_s=moment - self._timed[0].start, total_s=self.job.duration_s,
+            ports_left=news.ports_left,
         )  # fmt: skip
 
     def stop(self, reason: str | None = "stopped by the caller") -> RunOutcome:

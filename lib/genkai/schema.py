@@ -119,9 +119,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("fds", INT, "descriptors", 0, None, True),
         Column("run_queue_wait_ratio", FLOAT, "ratio", 0.0, None, True, (), "waited for a CPU, s per s", True),
         Column("steal_ratio", FLOAT, "ratio", 0.0, 1.0, True, (), "share of the machine's CPU that others took", True),
-        Column(
-            "ports_left", INT, "ports", None, None, True, (), "ephemeral ports towards one destination, at least", True
-        ),
+        Column("ports_left", INT, "ports", None, None, True, (), "ephemeral ports left towards the target", True),
+        Column("ports", INT, "ports", None, None, True, (), "ephemeral ports of this network namespace", True),
     ),
     "metrics": (
         Column("time", TIME, meaning="start of the interval that the value describes"),

@@ -4,6 +4,7 @@ Rules, on the worst process and the median over the seconds of the window:
 cpu       the process used ≥ 0.9 of one core (a Python process cannot use more than one)
 loop_lag  the event loop woke later (p99) than 50 ms and than a quarter of the level's median response time
 slip      requests left later than intended (p99) by the same bounds (open workload)
+ports     fewer than 1 % of the ephemeral ports were left towards the target
 shortfall sent and dropped are fewer than 98 % of the intended arrivals, beyond Poisson noise (3 σ) (open workload)
 lost      load processes that died took more than 2 % of the level's intended load with them (`mark_lost`)
 Lateness counts into the response time, which is measured from the intended send; hence the bound relative to it.
@@ -21,6 +22,7 @@ CPU_RATIO = 0.9
 LATE_FLOOR_S = 0.05
 LATE_RATIO = 0.25
 SENT_RATIO = 0.98
+PORTS_RATIO = 0.01
 _LATENESS = {
     "loop_lag": ("loop_lag_p99_s", "the event loop of {process} woke {value:.0f} ms late (p99), bound {bound:.0f} ms"),
     "slip": ("schedule_slip_p99_s", "{process} sent {value:.0f} ms later than intended (p99), bound {bound:.0f} ms"),
@@ -56,7 +58,18 @@ def generator_limited(
         late = by_process[column].median().dropna()
         if len(late) and late.max() > bound:
             found.append(f"{rule}: " + text.format(process=late.idxmax(), value=late.max() * 1e3, bound=bound * 1e3))
+    found += _out_of_ports(generator)
     return bool(found), "; ".join(found) or None
+
+
+def _out_of_ports(generator: pd.DataFrame) -> list[str]:
+    """Runs from before ports were counted per target have no column `ports`."""
+    if not {"ports", "ports_left"} <= set(generator.columns):
+        return []
+    left = generator.groupby("process")[["ports_left", "ports"]].median().dropna()
+    left = left[left["ports_left"] < PORTS_RATIO * left["ports"]]
+    return [f"ports: {process} had {row['ports_left']:.0f} of {row['ports']:.0f} left towards the target (median)"
+            for process, row in left.head(1).iterrows()]  # fmt: skip
 
 
 def mark_lost(levels: pd.DataFrame, lost_levels: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

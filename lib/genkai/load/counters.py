@@ -38,7 +38,7 @@ def count_ports() -> int | None:
 def count_ports_left() -> int | None:
     """Ephemeral ports left towards one destination, at least: all TCP sockets of this namespace count as if to it.
 
-    Which ones go there would have to be looked up in /proc/net/tcp, which takes too long with thousands of them.
+    For a kernel that does not say which ones go there (`load.ports`).
     """
     ports, waiting = count_ports(), count_time_wait()
     try:

@@ -132,7 +132,7 @@ class Engine:
         run = run_of_worker(self.run, runner)
         process = f"worker-{self.share}" if isinstance(runner, WorkerRunner) else "local"
         self.recorder = Recorder(run, process, now, self.job.log_ratio)
-        self.health = Health(now)
+        self.health = Health(now, self._target.port)
         self._health_journal = run.open_journal("generator", process)
         self._closing = Event()
         self._flusher = gevent.spawn(self._flush_each_second, runner)

@@ -28,6 +28,7 @@ class News:
     users: int | None = None
     cpu_ratio: float | None = None
     late_s: float | None = None
+    ports_left: int | None = None
     told: dict[str, int] = field(default_factory=dict)
     event: dict[str, Any] | None = None
 
@@ -49,7 +50,7 @@ class Tail:
         self._health: dict[Path, dict[str, Any]] = {}
 
     def look(self) -> News:
-        """What is new; users, CPU and lateness (loop lag, slip) are each process's latest, the latter two the worst."""
+        """What is new; users, CPU, lateness (loop lag, slip), ports: each process's latest, all but users the worst."""
         counts = dict.fromkeys(COUNTS, 0)
         hists: list[bytes] = []
         for path in self._run.journals("requests"):
@@ -67,11 +68,13 @@ class Tail:
         users = [h["users"] for h in health if h.get("users") is not None]
         cpus = [h["cpu_ratio"] for h in health if h.get("cpu_ratio") is not None]
         late = [h[n] for h in health for n in ("loop_lag_p99_s", "schedule_slip_p99_s") if h.get(n) is not None]
+        ports = [h["ports_left"] for h in health if h.get("ports_left") is not None]
         counts.pop("bytes")
         return News(
             **counts, hists=tuple(hists), p95_s=histogram.quantile_s(histogram.merge(hists), 0.95) if hists else None,
             users=sum(users) if users else None, cpu_ratio=max(cpus, default=None),
-            late_s=max(late, default=None), told={p.name.split(".")[1]: h["t"] for p, h in self._health.items()},
+            late_s=max(late, default=None), ports_left=min(ports, default=None),
+            told={p.name.split(".")[1]: h["t"] for p, h in self._health.items()},
             event=self._event,
         )  # fmt: skip
 

@@ -84,12 +84,19 @@ def _bar(run: Run, progress: Progress) -> str:
     p95 = "–" if progress.p95_s is None else f"{progress.p95_s * 1000:.0f} ms"
     load = f"level {progress.level + 1}, {progress.intended:.0f} {unit} → {progress.throughput_rps:.0f} rps"
     elapsed = f"{progress.elapsed_s:.0f} of {progress.total_s:.0f} s"
-    text = html.escape(f"{run.subject}: {load}, p95 {p95}, {progress.failed} failed, {elapsed}")
+    text = html.escape(f"{run.subject}: {load}, p95 {p95}, {progress.failed} failed, {elapsed}{_generator(progress)}")
     filled = f'<div style="background:#0072b2;height:6px;width:{share:.1%}"></div>'
     return (
         f'<div style="font-variant-numeric:tabular-nums">{text}</div>'
         f'<div style="background:#d8dee4;height:6px;max-width:860px">{filled}</div>'
     )
+
+
+def _generator(progress: Progress) -> str:
+    """The generator's own health: its busiest process, and the ports that it has left towards the target."""
+    parts = [f"{progress.generator_cpu_ratio:.0%} of a core"] if progress.generator_cpu_ratio is not None else []
+    parts += [f"{progress.ports_left} ports left"] if progress.ports_left is not None else []
+    return f" · generator {', '.join(parts)}" if parts else ""
 
 
 class _Html:
