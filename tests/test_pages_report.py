@@ -79,6 +79,23 @@ def test_each_step_and_its_levels(report: Report, parts: dict[str, Displayed]) -
     assert {"fig-ceiling", "fig-apis"} <= set(shown.labels())
 
 
+def test_intended_starts_stand_in_the_report_where_the_plan_asks_for_them(
+    tmp_path: Path, report: Report, parts: dict[str, Displayed], computed: dict[str, Any]
+) -> None:
+    def ask(plan: dict[str, Any]) -> None:
+        plan["steps"]["scenario"]["intended_starts"] = True
+
+    asked = Report(read_study(own_cycle(tmp_path, 1, edit=ask)), report.lang)
+    vars(asked).update(computed)
+    label = report.m("caption.step_paced", step=report.m("step.scenario"))
+    assert label in plain(asked.results())
+    assert label not in plain(parts["results"])
+    measured, corrected = asked._levels()["scenario"], asked._paced()["scenario"]
+    assert list(asked._paced()) == ["scenario"]
+    assert (corrected["p99_s"] >= measured.loc[corrected.index, "p99_s"] - 1e-9).all()
+    assert corrected["throughput_rps"].tolist() == measured["throughput_rps"].tolist()
+
+
 def test_explanation_and_closing(report: Report, parts: dict[str, Displayed]) -> None:
     shown = parts["explanation"]
     assert plain(shown)

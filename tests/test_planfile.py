@@ -104,6 +104,10 @@ def tls(given: str) -> tuple[str, str]:
         ),
         (("scenarios:\n  - {name: mix, calls: [{api: search}]}\n", ""), "expected a scenario in the plan, got none"),
         (("steps:\n", "generator: {processes: 0}\nsteps:\n"), "expected auto or an integer ≥ 1, got 0"),
+        (
+            ("{users: 10}]", "{arrival_rate_rps: 5}], intended_starts: true"),
+            "intended_starts: expected levels in users",
+        ),
         (tls("{key: nope.pem}"), "tls.key: expected a file, got 'nope.pem', which is not there"),
         (tls("{key: nope.pem}"), "tls: expected a certificate beside the key, got none"),
         (tls("{verify: false}"), "tls: expected an https base_url beside it, got http://127.0.0.1:8080; leave tls out"),

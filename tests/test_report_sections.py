@@ -135,6 +135,19 @@ def test_levels_come_as_rows_or_as_a_dataframe():
     assert "1 | 100 users" in step_results(EN, VERDICTS, {"scenario": LEVELS}).to_plain()
 
 
+@LANGS
+def test_corrected_levels_stand_after_the_measured_ones_and_say_so(m):
+    corrected = [changed(LEVELS[0], p99_s=1.5)]
+    plain = step_results(m, VERDICTS, {"scenario": LEVELS}, paced={"scenario": corrected}).to_plain()
+    measured, label = (
+        m("caption.step_levels", step=m("step.scenario")),
+        m("caption.step_paced", step=m("step.scenario")),
+    )
+    assert plain.index(measured) < plain.index(label)
+    assert plain.count("1.5") == 1 + step_results(m, VERDICTS, {"scenario": LEVELS}).to_plain().count("1.5")
+    assert label not in step_results(m, VERDICTS, {"scenario": LEVELS}).to_plain()
+
+
 def test_open_workloads_are_in_rps_and_unsteady_levels_are_said():
     rows = [changed(LEVELS[0], workload="open", steady=False)]
     assert (

@@ -187,6 +187,9 @@ class Step(Model):
     repeat: int = Field(
         1, gt=0, le=20, description="runs of each subject; from 3 on a comparison knows how much runs differ"
     )
+    intended_starts: bool = Field(
+        False, description="closed users: the report shows response times from the intended starts beside the measured"
+    )
     sizes: list[Annotated[int, Field(gt=0)]] = Field(
         [], description="api, scenario: sizes of the target (see scaling), one run of each"
     )
@@ -204,6 +207,15 @@ class Step(Model):
         if len({level.workload for level in levels}) > 1:
             raise ValueError("expected levels of one workload (all users, or all arrival rates), got both")
         return levels
+
+    @model_validator(mode="after")
+    def _starts_of_users(self) -> Step:
+        if self.intended_starts and self.levels[0].workload == "open":
+            raise ValueError(
+                "intended_starts: expected levels in users, got arrival rates, whose response times run from the "
+                "intended starts anyway; leave it out"
+            )
+        return self
 
     @property
     def duration_s(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from genkai import figures
+from genkai.analyse.intended_start import corrected_levels, think_time_s
 from genkai.pages import launch, limits, monitor, scale, search
 from genkai.pages.diagnose import Diagnosis
 from genkai.pages.drift import drift
@@ -109,7 +110,7 @@ class Report:
         shown = {step: self._step_figures(step) for step in STEP_FIGURES}
         setup = sections.conditions(self.m, facts.setup_record(self.study))
         again = {step: repetition_rows(self.study, step) for step in STEP_FIGURES}
-        steps = sections.step_results(self.m, self.verdicts, self._levels(), shown, again)
+        steps = sections.step_results(self.m, self.verdicts, self._levels(), shown, again, self._paced())
         return Contents([setup, steps], self.m)
 
     def explanation(self) -> Contents:
@@ -155,6 +156,16 @@ class Report:
         rows = [r for r in self.comparison["rows"] if r["api"] == r["subject"] and r["what"] in COMPARED]
         order = (*STEP_FIGURES, None)  # what is told of all comes first
         return {**self.comparison, "rows": sorted(rows, key=lambda r: -order.index(r["step"]))}
+
+    def _paced(self) -> dict[str, pd.DataFrame]:
+        """The corrected rows of closed users, of the steps whose plan asks for them."""
+        plan = self.study.plan
+        asked = [step for step in STEP_FIGURES if (part := plan.step_named(step)) and part.intended_starts]
+        rows = {
+            step: [corrected_levels(r.requests, r.whole, think_time_s(plan, step, r.subject))
+                   for r in self.study.shown(step)] for step in asked
+        }  # fmt: skip
+        return {step: pd.concat(found, ignore_index=True) for step, found in rows.items() if found}
 
     def _levels(self) -> dict[str, pd.DataFrame]:
         return {

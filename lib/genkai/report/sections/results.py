@@ -75,11 +75,13 @@ def step_results(
     levels: Mapping[str, Any] | None = None,
     figures: Mapping[str, Sequence[Figure]] | None = None,
     repetitions: Mapping[str, Sequence[Record]] | None = None,
+    paced: Mapping[str, Any] | None = None,
 ) -> Contents:
     """Return "Results by step": the table of verdicts, then for each step its reason, levels table and figures.
 
     `levels` maps a step to its levels table (rows or DataFrame of schema table `levels`), `figures` a step to its
-    figures, `repetitions` a step to {"api", "what", "runs", "lowest", "middle", "highest", "spread"}.
+    figures, `repetitions` a step to {"api", "what", "runs", "lowest", "middle", "highest", "spread"},
+    `paced` a step to the rows of its levels with response times corrected to the users' intended starts.
     """
     steps: Sequence[Record] = verdicts.get("steps") or []
     items: list[Displayed] = [Heading(m("section.steps"), 1, m)]
@@ -98,6 +100,9 @@ def step_results(
         items += [Heading(title, 2, m), Paragraph(message(m, step, "why_key"), m, lead=True), *in_order(shown)]
         if rows is not None and len(rows):
             items.append(levels_table(m, rows, m("caption.step_levels", step=title), f"tab-levels-{name}"))
+        corrected = (paced or {}).get(name)
+        if corrected is not None and len(corrected):
+            items.append(levels_table(m, corrected, m("caption.step_paced", step=title), f"tab-paced-{name}"))
         if again:
             items.append(_repetitions_table(m, again, f"tab-repetitions-{name}"))
     return Contents(items, m)
