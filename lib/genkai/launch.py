@@ -230,10 +230,9 @@ class RunningLoad:
         """What the last second brought; None before the first level."""
         news = self._tail.look()
         if not self._timed:
-            first = journals.compile_marks(self.run)[:1]
-            if not first:
+            if not (marks := journals.compile_marks(self.run)):
                 return None
-            self._timed = time_levels(self.job.levels, first[0]["start"])
+            self._timed = time_levels(self.job.levels, marks[0]["start"])
         self._failed += news.failed + news.dropped
         moment = min(time.time(), self._timed[-1].end - 1e-6)
         level = level_at(self._timed, moment) or self._timed[0]
