@@ -16,6 +16,7 @@ from genkai.analyse.rules import CAUSES
 from genkai.analyse.rules.signals import read_signals
 from genkai.analyse.rules.stall import find_stall
 from genkai.planfile import read_plan
+from genkai.report.messages import Messages
 
 LIMITS = {"p95_s": 0.2}
 PLANS = Path(__file__).parent.parent / "data/plans"
@@ -71,6 +72,19 @@ def test_a_broken_response_time_target_is_a_limit_without_a_stall() -> None:
     assert stall_of(rows) is None
     assert stall_of(rows, limits=LIMITS).kind == "response_time"
     assert stall_of(rows, limits=LIMITS).knee == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [((500, 480, 0.18, 0.0), "response_time_limit_found"), ((500, 480, 0.02, 0.3), "errors_limit_found")],
+)
+def test_the_answer_says_which_target_is_broken_and_calls_no_throughput_the_most(row: tuple, key: str) -> None:
+    world = World([(100, 100, 0.02, 0.0), row, (1000, 900, *row[2:])]).instances([20, 96, 97])
+    record = world.diagnosis(Facts(limits_s=LIMITS))
+    assert record["answer_key"] == f"answer.{key}"
+    assert record["values"]["reached"]["value"] == pytest.approx(record["values"]["load"]["value"] * 0.96, rel=0.2)
+    said = Messages("en")(record["answer_key"], **record["values"])
+    assert "at most" not in said
 
 
 def test_a_cpu_that_is_full_only_further_up_explains_no_earlier_stop() -> None:

@@ -59,11 +59,23 @@ def test_a_process_that_waits_for_a_cpu_whenever_it_does_not_run_is_out_of_cpu()
 
 @pytest.mark.parametrize(
     ("ran", "waited"),
-    [([0.2, 0.3, 0.45], [0.01, 0.05, 0.3]), ([0.2, 0.3, 0.85], [0.01, 0.02, 0.1]), ([0.4] * 3, [0.1, 0.56, 0.58])],
-    ids=["it also sleeps", "it hardly waits", "it waited as long below the limit"],
+    [([0.2, 0.3, 0.45], [0.01, 0.05, 0.3]), ([0.2, 0.3, 0.85], [0.01, 0.02, 0.1]), ([0.4] * 3, [0.56, 0.56, 0.58])],
+    ids=["it also sleeps", "it hardly waits", "it waited as long far below the limit"],
 )
 def test_a_process_that_merely_waits_now_and_then_is_not(ran: list, waited: list) -> None:
     assert causes(World(STALL).processes(ran, waited=waited).diagnosis()) == []
+
+
+def test_a_process_that_is_starved_at_the_knee_already_is_the_limit() -> None:
+    """Throughput at the knee is nine tenths of the ceiling and more, so what limits is as full there."""
+    record = World(STALL).processes([0.2, 0.4, 0.4], waited=[0.1, 0.56, 0.58]).diagnosis(Facts())
+    assert causes(record) == ["generator_cpu"]
+
+
+def test_a_marked_level_on_a_full_machine_is_the_machines() -> None:
+    world = World(STALL, limited=[2]).processes([0.2, 0.3, 0.4], lag=[0.002, 0.003, 0.09])
+    assert causes(world.diagnosis(SHARED)) == ["generator_limited"]
+    assert causes(world.on("local", "cpu_busy_ratio", [0.3, 0.7, 0.99]).diagnosis(SHARED)) == ["shared_machine_cpu"]
 
 
 def test_a_full_shared_machine_is_named_instead_of_a_starved_process() -> None:

@@ -34,6 +34,17 @@ def test_a_plan_of_a_case_is_one_that_a_user_could_write() -> None:
     assert plan["steps"]["scenario"]["levels"][0] == {"arrival_rate_rps": 60, "ramp_s": 0.3, "hold_s": 3.2}
 
 
+def test_another_size_is_drawn_from_its_seed_and_stays_near() -> None:
+    case = CASES["lb_queue"]
+    assert case.sized(1) == case.sized(1)
+    assert case.sized(1).loads != case.sized(2).loads
+    for name, one in CASES.items():
+        drawn = CASES[name].sized(3)
+        assert (drawn.truth, len(drawn.loads), list(drawn.loads)) == (one.truth, len(one.loads), sorted(drawn.loads))
+        assert all(0.75 * a <= b <= 1.3 * a + 1 for a, b in zip(one.loads, drawn.loads, strict=True)), name
+        assert one.hold_s <= drawn.hold_s <= 1.3 * one.hold_s + 0.1
+
+
 def outcome(truth: str, rank: int = 0, answer: str = "answer.limit_found", causes: tuple = (), **more) -> Result:
     return Result("case", truth, rank, answer, causes, more.get("missing", ()), 1.0)
 

@@ -38,8 +38,11 @@ def test_a_run_and_its_cycle_say_the_same(tmp_path) -> None:
 def test_exit_codes() -> None:
     assert exit_code(record_of(SAMPLE, "", "en")) == 1
     assert exit_code(record_of(SAMPLE, "verify")) == 0
-    found = {key: exit_code({"answer_key": f"answer.{key}"}) for key in ("drift", "cannot_tell", "generator")}
-    assert found == {"drift": 1, "cannot_tell": 2, "generator": 2}
+    found = {
+        key: exit_code({"answer_key": f"answer.{key}"})
+        for key in ("drift", "errors_limit_found", "cannot_tell", "generator")
+    }
+    assert found == {"drift": 1, "errors_limit_found": 1, "cannot_tell": 2, "generator": 2}
 
 
 def test_the_command_tells_and_ends_with_the_code() -> None:
@@ -60,6 +63,14 @@ def test_lines_fit_and_nothing_is_cut(lang: str, width: int) -> None:
     squeezed = "".join(text.split())
     for part in (record["answer"], *(f[p] for f in record["findings"] for p in ("remedy", "risk", "verify"))):
         assert "".join(part.split()) in squeezed or part == record["findings"][0]["claim"]
+
+
+def test_what_only_contributes_has_no_rank() -> None:
+    record = record_of(SAMPLE, "", "en")
+    also = {**record["findings"][0], "contributes": True, "claim": "Also seen."}
+    lines = findings_text({**record, "findings": [record["findings"][0], also]}).splitlines()
+    assert any(line.startswith("+ ") and "Also seen." in line for line in lines)
+    assert not any(line.startswith("2 ") for line in lines)
 
 
 def test_colours_when_asked() -> None:

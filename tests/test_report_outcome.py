@@ -84,6 +84,13 @@ def test_nothing_found_and_nothing_measured_are_null() -> None:
     assert (found["limit"]["found"], found["limit"]["ceiling"], found["cause"]) == (False, None, None)
 
 
+def test_a_broken_response_time_target_is_a_limit_but_no_ceiling() -> None:
+    slow = {**FINDINGS, "answer_key": "answer.response_time_limit_found"}
+    slow["values"] = {**slow["values"], "reached": number(9, "rps")}
+    found = record(findings={"3-scenario-mix": slow})["limit"]
+    assert (found["found"], found["ceiling"]) == (True, None)
+
+
 def test_not_a_number_is_refused() -> None:
     broken = verdicts()
     broken["targets"][0]["measured"] = number(float("nan"), "rps")

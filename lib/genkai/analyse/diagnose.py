@@ -118,7 +118,9 @@ def _answer(case: Case, found: list[Finding]) -> str:
         return "answer.drift" if first == "endurance" else "answer.no_limit"
     if first in OWN_GROUPS:
         return "answer.generator"
-    return "answer.limit_found" if first else "answer.cannot_tell"
+    if first is None:
+        return "answer.cannot_tell"
+    return "answer.limit_found" if case.stall.kind == "throughput" else f"answer.{case.stall.kind}_limit_found"
 
 
 def _values(case: Case) -> dict[str, Any]:
@@ -135,6 +137,7 @@ def _values(case: Case) -> dict[str, Any]:
     top = float(throughput[usable].max()) if usable.any() else None
     return {
         "load": amount(intended[at], unit),
+        "reached": amount(throughput[at], "rps"),
         "knee_load": amount(intended[knee] if knee is not None else None, unit),
         "ceiling": amount(case.stall.ceiling_rps if case.stall else top, "rps"),
         "highest": amount(top, "rps"),

@@ -22,7 +22,11 @@ from genkai.study.results import findings_of
 from genkai.workspace import open_cycle
 
 WIDEST = 100  # longer lines are hard to read
-EXIT_CODES = {"answer.no_limit": 0, "answer.limit_found": 1, "answer.drift": 1}  # the others: 2, cannot tell
+# the other answers: 2, cannot tell, or the test set-up itself was the limit
+EXIT_CODES = {
+    "answer.no_limit": 0, "answer.limit_found": 1, "answer.response_time_limit_found": 1,
+    "answer.errors_limit_found": 1, "answer.drift": 1,
+}  # fmt: skip
 _COLOURS = {"strong": "bold green", "moderate": "bold yellow", "weak": "dim", "limit": "bold red", "busy": "yellow",
             "idle": "green", "unknown": "dim", "drifts": "bold red", "changed": "yellow",
             "steady": "green"}  # fmt: skip
@@ -94,7 +98,8 @@ def findings_text(record: Mapping[str, Any], lang: str = "en", width: int | None
     console.print(Text(record["run"], style="dim"))
     console.print(Padding(Text(record["answer"], style="bold"), (1, 0, 0, 0)))
     for number, finding in enumerate(record["findings"], 1):
-        console.print(Padding(_shown(m, number, finding), (1, 0, 0, 0)))
+        mark = "+" if finding["contributes"] else str(number)  # worth knowing, but no cause of the limit
+        console.print(Padding(_shown(m, mark, finding), (1, 0, 0, 0)))
     if record["drifts"]:
         console.print(_heading(m("section.drift")), _drifts(m, record["drifts"]))
     if record["ruled_out"]:
@@ -109,13 +114,13 @@ def _heading(text: str) -> RenderableType:
     return Padding(Rule(text, align="left", style="dim"), (1, 0, 0, 0))
 
 
-def _shown(m: Messages, number: int, finding: Mapping[str, Any]) -> RenderableType:
+def _shown(m: Messages, mark: str, finding: Mapping[str, Any]) -> RenderableType:
     head = Table.grid(padding=(0, 1), expand=True)
     head.add_column(width=2)
     head.add_column(ratio=1, overflow="fold")  # Japanese has no spaces to break at
     head.add_column(justify="right", no_wrap=True)
     strength = Text(m(f"status.{finding['strength']}"), style=_COLOURS[finding["strength"]])
-    head.add_row(Text(str(number), style="bold"), Text(finding["claim"], style="bold"), strength)
+    head.add_row(Text(mark, style="bold"), Text(finding["claim"], style="bold"), strength)
     body = Table.grid(padding=(0, 2))
     body.add_column(no_wrap=True, style="dim")
     body.add_column(ratio=1, overflow="fold")

@@ -108,9 +108,9 @@ def _limit(main: Record | None) -> dict[str, Any] | None:
     """The limit in one sentence, and the throughput that is not exceeded where one was found."""
     if main is None or "answer_key" not in main:
         return None
-    reached = main["answer_key"].endswith("limit_found")
-    return {"sentence": said(main, "answer_key"), "found": reached,
-            "ceiling": main["values"].get("ceiling") if reached else None}  # fmt: skip
+    key = main["answer_key"]
+    return {"sentence": said(main, "answer_key"), "found": key.endswith("limit_found"),
+            "ceiling": main["values"].get("ceiling") if key == "answer.limit_found" else None}  # fmt: skip
 
 
 def _cause(main: Record | None) -> dict[str, Any] | None:

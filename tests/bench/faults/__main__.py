@@ -19,6 +19,7 @@ parser.add_argument("--group", choices=GROUPS, help="only these")
 parser.add_argument("--into", type=Path, help="folder of the runs; kept")
 parser.add_argument("--again", action="store_true", help="no load: diagnose what lies in --into once more")
 parser.add_argument("--record", type=Path, help="write what lies in --into as the recorded corpus to this folder")
+parser.add_argument("--seed", type=int, help="run under other loads and hold times, drawn from this seed")
 parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
 chosen = parser.parse_args()
 tests = Path(__file__).parent.parent.parent
@@ -27,6 +28,8 @@ unknown = sorted(set(chosen.names) - set(CASES))
 if unknown:
     parser.error(f"expected cases among {', '.join(CASES)}, got {', '.join(unknown)}")
 cases = [CASES[n] for n in chosen.names] or list(GROUPS.get(chosen.group or "", CASES.values()))
+if chosen.seed is not None:
+    cases = [case.sized(chosen.seed) for case in cases]
 into = (chosen.into or temporary()).resolve()
 into.mkdir(parents=True, exist_ok=True)
 results = []

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
+
+SIZES = 0.8, 1.25  # what the loads of another size are multiplied by
+HOLDS = 1.0, 1.3  # the same for how long a level is held
 
 UNKNOWN = "cannot_tell"  # the truth of a limit that the catalogue does not hold
 
@@ -26,7 +30,7 @@ class Case:
 
     loads: users (closed) or requests/s (open=True), one level each. also: causes that must be among the findings.
     namespace: the case runs in a network namespace of its own with these sysctl settings. open_files: limit of the
-    generator's descriptors. needs: a program without which the case is skipped.
+    generator's descriptors. needs: a program without which the case is skipped. seed: of its size, see `sized`.
     """
 
     name: str
@@ -46,11 +50,20 @@ class Case:
     namespace: dict[str, str] | None = None
     open_files: int = 0
     needs: str = ""
+    seed: int | None = None
 
     @property
     def duration_s(self) -> float:
         """Seconds of load."""
         return len(self.loads) * (self.hold_s + self.ramp_s)
+
+    def sized(self, seed: int) -> Case:
+        """The same system under other loads, held for another time: rules must not fit one size only."""
+        drawn = Random(f"{self.name} {seed}")
+        loads = tuple(max(round(load * drawn.uniform(*SIZES)), 1) for load in self.loads)
+        return replace(
+            self, loads=tuple(sorted(loads)), hold_s=round(self.hold_s * drawn.uniform(*HOLDS), 1), seed=seed
+        )
 
     def plan(self, system: System) -> dict[str, Any]:
         """The plan file's content."""

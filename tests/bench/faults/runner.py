@@ -67,6 +67,7 @@ def run_case(case: Case, into: Path) -> Result:
     file.unlink(missing_ok=True)
     with _prefix(case) as prefix:
         command = [*prefix, sys.executable, "-m", "bench.faults", case.name, "--here", "--into", str(into)]
+        command += [] if case.seed is None else ["--seed", str(case.seed)]
         done = subprocess.run(command, cwd=TESTS, timeout=SLOWEST_S, capture_output=True, text=True, check=False)
     if not file.exists():
         raise RuntimeError(f"{case.name}: expected {file}, got none: {done.stderr.strip()[-500:]}")

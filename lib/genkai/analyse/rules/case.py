@@ -16,6 +16,8 @@ from genkai.analyse.rules.signals import Signal, read_signals
 from genkai.analyse.rules.stall import RESPONSE_RISE, Stall, find_stall, is_true
 from genkai.metrics import Metrics
 
+NEAR_CEILING = 0.9  # of the ceiling: throughput from here on says that the bottleneck is nearly full
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -130,6 +132,18 @@ class Case:
     def before(self, series: Series) -> float:
         """The value at the last measured level under the limit; NaN when there is none."""
         values = series.values[self.below]
+        values = values[np.isfinite(values)]
+        return float(values[-1]) if len(values) else math.nan
+
+    def well_before(self, series: Series) -> float:
+        """The value at the last measured level whose throughput is clearly under the ceiling; NaN when there is none.
+
+        Utilisation law, U = X·D: where throughput is nine tenths of the ceiling, the bottleneck is nine tenths used,
+        too. So that it was nearly full at the knee speaks for it; only that it was full well before speaks against it.
+        """
+        ceiling = self.stall.ceiling_rps if self.stall else math.inf
+        clear = [i for i in self.below if self.column("throughput_rps")[i] < NEAR_CEILING * ceiling]
+        values = series.values[clear]
         values = values[np.isfinite(values)]
         return float(values[-1]) if len(values) else math.nan
 

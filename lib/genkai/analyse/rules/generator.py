@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -57,8 +58,8 @@ def _starved(case: Case) -> Evidence | None:
         if not np.isfinite(wanted[case.limit]).any():
             continue
         at = case.limit[int(np.nanargmax(wanted[case.limit]))]
-        below = wanted[case.below]
-        if wanted[at] >= STARVED and waited.values[at] >= QUEUED and not (below >= STARVED).any():
+        before = case.well_before(replace(ran, values=wanted))
+        if wanted[at] >= STARVED and waited.values[at] >= QUEUED and not before >= STARVED:
             return observed("evidence.generator.starved", case, waited, limit=waited.values[at],
                             ran=amount(ran.values[at], "ratio"))  # fmt: skip
     return None
@@ -112,7 +113,7 @@ def marked(case: Case) -> Finding | None:
     limited = [i for i in case.limit if case.generator_limited()[i]]
     if case.stall is not None and not case.stall.generator_limited:
         return None  # it stopped at a level that the generator did deliver; what it missed further up explains nothing
-    if not limited or any(rule(case) for rule in _NAMED):
+    if not limited or machine_full(case)[1] or any(rule(case) for rule in _NAMED):
         return None
     row = case.levels.iloc[limited[0]]
     values = {

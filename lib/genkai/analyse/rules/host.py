@@ -57,7 +57,7 @@ def cpu(case: Case) -> Finding | None:
     queue, length = case.highest("run_queue")
     if queue is not None and length > 1:
         evidence.append(observed("evidence.target.run_queue", case, queue))
-    before = case.before(series)
+    before = case.well_before(series)
     explains = not math.isfinite(before) or before < 0.95 * busy or before < 0.9
     strength = "strong" if explains else "moderate"
     return Finding("target_cpu", strength, tuple(evidence), fit=0.5 * min(busy, 1.0))
