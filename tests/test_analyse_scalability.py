@@ -402,3 +402,18 @@ def test_a_kink_with_a_slope_departs_without_a_limit():
     fit = fit_scalability(LOADS, truth("broken"), model="broken", resamples=30)
     assert (fit["departs"], fit["bend"], fit["ceiling_rps"]) == (True, False, None)
     assert fit_scalability(LOADS, truth("linear"), resamples=30)["departs"] is False
+
+
+@pytest.mark.parametrize("levels", [5, 8])
+def test_throughput_that_falls_from_the_first_level_on_is_no_line_through_the_origin(levels):
+    load = 10.0 * 2 ** np.arange(levels)
+    fit = fit_scalability(load, 600 / (1 + load / 100))
+    assert fit["model"] != "linear"
+    assert any(w["key"] == "fit.warning.falls" for w in fit["warnings"])
+    assert not any(w["key"] == "fit.warning.no_bend" for w in fit["warnings"])
+
+
+def test_a_saturated_target_is_flat_and_not_falling():
+    fit = fit_scalability([10, 20, 40, 80, 160], [603, 598, 601, 597, 600])
+    assert fit["model"] == "ceiling"
+    assert not any(w["key"] == "fit.warning.falls" for w in fit["warnings"])

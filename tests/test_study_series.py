@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from command import genkai
-from genkai.study.series import SeriesError, fit_record, fit_text, read_series, steady_record, steady_text
+from genkai.study import series
+from genkai.study.series import MOST_BYTES, SeriesError, fit_record, fit_text, read_series, steady_record, steady_text
 
 DATA = Path(__file__).parent / "data"
 LOADS = np.array([1, 2, 4, 8, 12, 16, 24, 32.0])
@@ -105,6 +106,38 @@ def test_never_steady_and_too_short(tmp_path):
     assert "too short to tell" in short.stdout
 
 
+def test_a_log_of_seconds_is_fitted_by_its_levels(tmp_path):
+    rng, loads = np.random.default_rng(3), np.repeat(LOADS, 300)
+    x = np.minimum(50 * loads, 600) * rng.normal(1, 0.05, len(loads))
+    record = fit_record(write(tmp_path / "log.csv", "n,x", loads, x), "n", "x")
+    assert record["model"] == "ceiling"
+    assert record["ceiling_rps"]["value"] == pytest.approx(600, rel=0.01)
+    assert record["ceiling_rps"]["n"] == len(LOADS)
+    assert (
+        record["warnings"][0]
+        == f"{len(loads):,} lines at {len(LOADS)} loads: the mean of each load counts as one level."
+    )
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
+    with open(tmp_path / "huge.csv", "wb") as stream:
+        stream.truncate(MOST_BYTES + 1)
+    with pytest.raises(SeriesError, match="expected at most 300 MB, got 300; keep a line for each second or level"):
+        steady_record(tmp_path / "huge.csv", "x")
+
+
+def test_a_day_of_seconds_needs_little_memory_and_more_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(series, "BATCH", 1000)
+    values = np.random.default_rng(1).normal(100, 2, 300)
+    path = write(tmp_path / "s.csv", "v", values)
+    low, high = (steady_record(path, "v")["mean"][end] for end in ("low", "high"))
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * 2 / 300**0.5, rel=0.3)
+    monkeypatch.setattr(series, "MOST_SECONDS", 299)
+    with pytest.raises(SeriesError, match="expected at most 299 values, one a second, got 300; take the means"):
+        steady_record(path, "v")
+
+
 @pytest.mark.parametrize("text", ["a;b\n1;2\n3;4\n", "a\tb\n1\t2\n3\t4", '\ufeff"a", "b"\r\n1, "2"\r\n\r\n3,4\r\n'])
 def test_any_delimiter_quotes_and_a_byte_order_mark(tmp_path, text):
     (tmp_path / "x.csv").write_bytes(text.encode())
@@ -123,7 +156,10 @@ def test_any_delimiter_quotes_and_a_byte_order_mark(tmp_path, text):
         (b"n,x\n1,2\n2\n", "bad.csv:3: column x: expected a number, got 'nothing'"),
         (b"n,x\n1,nan\n", "bad.csv:2: column x: expected a number, got 'nan'"),
         (b"n,x\n", "expected numbers below the header, got no line"),
-        (b"n,x\n0,1\n1,1\n2,2\n3,3\n", "columns n, x: load and throughput: expected load > 0"),
+        (b"n,x\n1,1\n0,1\n2,2\n3,3\n", "row 2 below the header, column n: expected a load above 0, got 0"),
+        (b"n,x\n1,1\n2,2\n3,-3\n4,1\n", "row 3 below the header, column x: expected a throughput of at least 0"),
+        (b"n,x\n1,0\n2,0\n3,0\n4,0\n", "columns n, x: load and throughput: expected load > 0"),
+        (b"n,x\n" + b"".join(b"%d,1\n" % n for n in range(1, 1502)), "expected load levels, at most 1,000, got 1,501"),
         (b"\xff\xfe\x00", "expected CSV in UTF-8"),
         (b"PAR1\x00\x00", "got bytes that are no text"),
     ],

@@ -101,10 +101,10 @@ def _candidates(n: Array, x: Array) -> dict[str, dict[str, Any]]:
 
 
 def aicc(squares: float, n: int, parameters: int, x: Array) -> float:
-    """AICc of a least-squares fit; infinity where there are too few levels for so many parameters."""
-    if n - parameters - 1 < 1:
-        return math.inf
+    """AICc of a least-squares fit; infinity for too few levels, or where the mean alone describes them better."""
     floor = n * (PRECISION * float(np.max(x))) ** 2
+    if n - parameters - 1 < 1 or squares > n * float(np.var(x)) + floor:
+        return math.inf
     return (
         n * math.log(max(squares, floor) / n)
         + 2 * parameters
@@ -224,6 +224,9 @@ def _warnings(
     if distinct < FEW:
         found.append(phrase(FIT, "fit.warning.few_levels", levels=distinct, least=FEW))
     found += _active_bounds(name, candidates[name])
+    first = float(x[n == n.min()].mean())
+    if first >= x.max() and x[n == highest].mean() < BEND * first:
+        found.append(phrase(FIT, "fit.warning.falls", highest=first))
     if not bend:
         found.append(phrase(FIT, "fit.warning.no_bend", highest=highest))
     for key, reach in (("knee", highest), ("peak", highest), ("ceiling", float(x.max()))):

@@ -19,6 +19,7 @@ FIT = {
     "fit.warning.peak_beyond": "The peak lies at {load}, beyond twice the highest load that was measured ({highest}).",
     "fit.warning.ceiling_beyond": "The ceiling of {ceiling:rps} is more than twice what was measured ({highest:rps}).",
     "fit.warning.no_bend": "Throughput grows with the load up to {highest}; no limit was seen, so none is stated.",
+    "fit.warning.falls": "Throughput is highest ({highest:rps}) at the smallest load: the limit lies below; go lower.",
     "fit.warning.close_runner_up": "{runner_up} describes the levels nearly as well as {model} (AICc + {difference}).",
     "fit.warning.better_model": "{runner_up} describes the levels better than {model} (AICc {difference}).",
     "fit.warning.not_steady": "Levels {levels} had no steady state; their throughput may still have been changing.",

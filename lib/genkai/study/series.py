@@ -25,7 +25,11 @@ from genkai.analyse.windows import steady_window
 from genkai.study.reading import StudyError
 
 DELIMITERS = ",;\t"
-RESAMPLES = 1000
+RESAMPLES, BATCH = 1000, 4_000_000  # values drawn at once
+MOST_BYTES = 300_000_000
+MOST_SECONDS = 200_000  # of a series whose steady window is sought
+MOST_LEVELS = 1000  # lines of a fit; more are seconds or requests, of which a level is made
+AVERAGED = "{lines:,} lines at {levels} loads: the mean of each load counts as one level."
 
 
 class SeriesError(StudyError):
@@ -64,6 +68,9 @@ def read_table_text(path: Path) -> pd.DataFrame:
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """(line, cells) of every line that has a value."""
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise SeriesError(f"{path}: expected at most {MOST_BYTES / 1e6:.0f} MB, got {size / 1e6:,.0f}; keep a line "
+                              "for each second or level")  # fmt: skip
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise SeriesError(f"{path}: expected a readable CSV file, got {error.strerror or error}") from error
@@ -98,6 +105,9 @@ def steady_record(path: Path, column: str, seed: int = 0) -> dict[str, Any]:
     steady: true, false (no steady state: no window, no mean) or null (too short to tell). Raises SeriesError.
     """
     values = read_series(path, [column])[column]
+    if len(values) > MOST_SECONDS:
+        raise SeriesError(f"{path}: column {column}: expected at most {MOST_SECONDS:,} values, one a second, got "
+                          f"{len(values):,}; take the means of longer intervals")  # fmt: skip
     window = steady_window(values, seed=seed)
     found: dict[str, Any] = {
         "column": column, "n": len(values), "steady": window.steady, "start": None, "end": None, "mean": None,
@@ -110,8 +120,9 @@ def steady_record(path: Path, column: str, seed: int = 0) -> dict[str, Any]:
 
 
 def _mean(values: np.ndarray, seed: int) -> Record:
-    mean, n = float(values.mean()), len(values)
-    draws = block_weights(n, RESAMPLES, np.random.default_rng(seed)) @ values / n
+    mean, n, rng = float(values.mean()), len(values), np.random.default_rng(seed)
+    sizes = [len(part) for part in np.array_split(range(RESAMPLES), max(1, RESAMPLES * n // BATCH))]
+    draws = np.concatenate([block_weights(n, size, rng) @ values / n for size in sizes if size])
     return from_draws(mean, mean + (draws - mean) * few_blocks(n), n)
 
 
@@ -134,6 +145,10 @@ def fit_record(
     if model not in ("auto", *MODELS):
         raise SeriesError(f"--model: expected auto, {', '.join(MODELS)}, got {model!r}")
     series = read_series(path, [load, throughput, *([response_time] if response_time else [])])
+    _check_levels(path, load, throughput, series)
+    lines = len(series[load])
+    if lines > MOST_LEVELS:
+        series = _averaged(path, load, series)
     n, x = series[load], series[throughput]
     checks: list[dict[str, Any]] = []
     extra: dict[str, Any] = {}
@@ -146,7 +161,28 @@ def fit_record(
         fit = fit_scalability(n, x, model=model, load_unit="load", seed=seed)
     except FitError as error:
         raise SeriesError(f"{path}: columns {load}, {throughput}: {error}") from error
-    return as_cli_record({**fit, "checks": checks}) | extra
+    found = as_cli_record({**fit, "checks": checks}) | extra
+    if lines > len(n):
+        found["warnings"].insert(0, AVERAGED.format(lines=lines, levels=len(n)))
+    return found
+
+
+def _check_levels(path: Path, load: str, throughput: str, series: dict[str, np.ndarray]) -> None:
+    for column, good, expected in ((load, series[load] > 0, "a load above 0"),
+                                   (throughput, series[throughput] >= 0, "a throughput of at least 0")):  # fmt: skip
+        if not good.all():
+            row = int(np.argmin(good))
+            raise SeriesError(f"{path}: row {row + 1} below the header, column {column}: expected {expected}, got "
+                              f"{series[column][row]:g}; leave out levels that were not measured")  # fmt: skip
+
+
+def _averaged(path: Path, load: str, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The means of every column at each distinct load. Raises SeriesError when these are no levels."""
+    means = pd.DataFrame(series).groupby(load).mean().reset_index()
+    if len(means) > MOST_LEVELS:
+        raise SeriesError(f"{path}: column {load}: expected load levels, at most {MOST_LEVELS:,}, got {len(means):,} "
+                          "different loads; round them to levels")  # fmt: skip
+    return {column: means[column].to_numpy(float) for column in series}
 
 
 def _little(
