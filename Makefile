@@ -27,10 +27,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)
 	$(BIN)/genkai demo
 
-# First what may run side by side, then what puts load on something and must run alone.
+# First what may run side by side, then load that bears company (it waits most of the time), then load that must run alone.
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not load"
-	$(BIN)/python -m pytest -m load
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m company
+	$(BIN)/python -m pytest -m "load and not company"
 
 check: $(STAMP)
 	$(BIN)/ruff check lib tests notebooks

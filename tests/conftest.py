@@ -1,13 +1,35 @@
-"""Tests that put load on something run alone, one after another: beside others they would measure those."""
+"""What runs beside what: most tests beside each other, load that bears company a few at a time, other load alone.
+
+Load that is judged by its times or by what a diagnosis says of the machine would measure its neighbours. Load bears
+company where its test asks for counts, states and texts only, and waits most of the time.
+"""
+
+import sys
+from pathlib import Path
 
 import pytest
 
-ALONE = ("tests/e2e/", "tests/test_faults_live", "tests/test_launch", "tests/test_load_runs", "tests/test_search",
-         "tests/test_profiling", "tests/test_demo_world", "tests/test_demo_balancer")  # fmt: skip
+# Where it can, jsonschema builds a grammar of URIs on import: nearly two seconds for whoever imports nbformat.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+LOAD = ("tests/e2e/", "tests/test_launch", "tests/test_profiling", "tests/test_demo_world", "tests/test_demo_balancer")
+COMPANY = ("tests/test_launch", "tests/test_profiling", "tests/test_demo_", "tests/test_steps", "tests/test_load_own",
+           "tests/test_load_examples", "tests/test_load_workers", "tests/test_load_http_tls")  # fmt: skip
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
-        if path.startswith(ALONE):
+        if path.startswith(LOAD):
             item.add_marker(pytest.mark.load)
+        if path.startswith(COMPANY) and item.get_closest_marker("load") and not item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.company)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Asked for load only, files without any are not even imported: that takes longer than some load."""
+    asked = config.option.markexpr in ("company", "load and not company")
+    if not asked or not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    path = collection_path.relative_to(config.rootpath).as_posix()
+    return None if path.startswith(LOAD) or "mark.load" in collection_path.read_text() else True

@@ -13,6 +13,7 @@ TESTS = Path(__file__).parent
 
 
 @pytest.mark.parametrize("name", ["worker_slots", "rate_limit", "generator_descriptors", "closed"])
+@pytest.mark.load
 @pytest.mark.timeout(120)
 def test_a_live_case_is_diagnosed_right(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))

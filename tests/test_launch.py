@@ -230,6 +230,7 @@ def test_runs_end_before_their_time_by_rule_by_word_and_by_a_broken_locustfile(t
     )
 
 
+@pytest.mark.alone
 def test_an_open_run_keeps_its_schedule_through_a_stalling_target(tmp_path: Path) -> None:
     """Freezes of 0.5 s in 2 s, 100 rps: P(R > x) = 0.25 · (1 − x ÷ 0.5), so p95 = 0.4 s and p99 = 0.48 s."""
     with running_target(tmp_path, every_s=2, for_s=0.5) as target:
