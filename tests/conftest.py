@@ -8,9 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Where it can, jsonschema builds a grammar of URIs on import: nearly two seconds for whoever imports nbformat.
 sys.modules.setdefault("rfc3987_syntax", None)
+
+# No test fails for a busy machine; who needs more than 50 examples, or fewer, says so.
+settings.register_profile("suite", settings.get_profile(settings.get_current_profile_name()),
+                          deadline=None, max_examples=50)  # fmt: skip
+settings.load_profile("suite")
 
 LOAD = ("tests/e2e/", "tests/test_launch", "tests/test_profiling", "tests/test_demo_world", "tests/test_demo_balancer")
 COMPANY = ("tests/test_launch", "tests/test_profiling", "tests/test_demo_", "tests/test_steps", "tests/test_load_own",

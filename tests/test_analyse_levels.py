@@ -226,7 +226,7 @@ def test_blocks_keep_their_number_and_come_from_neighbours():
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     hits = []
-    for seed in range(60):
+    for seed in range(40):
         requests = requests_table(poisson_requests(30, 40, np.random.default_rng(seed)))
         levels = level_table(requests, [mark(0, 30, 0, 0, 40, "open")], NO_GENERATOR, subject="a")
         found = level_interval(requests, levels, 0, resamples=300)

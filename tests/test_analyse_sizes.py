@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -86,13 +87,13 @@ def test_usl_over_instances_recovers_contention_and_coherency() -> None:
 
 
 def test_efficiency_holds_the_truth_in_its_interval() -> None:
-    """Of 60 seeded cases no more than a few intervals may miss it."""
+    """Of 40 seeded cases no more than a few intervals may miss it."""
     missed = 0
-    for seed in range(60):
+    for seed in range(40):
         found = [size_maximum(s, fit_of(linear(s), 100 * seed + s, 0.02)) for s in (1, 3)]
         efficiency = scale_out(found)["rows"][-1]["efficiency"]
         missed += not efficiency["low"] <= 1 <= efficiency["high"]
-    assert missed <= 9
+    assert missed <= 6
 
 
 # ---- the oracle
@@ -146,11 +147,17 @@ def test_the_size_needed_carries_the_target_and_one_less_does_not(name: str, sha
     assert found["status"] == ("measured" if size <= 8 else "extrapolated")
 
 
+@cache
+def priced(price: float) -> tuple[list[dict], list[dict]]:
+    """(maxima of three sizes, rows at that price): the maxima are a second of fitting."""
+    found = maxima((1, 2, 4), linear) if price == 1 else priced(1.0)[0]
+    return found, scale_out(found, price_per_hour=price)["rows"]
+
+
 @settings(max_examples=15, deadline=None)
 @given(factor=st.floats(0.5, 20))
 def test_a_price_and_a_rate_only_scale_their_numbers(factor: float) -> None:
-    found = maxima((1, 2, 4), linear)
-    one, other = (scale_out(found, price_per_hour=p)["rows"] for p in (1.0, factor))
+    one, other = (priced(p)[1] for p in (1.0, factor))
     for a, b in zip(one, other, strict=True):
         assert b["cost_per_krps"]["value"] == pytest.approx(factor * a["cost_per_krps"]["value"])
         assert a["efficiency"] == b["efficiency"]
