@@ -21,6 +21,7 @@ settings.load_profile("suite")
 LOAD = ("tests/e2e/", "tests/test_launch", "tests/test_profiling", "tests/test_demo_world", "tests/test_demo_balancer")
 COMPANY = ("tests/test_launch", "tests/test_profiling", "tests/test_demo_", "tests/test_steps", "tests/test_load_own",
            "tests/test_load_examples", "tests/test_load_workers", "tests/test_load_http_tls")  # fmt: skip
+SHARED = ("tests/test_demo_", "tests/test_profiling")  # tests of a file share what takes seconds to start
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -30,6 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.load)
         if path.startswith(COMPANY) and item.get_closest_marker("load") and not item.get_closest_marker("alone"):
             item.add_marker(pytest.mark.company)
+        if path.startswith(SHARED):
+            item.add_marker(pytest.mark.xdist_group(path))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
