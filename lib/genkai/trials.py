@@ -19,9 +19,9 @@ from genkai.histogram import encode, merge
 from genkai.launch import STARTUP_S, start_run
 from genkai.load.job import JobLevel
 from genkai.load.preflight import LaunchError
-from genkai.load.tail import Tail
+from genkai.load.tail import Tail, Tally
 from genkai.plan import Level, Plan
-from genkai.workspace import COUNTS, Journal, Run
+from genkai.workspace import Journal, Run
 
 POLL_S = 0.02
 LATE_S = 3.0  # for the last second to be told, from every process
@@ -51,58 +51,45 @@ class LevelSeconds:
     """What the journals tell of the seconds of a level, by API, and up to which second every process has told."""
 
     def __init__(self, run: Run, processes: int) -> None:
-        self._run, self._processes, self._tail = run, processes, Tail(run, histograms=False)
-        self._cells: dict[tuple[int, str], dict[str, Any]] = defaultdict(
-            lambda: {**dict.fromkeys(COUNTS, 0), "hists": []}
-        )
-        self._told: dict[str, int] = {}
-        self._in_flight: dict[str, int] = {}
+        self._processes, self._tail = processes, Tail(run)
+        self._cells: dict[tuple[int, str], Tally] = defaultdict(Tally)
+        self._health: dict[str, dict[str, Any]] = {}
         self.events: dict[tuple[str, int], float] = {}
 
     def look(self) -> None:
         """Take in what is new."""
-        for path in self._run.journals("requests"):
-            for line in self._tail.new_lines(path):
-                cell = self._cells[(int(line["t"]), str(line["api"]))]
-                for name in COUNTS:
-                    cell[name] += line.get(name, 0)
-                if line.get("hist"):
-                    cell["hists"].append(line["hist"].encode("ascii"))
-        for path in self._run.journals("generator"):
-            for line in self._tail.new_lines(path):
-                self._told[path.name], self._in_flight[path.name] = int(line["t"]), int(line["in_flight"])
-        for event in self._tail.new_lines(self._run.journal("levels")):
-            if "level" in event:
-                self.events[(event["event"], event["level"])] = event["time"]
+        for line in self._tail.requests():
+            self._cells[(int(line["t"]), str(line["api"]))].add(line)
+        self._health = self._tail.health()
+        for event in self._tail.events():
+            self.events[(event["event"], event["level"])] = event["time"]
 
     @property
     def told(self) -> int:
         """The last second that every process has told of; 0 before."""
-        return min(self._told.values()) if len(self._told) >= self._processes else 0
+        return min(int(line["t"]) for line in self._health.values()) if len(self._health) >= self._processes else 0
 
     @property
     def drained(self) -> bool:
         """Whether nothing was in flight when each process told last."""
-        return not any(self._in_flight.values())
+        return not any(line["in_flight"] for line in self._health.values())
 
     def goal_seconds(self, goal: Goal, first: int, last: int) -> GoalSeconds:
         """A target over the seconds [first, last)."""
         rows = [self._second(goal.api, second) for second in range(first, last)]
-        due = np.array([row["sent"] + row["dropped"] for row in rows], dtype=float)
-        failed = np.array([row["failed"] + row["dropped"] for row in rows], dtype=float)
+        due = np.array([row.counts["sent"] + row.counts["dropped"] for row in rows], dtype=float)
+        failed = np.array([row.counts["failed"] + row.counts["dropped"] for row in rows], dtype=float)
         if goal.quantile is None:
             return GoalSeconds(goal.share, due, failed)
-        found = read_distributions([encode(merge(row["hists"])) if row["hists"] else None for row in rows])
+        found = read_distributions([encode(merge(row.hists)) if row.hists else None for row in rows])
         counts = found.counts.toarray()
         slow = counts[:, found.upper_s > goal.limit].sum(axis=1)
         waiting = np.maximum(due - failed - counts.sum(axis=1), 0)
         value = np.array([_quantile(c, found.upper_s, w, goal.quantile) for c, w in zip(counts, waiting, strict=True)])
         return GoalSeconds(goal.share, due, slow, value, goal.limit)
 
-    def _second(self, api: str | None, second: int) -> dict[str, Any]:
-        cells = [cell for (at, name), cell in self._cells.items() if at == second and api in (None, name)]
-        total: dict[str, Any] = {name: sum(cell[name] for cell in cells) for name in COUNTS}
-        return total | {"hists": [hist for cell in cells for hist in cell["hists"]]}
+    def _second(self, api: str | None, second: int) -> Tally:
+        return Tally.of(cell for (at, name), cell in self._cells.items() if at == second and api in (None, name))
 
 
 def _quantile(counts: np.ndarray, upper_s: np.ndarray, waiting: float, quantile: float) -> float:

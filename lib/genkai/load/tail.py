@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,30 @@ class News:
         return (self.failed + self.dropped) / ended if ended else None
 
 
+class Tally:
+    """Lines of requests journals, added up: counts by name, and the encoded histograms of response times."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = dict.fromkeys(COUNTS, 0)
+        self.hists: list[bytes] = []
+
+    def add(self, line: Mapping[str, Any], histograms: bool = True) -> None:
+        """Add one line."""
+        for name in COUNTS:
+            self.counts[name] += line.get(name, 0)
+        if histograms and line.get("hist"):
+            self.hists.append(line["hist"].encode("ascii"))
+
+    @classmethod
+    def of(cls, parts: Iterable[Tally]) -> Tally:
+        """The sum."""
+        whole = cls()
+        for part in parts:
+            whole.add(part.counts)
+            whole.hists += part.hists
+        return whole
+
+
 class Tail:
     """Follows the journals of a run while they are written."""
 
@@ -47,24 +71,16 @@ class Tail:
         self._histograms = histograms
         self._offsets: dict[Path, int] = {}
         self._event: dict[str, Any] | None = None
-        self._health: dict[Path, dict[str, Any]] = {}
+        self._health: dict[str, dict[str, Any]] = {}
 
     def look(self) -> News:
         """What is new; users, CPU, lateness (loop lag, slip), ports: each process's latest, all but users the worst."""
-        counts = dict.fromkeys(COUNTS, 0)
-        hists: list[bytes] = []
-        for path in self._run.journals("requests"):
-            for line in self.new_lines(path):
-                for name in COUNTS:
-                    counts[name] += line.get(name, 0)
-                if self._histograms and line.get("hist"):
-                    hists.append(line["hist"].encode("ascii"))
-        for path in self._run.journals("generator"):
-            for line in self.new_lines(path):
-                self._health[path] = line
-        for event in self.new_lines(self._run.journal("levels")):
-            self._event = event if "level" in event else self._event
-        health = self._health.values()
+        tally = Tally()
+        for line in self.requests():
+            tally.add(line, self._histograms)
+        for event in self.events():
+            self._event = event
+        counts, hists, health = tally.counts, tally.hists, self.health().values()
         users = [h["users"] for h in health if h.get("users") is not None]
         cpus = [h["cpu_ratio"] for h in health if h.get("cpu_ratio") is not None]
         late = [h[n] for h in health for n in ("loop_lag_p99_s", "schedule_slip_p99_s") if h.get(n) is not None]
@@ -74,9 +90,25 @@ class Tail:
             **counts, hists=tuple(hists), p95_s=histogram.quantile_s(histogram.merge(hists), 0.95) if hists else None,
             users=sum(users) if users else None, cpu_ratio=max(cpus, default=None),
             late_s=max(late, default=None), ports_left=min(ports, default=None),
-            told={p.name.split(".")[1]: h["t"] for p, h in self._health.items()},
+            told={p: h["t"] for p, h in self._health.items()},
             event=self._event,
         )  # fmt: skip
+
+    def requests(self) -> Iterator[dict[str, Any]]:
+        """The new lines of all processes' requests journals."""
+        for path in self._run.journals("requests"):
+            yield from self.new_lines(path)
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """{process: the newest line of its generator journal}."""
+        for path in self._run.journals("generator"):
+            for line in self.new_lines(path):
+                self._health[path.name.split(".")[1]] = line
+        return self._health
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The new lines of the levels journal that speak of a level."""
+        return (event for event in self.new_lines(self._run.journal("levels")) if "level" in event)
 
     def new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
         """The records that a journal gained since the last time."""
