@@ -183,6 +183,7 @@ def check_texts(record: dict[str, Any]) -> None:
         asked += [(item["text_key"], item["values"]) for item in finding["evidence"]]
     asked += [(row["why_key"], row["values"]) for row in record["ruled_out"]]
     asked += [(key, {}) for row in record["not_measured"] for key in (row["what"], row["how_key"])]
+    asked += [(record["generator"]["text_key"], record["generator"]["values"])] if record["generator"] else []
     for key, values in asked:
         missing = placeholders(texts("en")[key]) - values.keys()
         assert not missing, f"{key}: values for {missing}"

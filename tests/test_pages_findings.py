@@ -65,6 +65,13 @@ def test_lines_fit_and_nothing_is_cut(lang: str, width: int) -> None:
         assert "".join(part.split()) in squeezed or part == record["findings"][0]["claim"]
 
 
+@pytest.mark.parametrize(("lang", "word"), [("en", "kept up"), ("ja", "余裕があった")])
+def test_the_second_sentence_says_whether_the_generator_kept_up(lang: str, word: str) -> None:
+    record = record_of(SAMPLE, "", lang)
+    assert word in record["generator"]
+    assert "".join(record["generator"].split()) in "".join(findings_text(record, lang).split())
+
+
 def test_what_only_contributes_has_no_rank() -> None:
     record = record_of(SAMPLE, "", "en")
     also = {**record["findings"][0], "contributes": True, "claim": "Also seen."}

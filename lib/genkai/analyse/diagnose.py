@@ -18,6 +18,7 @@ from genkai.analyse.rules.endurance import drift_rows
 from genkai.analyse.rules.evidence import Finding, amount
 from genkai.analyse.rules.exclusions import examine
 from genkai.analyse.rules.missing import not_measured
+from genkai.analyse.rules.trust import trust
 from genkai.plan import Plan
 
 __all__ = ["Facts", "Tables", "diagnose", "facts_of"]
@@ -62,7 +63,8 @@ def _both_offsets(offsets: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 def diagnose(tables: Tables) -> dict[str, Any]:
     """The answer, findings best first, what was ruled out and what was not measured, as one JSON record.
 
-    {answer_key, values, kind, findings, ruled_out, not_measured, drifts}; every number is a record, every text a key.
+    {answer_key, values, kind, generator, findings, ruled_out, not_measured, drifts}; every number is a record, every
+    text a key.
     """
     case = Case(tables)
     found = ranked(case) if len(case.levels) else []
@@ -70,6 +72,7 @@ def diagnose(tables: Tables) -> dict[str, Any]:
         "answer_key": _answer(case, found),
         "values": _values(case),
         "kind": case.stall.kind if case.stall else None,
+        "generator": trust(case, [f for f in found if GROUP_OF[f.cause] in OWN_GROUPS]) if len(case.levels) else None,
         "findings": _records(case, found),
         "ruled_out": examine(case),
         "not_measured": not_measured(case) if len(case.levels) else [],

@@ -25,10 +25,11 @@ class Diagnosis:
         self.run: RunStudy = study.main(step)
         self.record: dict[str, Any] = findings_of(study, self.run)
 
-    def answer(self, lang: str = "en") -> Paragraph:
-        """One sentence: what stops it."""
-        m = Messages(lang)
-        return Paragraph(message(m, self.record, "answer_key"), m, lead=True)
+    def answer(self, lang: str = "en") -> Displayed:
+        """One sentence: what stops it; and one whether the load generator is to be trusted."""
+        m, generator = Messages(lang), self.record["generator"]
+        said = [Paragraph(message(m, self.record, "answer_key"), m, lead=True)]
+        return Contents([*said, *([Paragraph(message(m, generator, "text_key"), m)] if generator else [])], m)
 
     def findings(self, lang: str = "en") -> Displayed:
         """Each finding: claim, strength, evidence, remedy, risk, how to verify."""

@@ -50,8 +50,9 @@ def find_run(path: Path, step: str = "") -> tuple[Study, RunStudy]:
 
 
 def findings_record(path: Path, step: str = "", lang: str = "en") -> dict[str, Any]:
-    """{run, answer, answer_key, kind, findings, ruled_out, not_measured, drifts} with texts in `lang`.
+    """{run, answer, answer_key, kind, generator, findings, ruled_out, not_measured, drifts} with texts in `lang`.
 
+    generator: whether it kept up, one sentence.
     findings: {cause, name, strength, contributes, claim, evidence: [text], remedy, risk, verify}; ruled_out: {resource,
     group, used, saturated, errors (number records), verdict, why}; not_measured: {what, how}. Raises as `find_run`.
     """
@@ -63,6 +64,7 @@ def findings_record(path: Path, step: str = "", lang: str = "en") -> dict[str, A
         "answer": str(message(m, record, "answer_key")),
         "answer_key": record["answer_key"],
         "kind": record["kind"],
+        "generator": str(message(m, record["generator"], "text_key")) if record["generator"] else None,
         "findings": [_finding(m, finding) for finding in record["findings"]],
         "ruled_out": [_looked_at(m, row) for row in record["ruled_out"]],
         "not_measured": [{"what": m(row["what"]), "how": str(m.text(row["how_key"]))} for row in missing],
@@ -97,6 +99,8 @@ def findings_text(record: Mapping[str, Any], lang: str = "en", width: int | None
                       color_system="standard" if colour else None, legacy_windows=False)  # fmt: skip
     console.print(Text(record["run"], style="dim"))
     console.print(Padding(Text(record["answer"], style="bold"), (1, 0, 0, 0)))
+    if record["generator"]:
+        console.print(Text(record["generator"]))
     for number, finding in enumerate(record["findings"], 1):
         mark = "+" if finding["contributes"] else str(number)  # worth knowing, but no cause of the limit
         console.print(Padding(_shown(m, mark, finding), (1, 0, 0, 0)))

@@ -1,0 +1,46 @@
+"""Whether the load generator kept up, and to which load: the first question of whoever is stuck at a plateau."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from genkai.analyse.rules.case import Case
+from genkai.analyse.rules.evidence import Finding, amount
+
+PLANNED = ("generator_too_few_users", "clock_unsynchronised")  # what was asked for, not that it was not delivered
+
+
+def trust(case: Case, own: Iterable[Finding]) -> dict[str, Any]:
+    """{text_key, values: load, used (of a core), lag (s)} of the generator's fullest process where it kept up.
+
+    own: the findings about the test set-up itself. Levels that are marked as limited by the generator do not count.
+    """
+    kept = np.flatnonzero(~case.generator_limited() & np.isfinite(case.column("throughput_rps")))
+    values = {
+        "load": amount(_highest(case.column("intended"), kept), _unit(case)),
+        "used": amount(_of_processes(case, "cpu_ratio", kept), "ratio"),
+        "lag": amount(_of_processes(case, "loop_lag_p99_s", kept), "s"),
+    }
+    if any(f.cause not in PLANNED and not f.contributes for f in own) or not len(kept):
+        return {"text_key": "trust.own_limit", "values": values}
+    known = values["used"]["value"] is not None and values["lag"]["value"] is not None
+    return {"text_key": "trust.kept_up" if known else "trust.not_measured", "values": values}
+
+
+def _unit(case: Case) -> str:
+    return "users" if case.levels["workload"].iloc[0] == "closed" else "rps"
+
+
+def _highest(values: np.ndarray, positions: np.ndarray) -> float:
+    known = values[positions]
+    known = known[np.isfinite(known)]
+    return float(known.max()) if len(known) else math.nan
+
+
+def _of_processes(case: Case, column: str, positions: np.ndarray) -> float:
+    found = [_highest(series.values, positions) for series in case.of_processes(column)]
+    return max((value for value in found if math.isfinite(value)), default=math.nan)
