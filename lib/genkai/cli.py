@@ -32,6 +32,7 @@ CyclePath = Annotated[Path, typer.Argument(help="folder of a cycle, e.g. data/cy
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="start a step though the one before did not pass")]
 Lang = Annotated[str, typer.Option("--lang", help="en, ja or both")]
+OneLang = Annotated[str, typer.Option("--lang", help="en or ja")]
 
 
 def _print_json(record: Any) -> None:
@@ -150,7 +151,7 @@ def whatif(
     target_rps: Annotated[float | None, typer.Option(help="throughput to carry; default: the plan's target")] = None,
     load: Annotated[float | None, typer.Option(help="users, or arrival rate, to predict for")] = None,
     step: Annotated[str, typer.Option(help="step whose model to ask; default: the one that shows the limit best")] = "",
-    lang: Lang = "en",
+    lang: OneLang = "en",
     as_json: Json = False,
 ) -> None:
     """What a throughput or a load would need, by the model of a cycle; exit code 2: no model."""
@@ -209,7 +210,7 @@ def discover(
 def diagnose(
     path: Annotated[Path, typer.Argument(help="folder of a run (CYCLE/runs/…) or of a cycle (its main run)")],
     step: Annotated[str, typer.Option(help="of a cycle: the step to explain")] = "",
-    lang: Annotated[str, typer.Option(help="en or ja")] = "en",
+    lang: OneLang = "en",
     as_json: Json = False,
 ) -> None:
     """Why it stopped where it stopped. Exit code 0: no limit; 1: a limit, and its cause; 2: cannot tell."""
@@ -221,7 +222,7 @@ def diagnose(
 
 
 @app.command()
-def compare(before: CyclePath, after: CyclePath, lang: Lang = "en", as_json: Json = False) -> None:
+def compare(before: CyclePath, after: CyclePath, lang: OneLang = "en", as_json: Json = False) -> None:
     """Two cycles at equal load: better, same, worse or cannot tell, and what else changed."""
     from genkai.pages.comparison import comparison_record, comparison_text
 
@@ -230,7 +231,7 @@ def compare(before: CyclePath, after: CyclePath, lang: Lang = "en", as_json: Jso
 
 
 @app.command()
-def history(plan: PlanFile, lang: Lang = "en", as_json: Json = False) -> None:
+def history(plan: PlanFile, lang: OneLang = "en", as_json: Json = False) -> None:
     """Every cycle of a plan, its limit, what was done, and where the level changed."""
     from genkai.pages.history import history_record, history_text
 
@@ -239,7 +240,7 @@ def history(plan: PlanFile, lang: Lang = "en", as_json: Json = False) -> None:
 
 
 @app.command("next")
-def next_(plan: PlanFile, lang: Lang = "en") -> None:
+def next_(plan: PlanFile, lang: OneLang = "en") -> None:
     """The plan file of the next cycle: the newest findings as actions to confirm."""
     from genkai.pages.next_plan import next_plan, next_text
 
