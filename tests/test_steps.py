@@ -207,6 +207,7 @@ def test_hosts_that_tell_nothing_never_hide_the_loads_outcome(
     assert outcome.state == "finished"
     assert "hosts: " in capsys.readouterr().out
     assert "error" in run.record()["clock_offsets"]["start"]["gone"]
+    assert "link_bytes_per_s" in run.record()
     assert not run.table("metrics", "hosts").exists()
     study = read_study(cycle)
     assert write_verdict(study, "api")["status"] == step_status(cycle, "api")

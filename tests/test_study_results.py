@@ -39,6 +39,16 @@ def test_think_time_is_the_weighted_mean_of_the_calls(tmp_path: Path, study: Stu
     assert think_time_s(study, study.main("scenario")) == pytest.approx(story.THINK_TIME_S)
 
 
+def test_the_generators_links_are_its_bandwidth(tmp_path: Path, study: Study) -> None:
+    cycle = own_cycle(tmp_path)
+    read_study(cycle).main("scenario").run.write_record(link_bytes_per_s=1.25e9)
+    told = read_study(cycle)
+    facts = tables_of(told, told.main("scenario")).facts
+    limits, here = facts.limits, facts.generator_host
+    assert (limits[f"host:{here} network.in"], limits[f"host:{here} network.out"]) == (1.25e9, 1.25e9)
+    assert not any(name.startswith("host:") for name in tables_of(study, study.main("scenario")).facts.limits)
+
+
 def test_arrival_rates_and_own_locustfiles_have_no_think_time(tmp_path: Path, study: Study) -> None:
     assert think_time_s(study, study.main("api")) is None
 

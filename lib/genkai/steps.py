@@ -13,6 +13,7 @@ from genkai.analyse.verdict import step_verdict
 from genkai.collect.discovery import discover
 from genkai.collect.errors import CollectError
 from genkai.collect.host_limits import HostWatch
+from genkai.collect.links import link_bytes_per_s
 from genkai.collect.sampling import clock_offsets, collect_hosts, start_sampling
 from genkai.launch import Progress, RunOutcome, run_load, set_aside, stop_run
 from genkai.plan import STEPS, Plan
@@ -156,7 +157,8 @@ def run_one(run: Run, plan: Plan, on_second: Callable[[Run, Progress], None] | N
         sampling.stop()
         if run.record():
             limits = {"host_limits": watch.records()} if plan.stop.hosts else {}
-            run.write_record(clock_offsets=offsets | {"end": clock_offsets(plan.hosts)}, **limits)
+            offsets |= {"end": clock_offsets(plan.hosts)}
+            run.write_record(clock_offsets=offsets, link_bytes_per_s=link_bytes_per_s(), **limits)
             _tell_unwatched(watch)
         _collect(run, plan)
 

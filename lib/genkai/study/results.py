@@ -39,11 +39,11 @@ def fit_run(study: Study, run: RunStudy) -> dict[str, Any]:
 
 def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None) -> Tables:
     """What the rules of the diagnosis read."""
-    offsets = run.record.get("clock_offsets")
+    facts = facts_of(study.plan, run.step, run.subject, network_limits(run), run.record.get("clock_offsets"))
     return Tables(
         levels=run.whole, requests=run.requests, failures=run.failures, generator=run.generator, metrics=run.metrics,
         fit=fit, target_rps=study.target_of(run),
-        facts=replace(facts_of(study.plan, run.step, run.subject, network_limits(run), offsets),
+        facts=replace(facts, limits={**facts.limits, **link_limits(run, facts.generator_host)},
                       credits={row["resource"]: row for row in credit_rows(run.metrics, discovered(run))}),
     )  # fmt: skip
 
@@ -60,6 +60,12 @@ def network_limits(run: RunStudy) -> dict[str, float]:
     signals = ("network.instance_in", "network.instance_out")
     return {f"{resource} {signal}": gigabits * 1e9 / 8 for resource, gigabits in known.items() if gigabits
             for signal in signals}  # fmt: skip
+
+
+def link_limits(run: RunStudy, host: str) -> dict[str, float]:
+    """{"host:NAME signal": bytes/s} of the links of the machine that started the load; {}: its kernel told none."""
+    speed = run.record.get("link_bytes_per_s")
+    return {f"host:{host} {signal}": float(speed) for signal in ("network.in", "network.out")} if speed else {}
 
 
 def case_of(study: Study, run: RunStudy) -> Case:

@@ -16,7 +16,7 @@ from genkai.analyse.rules.case import signal_table
 from genkai.workspace import Cycle, read_json
 
 KEPT = ("state", "step", "subject", "start", "end", "exit_code", "stop_reason", "clock_offsets", "lost_processes",
-        "lost_share", "lost_levels")  # fmt: skip
+        "lost_share", "lost_levels", "link_bytes_per_s")  # fmt: skip
 STAMP = (2026, 1, 1, 0, 0, 0)  # the same run gives the same file
 
 
