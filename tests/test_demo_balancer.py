@@ -167,19 +167,19 @@ def closed_load(running, users, requests):
 
 
 def test_capacity_is_a_ceiling_that_queues_and_can_be_warmed():
-    with world(capacity_rps=100.0) as running:
-        statuses, span = closed_load(running, users=20, requests=10)
+    with world(capacity_rps=50.0) as running:
+        statuses, span = closed_load(running, users=20, requests=5)
         cold = running.stats()
-        assert statuses == {200: 200}
-        assert 200 / span <= 100 * 1.1
+        assert statuses == {200: 100}
+        assert 100 / span <= 50 * 1.1
         assert cold["queue"]["max"] >= 10
-        # Latency is the time behind the balancer: the wait in the queue (0.2 s here) is not part of it.
-        assert cold["latency"]["total_s"] / 200 < 0.5 * cold["queue"]["mean"] / 100
+        # Latency is the time behind the balancer: the wait in the queue (0.4 s here) is not part of it.
+        assert cold["latency"]["total_s"] / 100 < 0.5 * cold["queue"]["mean"] / 50
         running.set_capacity(0)
         assert running.stats()["capacity_rps"] == 0
         warm_statuses, warm_span = closed_load(running, users=20, requests=20)
     assert warm_statuses == {200: 400}
-    assert 400 / warm_span > 100 * 1.1
+    assert 400 / warm_span > 50 * 1.1
 
 
 def test_what_the_surge_queue_cannot_hold_spills_over():
@@ -246,7 +246,7 @@ def test_an_instance_that_answers_too_late_is_a_504():
 
 
 def test_clients_that_left_the_queue_are_not_passed_on():
-    with world(capacity_rps=0.5, instances=1) as running:
+    with world(capacity_rps=0.1, instances=1) as running:
         assert get(running) == 200
         leaving = [connect(running) for _ in range(5)]
         for connection in leaving:
