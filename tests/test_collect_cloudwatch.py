@@ -311,6 +311,18 @@ def test_the_agents_series_are_found_and_counters_become_increases(server, aws):
         "ethtool_bw_in_allowance_exceeded", "disk_used_percent{path=/}"}  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("after", "settled", "told"), [(700, False, False), (901, True, False), (15 * DAY, True, True)]
+)
+def test_the_agents_list_is_early_for_a_quarter_of_an_hour_and_late_after_two_weeks(server, aws, after, settled, told):
+    """LCUs apart, all values are final after ten minutes; whether new metrics are listed is not known before 15."""
+    begin = minute(HOUR)
+    instance = Resource("instance", "i-none", {"InstanceId": "i-none"})
+    pull = pull_cloudwatch(aws, [instance], at(begin), at(begin + 300), now=at(begin + 300 + after))
+    assert pull.settled is settled
+    assert any("silent for two weeks" in text for text in pull.warnings) is told
+
+
 # ---- the cache of a run
 
 PLAN = """

@@ -24,6 +24,7 @@ from genkai.metrics import Block, frame_of, micros
 from genkai.plan import Aws
 
 RETENTION = ((3 * 3600, 1), (15 * 86400, 60), (63 * 86400, 300), (455 * 86400, 3600))  # age in s, finest period in s
+NEWLY_LISTED_S = 900.0  # a new metric is listed within a quarter of an hour
 LISTED_S = 14 * 86400.0  # ListMetrics leaves out what has been silent for so long
 USD_PER_METRIC = 0.01 / 1000
 
@@ -65,6 +66,7 @@ class Series:
 class Pull:
     """What is known of a run after a pull: every series with its points (the cache), and what went wrong.
 
+    listed_early: the agent's new metrics may not have been listed yet.
     series: {key: {"fetched_at", "settled", "times": [epoch s], "values": […]}}.
     """
 
@@ -73,11 +75,12 @@ class Pull:
     warnings: list[str] = field(default_factory=list)
     metrics_requested: int = 0
     calls: int = 0
+    listed_early: bool = False
 
     @property
     def settled(self) -> bool:
         """All values are final."""
-        return all(entry["settled"] for entry in self.series.values())
+        return not self.listed_early and all(entry["settled"] for entry in self.series.values())
 
     def record(self) -> dict[str, Any]:
         """The cache, JSON-able."""
@@ -123,6 +126,7 @@ def pull_cloudwatch(
     found = [s for r in resources for s in _series_of(aws, agent, r, start, end, moment)]
     series = list({s.key: s for s in found}.values())
     pull.warnings += agent.warnings
+    pull.listed_early = agent.asked and moment - end.timestamp() < NEWLY_LISTED_S
     if agent.asked and moment - end.timestamp() > LISTED_S:
         pull.warnings.append("aws cloudwatch ListMetrics: metrics that were silent for two weeks are not listed: the "
                              "agent's of instances that are gone meanwhile are missing")  # fmt: skip
