@@ -223,7 +223,11 @@ def test_names_that_a_plan_may_hold():
     ("tool", "text", "told"),
     [
         ("jmeter", '<?xml version="1.0"?>\n<testResults/>', "expected elements httpSample or sample"),
-        ("jmeter", '<testResults>\n<httpSample ts="1700" lb="a"/></testResults>', "sample 1: expected attributes"),
+        (
+            "jmeter",
+            '<testResults>\n<httpSample ts="1700" lb="a"/></testResults>',
+            "expected attributes ts, t, lb of samples, missing t; save them",
+        ),
         (
             "jmeter",
             '<testResults>\n<sample ts="1" t="x" lb="a"/></testResults>',

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from sys import intern
 from xml.etree import ElementTree
 from xml.parsers.expat import errors as expat
 
@@ -27,7 +28,7 @@ _ENDS = {expat.codes[e] for e in (expat.XML_ERROR_NO_ELEMENTS, expat.XML_ERROR_U
 
 def read_xml(path: Path, notes: list[str]) -> pd.DataFrame:
     """Samples as text, under the names of the CSV's columns. Raises ImportedError, OSError."""
-    rows: list[dict[str, str]] = []
+    rows: list[tuple[str | None, ...]] = []
     try:
         for element in _tops(path):
             rows += _rows(element)
@@ -39,11 +40,12 @@ def read_xml(path: Path, notes: list[str]) -> pd.DataFrame:
         notes.append(CUT_SHORT)
     if not rows:
         raise ImportedError(f"{path}: expected elements {' or '.join(SAMPLES)} below testResults, got none")
-    missing = [name for name in ("ts", "t", "lb") if ATTRIBUTES[name] not in rows[0]]
+    frame = pd.DataFrame(rows, columns=[*ATTRIBUTES.values(), "failureMessage"]).dropna(axis=1, how="all")
+    missing = [name for name in ("ts", "t", "lb") if ATTRIBUTES[name] not in frame]
     if missing:
-        raise ImportedError(f"{path}: sample 1: expected attributes ts, t, lb, missing {', '.join(missing)}; save them "
-                            "with jmeter.save.saveservice.timestamp_format=ms, …time=true, …label=true")  # fmt: skip
-    return pd.DataFrame(rows).fillna("")
+        raise ImportedError(f"{path}: expected attributes ts, t, lb of samples, missing {', '.join(missing)}; save "
+                            "them with jmeter.save.saveservice.timestamp_format=ms, …time=true, …label=true")  # fmt: skip
+    return frame.fillna("")
 
 
 def _tops(path: Path) -> Iterator[ElementTree.Element]:
@@ -59,12 +61,12 @@ def _tops(path: Path) -> Iterator[ElementTree.Element]:
             root.clear()
 
 
-def _rows(element: ElementTree.Element) -> Iterator[dict[str, str]]:
+def _rows(element: ElementTree.Element) -> Iterator[tuple[str | None, ...]]:
     within = [child for child in element if child.tag in SAMPLES]
     if within and element.get("rm", "").startswith(TRANSACTION):
         for child in within:
             yield from _rows(child)
         return
-    row = {name: element.attrib[key] for key, name in ATTRIBUTES.items() if key in element.attrib}
+    values = (element.get(key) for key in ATTRIBUTES)  # interned: a million samples share few labels and threads
     told = (a.findtext("failureMessage") for a in element.iter("assertionResult") if a.findtext("failure") == "true")
-    yield row | {"failureMessage": next(filter(None, told), "")}
+    yield *(None if value is None else intern(value) for value in values), intern(next(filter(None, told), ""))
