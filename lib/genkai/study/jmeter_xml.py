@@ -44,7 +44,7 @@ def read_xml(path: Path, notes: list[str]) -> pd.DataFrame:
     missing = [name for name in ("ts", "t", "lb") if ATTRIBUTES[name] not in frame]
     if missing:
         raise ImportedError(f"{path}: expected attributes ts, t, lb of samples, missing {', '.join(missing)}; save "
-                            "them with jmeter.save.saveservice.timestamp_format=ms, …time=true, …label=true")  # fmt: skip
+                            "them with jmeter.save.saveservice.timestamp_format=ms and …time, …label")  # fmt: skip
     return frame.fillna("")
 
 
