@@ -2,6 +2,8 @@
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from diagnosis_tables import HEALTHY, STALL, World, causes
 from genkai.analyse.diagnose import Facts
@@ -111,6 +113,39 @@ def test_one_full_instance_among_idle_ones_is_uneven_load() -> None:
     world = World(STALL).instances([20, 90, 98], [5, 20, 22], [5, 20, 22])
     assert causes(world.diagnosis())[0] == "load_uneven"
     assert "target_cpu" not in causes(world.diagnosis())
+
+
+ZONES = {"ec2:i-1": "1a", "ec2:i-2": "1a", "ec2:i-3": "1a", "ec2:i-4": "1c", "ec2:i-5": "1c"}
+
+
+def zone_told(instances: list, zones: dict) -> dict | None:
+    """The zone's evidence of load_uneven; fails where the cause is another one."""
+    record = World(STALL).instances(*([20, 80, value] for value in instances)).diagnosis(Facts(zones=zones))
+    assert causes(record) == ["load_uneven"]
+    evidence = record["findings"][0]["evidence"]
+    return next((e["values"] for e in evidence if e["text_key"] == "evidence.lb.uneven_zone"), None)
+
+
+def test_a_full_zone_beside_one_with_room_is_named() -> None:
+    zone = zone_told([97, 97, 96, 35, 30], ZONES)
+    told = {name: zone[name]["value"] for name in ("count", "lowest", "others")}
+    assert (zone["zone"], told) == ("1a", pytest.approx({"count": 3, "lowest": 0.96, "others": 0.35}))
+
+
+@pytest.mark.parametrize(
+    "zones",
+    [{**ZONES, "ec2:i-5": "1a"}, {**ZONES, "ec2:i-1": "1c"}, dict.fromkeys(ZONES, "1a"), {"ec2:i-1": "1a"}, {}],
+    ids=["room in the full zone", "full in both", "one zone", "a zone not known", "none known"],
+)
+def test_a_spread_that_is_not_by_zone_names_none(zones: dict) -> None:
+    assert zone_told([97, 97, 96, 35, 30], zones) is None
+
+
+@given(st.lists(st.floats(1, 100), min_size=2, max_size=7))
+def test_full_instances_are_explained_by_spread_or_by_size_never_by_both_or_neither(busy: list[float]) -> None:
+    busy = [*busy[1:], 97.0]
+    found = causes(World(STALL).instances(*([2, 5, value] for value in busy)).diagnosis(Facts()))
+    assert len({"load_uneven", "target_cpu"} & set(found)) == 1
 
 
 def test_equally_full_instances_are_not_uneven() -> None:

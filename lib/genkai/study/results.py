@@ -44,6 +44,7 @@ def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None)
         levels=run.whole, requests=run.requests, failures=run.failures, generator=run.generator, metrics=run.metrics,
         fit=fit, target_rps=study.target_of(run),
         facts=replace(facts, limits={**facts.limits, **link_limits(run, facts.generator_host)},
+                      zones=zones_of(run),
                       credits={row["resource"]: row for row in credit_rows(run.metrics, discovered(run))}),
     )  # fmt: skip
 
@@ -66,6 +67,12 @@ def link_limits(run: RunStudy, host: str) -> dict[str, float]:
     """{"host:NAME signal": bytes/s} of the links of the machine that started the load; {}: its kernel told none."""
     speed = run.record.get("link_bytes_per_s")
     return {f"host:{host} {signal}": float(speed) for signal in ("network.in", "network.out")} if speed else {}
+
+
+def zones_of(run: RunStudy) -> dict[str, str]:
+    """{"ec2:ID": availability zone} of the instances that discovery found."""
+    found = discovered(run).get("instances") or []
+    return {f"ec2:{instance['id']}": instance["zone"] for instance in found if instance.get("zone")}
 
 
 def case_of(study: Study, run: RunStudy) -> Case:

@@ -11,13 +11,16 @@ from genkai.analyse.rules.evidence import Evidence, Finding, Rule, amount, obser
 from genkai.analyse.rules.relations import (
     BUSY,
     IDLE,
+    UNEVEN,
     WORKERS_FULL,
     Wait,
     machine_full,
+    some_have_room,
     target_cpu,
     wait_sides,
     worker_use,
 )
+from genkai.analyse.rules.samples import Series
 
 QUEUE_FROM = 5  # requests: a few in the queue for a moment are normal
 FRONT_SHARE = 0.5
@@ -116,16 +119,38 @@ def uneven(case: Case) -> Finding | None:
     loads = sorted((p for p in loads if math.isfinite(p[0])), key=lambda p: p[0])
     if len(loads) < 2 or loads[-1][0] < BUSY:
         return None
-    rest = float(np.median([value for value, _ in loads[:-1]]))
-    if rest > 0.6 * loads[-1][0]:
+    if not some_have_room([value for value, _ in loads]):
         return None
+    rest = float(np.median([value for value, _ in loads[:-1]]))
+    zone = _full_zone(case, loads)
     values = {
         "resource": loads[-1][1].resource.partition(":")[2],
         "highest": amount(loads[-1][0], "ratio"),
         "others": amount(rest, "ratio", len(loads) - 1),
     }
     evidence = Evidence("evidence.lb.uneven", values, "cloudwatch", loads[-1][1].resource, loads[-1][1].metric)
-    return Finding("load_uneven", "strong", (throughput_evidence(case), evidence), fit=0.95)
+    lines = (throughput_evidence(case), evidence, *([zone] if zone else []))
+    return Finding("load_uneven", "strong", lines, fit=0.95)
+
+
+def _full_zone(case: Case, loads: list[tuple[float, Series]]) -> Evidence | None:
+    """One availability zone whose instances are all full while none of the other zones' is; None: not so, not known."""
+    of_zone: dict[str, list[float]] = {}
+    for value, series in loads:
+        if series.resource not in case.facts.zones:
+            return None
+        of_zone.setdefault(case.facts.zones[series.resource], []).append(value)
+    fullest = max(of_zone, key=lambda zone: min(of_zone[zone]))
+    inside, others = of_zone.pop(fullest), [value for values in of_zone.values() for value in values]
+    if not others or min(inside) < BUSY or max(others) > UNEVEN * min(inside):
+        return None
+    values = {
+        "zone": fullest,
+        "count": amount(len(inside), "count"),
+        "lowest": amount(min(inside), "ratio", len(inside)),
+        "others": amount(max(others), "ratio", len(others)),
+    }
+    return Evidence("evidence.lb.uneven_zone", values, "cloudwatch")
 
 
 def capacity_changed(case: Case) -> Finding | None:

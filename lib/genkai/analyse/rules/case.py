@@ -26,7 +26,7 @@ class Facts:
     limits_s: {quantile column: seconds}. hosts: {name: role}. shared: load generator and target run on one machine.
     limits: {"resource signal": value} of known ceilings, e.g. {"ec2:i-1 network.out": bytes/s}.
     clock_offsets_s: {host: (at the start, at the end)} against the generator's clock.
-    credits: {resource: row of analyse.credits} of burstable instances.
+    credits: {resource: row of analyse.credits} of burstable instances. zones: {resource: availability zone}.
     """
 
     step: str = "scenario"
@@ -40,6 +40,7 @@ class Facts:
     think_time_s: float | None = None
     hold_needed_s: float | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    zones: Mapping[str, str] = field(default_factory=dict)
     clock_offsets_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     credits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from genkai.analyse.rules.case import Case
 from genkai.analyse.rules.evidence import Evidence, Finding, Rule, amount, observed, throughput_evidence
-from genkai.analyse.rules.relations import BUSY, full_where_it_stops, machine_full, rises, target_cpu
+from genkai.analyse.rules.relations import BUSY, full_where_it_stops, machine_full, rises, some_have_room, target_cpu
 
 CORE_FULL = 0.95
 ENA = ("ena.bandwidth_in", "ena.bandwidth_out", "ena.packets", "ena.conntrack")
@@ -66,10 +66,7 @@ def cpu(case: Case) -> Finding | None:
 def _host_only(case: Case, busiest) -> bool:
     """Not so when other instances have room: then the spread is at fault (rule load_uneven), not the size."""
     values = [case.peak(s) for s in case.of_targets("cpu.busy") if s.resource.startswith("ec2:")]
-    values = sorted(v for v in values if math.isfinite(v))
-    if len(values) < 2 or not busiest.resource.startswith("ec2:"):
-        return True
-    return values[len(values) // 2 - 1] > 0.6 * values[-1]
+    return not busiest.resource.startswith("ec2:") or not some_have_room([v for v in values if math.isfinite(v)])
 
 
 def one_core(case: Case) -> Finding | None:

@@ -13,6 +13,7 @@ from genkai.analyse.rules.stall import RESPONSE_RISE
 
 BUSY = 0.85  # CPU from here on makes requests wait noticeably
 IDLE = 0.70
+UNEVEN = 0.6  # of the fullest instance's CPU: one that uses less has room
 MACHINE_FULL = 0.95
 WORKERS_FULL = 0.95
 LIGHT = 0.3  # CPU of a process that rather sleeps
@@ -121,6 +122,15 @@ def _wakes_later(case: Case) -> bool:
 def target_cpu(case: Case) -> tuple[Series | None, float]:
     """(series, highest mean at the limit) of the busiest target: an instance or a watched host."""
     return case.highest("cpu.busy")
+
+
+def some_have_room(busy: list[float]) -> bool:
+    """Whether half of the instances (rounded down) have room beside the fullest; else they are full as a whole.
+
+    Full instances are explained by their spread in the one case and by their size in the other, never by both.
+    """
+    ordered = sorted(busy)
+    return len(ordered) > 1 and ordered[len(ordered) // 2 - 1] <= UNEVEN * ordered[-1]
 
 
 def targets_idle(case: Case) -> bool | None:
