@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from genkai.load.counters import PORT_RANGE
 
 TW_REUSE = Path("/proc/sys/net/ipv4/tcp_tw_reuse")
 RESERVED = Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
-REUSE_AFTER_S = 1.0  # a connection in TIME_WAIT for longer gives its port away where tcp_tw_reuse allows it
+REUSE_AFTER_MS = 1000  # a connection in TIME_WAIT for longer gives its port away where tcp_tw_reuse allows it
 TIME_WAIT_MS = 60_000  # fixed in Linux (TCP_TIMEWAIT_LEN)
 TIMER_TIME_WAIT = 3  # idiag_timer of a socket in TIME_WAIT
 _SOCK_DIAG, _BY_FAMILY, _DUMP, _DONE, _ERROR = 4, 20, 0x301, 3, 2
@@ -26,8 +28,7 @@ _CLOSED, _LISTEN = 1 << 7, 1 << 10
 _STATES = 0xFFF & ~(_CLOSED | _LISTEN)
 _PIECE = 32_768  # bytes of an answer: some 300 sockets
 _HEAD = struct.Struct("=IHHII")
-# of inet_diag_msg: family, state, timer; then ports, source, destination (network order); then expires after 12 bytes
-_SOCKET = struct.Struct("=BBBxHH16s16s12xI")
+LOOPBACK_6 = bytes(15) + b"\x01"
 
 
 class Ports(NamedTuple):
@@ -37,12 +38,14 @@ class Ports(NamedTuple):
     left: int
 
 
-class Held(NamedTuple):
-    """One socket towards the target's port."""
-
-    local_port: int
-    destination: bytes
-    waiting_s: float | None  # how long it has been in TIME_WAIT
+@lru_cache(maxsize=16)
+def socket_type(length: int) -> np.dtype:
+    """A message of the answer that is so long: nlmsghdr, inet_diag_msg, attributes (linux/inet_diag.h)."""
+    fields = {"length": ("=u4", 0), "kind": ("=u2", 4), "timer": ("u1", 18), "local": (">u2", 20),
+              "destination": ("u1", 40, 16), "expires_ms": ("=u4", 68)}  # fmt: skip
+    formats = [(kind, tuple(shape)) if shape else kind for kind, _, *shape in fields.values()]
+    offsets = [offset for _, offset, *_ in fields.values()]
+    return np.dtype({"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": length})
 
 
 def read_range() -> range | None:
@@ -71,8 +74,11 @@ def read_tw_reuse() -> int:
         return 0
 
 
-def list_held(port: int, pause: Callable[[], None] = lambda: None) -> Iterator[Held]:
-    """Every TCP socket of this namespace towards a port, of any address. Raises OSError where the kernel refuses."""
+def list_held(port: int, pause: Callable[[], None] = lambda: None) -> Iterator[np.ndarray]:
+    """Every TCP socket of this namespace towards a port, of any address, in arrays of `socket_type`.
+
+    Raises OSError where the kernel refuses.
+    """
     for family in (socket.AF_INET, socket.AF_INET6):
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as asked:
             wanted = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, _STATES)
@@ -82,8 +88,8 @@ def list_held(port: int, pause: Callable[[], None] = lambda: None) -> Iterator[H
                 pause()
 
 
-def _read_piece(piece: bytes) -> Iterator[Held]:
-    """The sockets of a piece; returns whether more pieces follow."""
+def _read_piece(piece: bytes) -> Iterator[np.ndarray]:
+    """The sockets of a piece, those in a row whose messages are equally long at once; returns whether more follow."""
     offset = 0
     while offset < len(piece):
         length, kind, *_ = _HEAD.unpack_from(piece, offset)
@@ -91,22 +97,22 @@ def _read_piece(piece: bytes) -> Iterator[Held]:
             return False
         if kind == _ERROR:
             raise OSError(-struct.unpack_from("=i", piece, offset + _HEAD.size)[0], "sock_diag")
-        _, _, timer, local, _, _, destination, expires_ms = _SOCKET.unpack_from(piece, offset + _HEAD.size)
-        waiting_s = (TIME_WAIT_MS - expires_ms) / 1000 if timer == TIMER_TIME_WAIT else None
-        yield Held(socket.ntohs(local), destination, waiting_s)
-        offset += (length + 3) & ~3
+        aligned = (length + 3) & ~3
+        found = np.frombuffer(piece, socket_type(aligned), (len(piece) - offset) // aligned, offset)
+        others = np.flatnonzero((found["length"] != length) | (found["kind"] != kind))
+        found = found[: others[0]] if len(others) else found
+        yield found
+        offset += aligned * len(found)
     return True
 
 
-def is_reusable(held: Held, tw_reuse: int) -> bool:
-    """Whether a new connection may take the port of a socket: in TIME_WAIT for over a second, and allowed to."""
-    if held.waiting_s is None or held.waiting_s <= REUSE_AFTER_S:
-        return False
-    return tw_reuse == 1 or (tw_reuse == 2 and _is_loopback(held.destination))
-
-
-def _is_loopback(address: bytes) -> bool:
-    return address[0] == 127 or address == bytes(15) + b"\x01"
+def is_reusable(held: np.ndarray, tw_reuse: int) -> np.ndarray:
+    """Of each socket, whether a new connection may take its port: over a second in TIME_WAIT, and it is allowed."""
+    old = (held["timer"] == TIMER_TIME_WAIT) & (held["expires_ms"] < TIME_WAIT_MS - REUSE_AFTER_MS)
+    if tw_reuse == 2:
+        to = held["destination"]
+        old &= (to[:, 0] == 127) | (to == np.frombuffer(LOOPBACK_6, "u1")).all(axis=1)
+    return old if tw_reuse else np.zeros(len(held), bool)
 
 
 def count_left(port: int, pause: Callable[[], None] = lambda: None) -> Ports | None:
@@ -117,15 +123,24 @@ def count_left(port: int, pause: Callable[[], None] = lambda: None) -> Ports | N
     usable = read_range()
     if usable is None:
         return None
-    reserved = {p for p in read_reserved() if p in usable}
-    tw_reuse = read_tw_reuse()
+    given = np.zeros(65_536, bool)
+    given[usable.start : usable.stop] = True
+    given[list(read_reserved())] = False
+    tw_reuse, taken = read_tw_reuse(), {}
     try:
-        held = {
-            (h.destination, h.local_port) for h in list_held(port, pause)
-            if h.local_port in usable and h.local_port not in reserved and not is_reusable(h, tw_reuse)
-        }  # fmt: skip
+        for held in list_held(port, pause):
+            for destination, ports in _by_destination(held[~is_reusable(held, tw_reuse)]):
+                taken.setdefault(destination, np.zeros(65_536, bool))[ports] = True
     except OSError:
         return None
-    total = len(usable) - len(reserved)
-    most = max(Counter(destination for destination, _ in held).values(), default=0)
-    return Ports(total, total - most)
+    total = int(given.sum())
+    return Ports(total, total - max((int((given & used).sum()) for used in taken.values()), default=0))
+
+
+def _by_destination(held: np.ndarray) -> Iterator[tuple[bytes, np.ndarray]]:
+    """(address, local ports) of each address; mostly there is one."""
+    left = held
+    while len(left):
+        same = (left["destination"] == left["destination"][0]).all(axis=1)
+        yield left["destination"][0].tobytes(), left["local"][same]
+        left = left[~same]
