@@ -10,8 +10,10 @@ from genkai import schema
 from genkai.pages.drift import drift
 from genkai.pages.findings import exit_code, findings_record, findings_text
 from genkai.report.messages import Messages
+from genkai.report.sections.decision import decision
 from genkai.steps import judge_step
 from genkai.study import Study, read_study
+from genkai.study.facts import action_rows
 from genkai.study.results import cycle_record, drift_findings
 from genkai.workspace import Cycle
 from sample_cycles import SAMPLE, own_cycle, plain
@@ -83,6 +85,20 @@ def test_the_step_fails_though_its_targets_are_met(leaking: Study) -> None:
     assert step["status"] == "fail"
     for lang in ("en", "ja"):
         assert Messages(lang)(verdict["why_key"], **verdict["values"])
+
+
+def test_page_1_does_not_call_the_endurance_step_passed_and_the_actions_hold_its_remedy(
+    leaking: Study, steady: Study
+) -> None:
+    m = Messages()
+    for study, status in ((leaking, "fail"), (steady, "pass")):
+        page = decision(m, cycle_record(study)).to_plain()
+        row = next(line for line in page.splitlines() if line.startswith(m("step_short.endurance")) and " | " in line)
+        assert f"[{m(f'status.{status}')}]" in row
+        asked = [row["action"]["key"] for row in action_rows(study, {"findings": []}, None, None)]
+        assert ("cause.memory_leak.remedy" in asked) is (status == "fail")
+    twice = action_rows(leaking, {"findings": drift_findings(leaking)}, None, None)
+    assert len(twice) == len(drift_findings(leaking))
 
 
 def test_what_is_steady_is_said_to_be(steady: Study) -> None:

@@ -15,6 +15,7 @@ from genkai.collect.sampling import clock_records
 from genkai.hosts import CLOCK_WARNING_S
 from genkai.plan import STEPS, Level, Plan
 from genkai.study.reading import Study
+from genkai.study.results import drift_findings
 from genkai.workspace import Run
 
 Record = dict[str, Any]
@@ -103,7 +104,7 @@ def _level_load(level: Level, target: float | None) -> float | str:
 
 def action_rows(study: Study, findings: Mapping[str, Any] | None, before: Mapping[str, Any] | None,
                 comparison: Mapping[str, Any] | None) -> list[Record]:  # fmt: skip
-    """Actions that were taken, with what became of them; then what this cycle's findings ask for.
+    """Actions that were taken, with what became of them; then what this cycle's findings and its drifts ask for.
 
     findings, before: findings records of this cycle's and the previous cycle's main run.
     """
@@ -114,6 +115,9 @@ def action_rows(study: Study, findings: Mapping[str, Any] | None, before: Mappin
         for a in study.plan.actions
     ]  # fmt: skip
     proposed = [f for f in (findings or {}).get("findings", []) if f["strength"] != "weak"]
+    proposed += [
+        {**f, "evidence": []} for f in drift_findings(study) if f["strength"] != "weak" and f["cause"] not in now
+    ]
     rows += [
         {"action": {"key": f["remedy_key"], "values": f["values"]}, "outcome": "open",
          "evidence": next((e["figure"] for e in f["evidence"] if e.get("figure")), None)}

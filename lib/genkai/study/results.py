@@ -96,6 +96,7 @@ def diagnose_run(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = No
     return record
 
 
+@kept
 def drift_findings(study: Study) -> list[dict[str, Any]]:
     """What changes over time in the endurance step, best first; [] where there is no such run."""
     records = [diagnose(tables_of(study, run)) for run in study.of("endurance") if len(run.marks)]

@@ -23,7 +23,7 @@ def decision(m: Messages, verdicts: Record, findings: Record | None = None, figu
         items.append(figure)
     if verdicts.get("targets"):
         service = [t for t in verdicts["targets"] if t["step"] != "verify"]  # verify speaks of the generator
-        items.append(subjects_table(m, service or verdicts["targets"]))
+        items.append(subjects_table(m, service or verdicts["targets"], verdicts.get("steps") or ()))
     if verdicts.get("purposes"):
         items.append(purposes_table(m, verdicts["purposes"]))
     return Contents(items, m)
@@ -52,16 +52,18 @@ WORST_FIRST = ("fail", "cannot_tell", "not_run", "pass")
 _SHORT = {"throughput": "throughput", "error_ratio": "error_ratio"}  # what is left is a response time
 
 
-def subjects_table(m: Messages, targets: Sequence[Record]) -> Table:
+def subjects_table(m: Messages, targets: Sequence[Record], steps: Sequence[Record] = ()) -> Table:
     """Return the table of page 1: a row for each run, what was missed first; each cell measured / target.
 
-    Of a mix of APIs the worst is shown, by name.
+    Of a mix of APIs the worst is shown, by name. steps: verdicts of the steps; an endurance run that met its targets
+    but will not last is not called passed.
     """
+    lasting = next((step["status"] for step in steps if step["step"] == "endurance"), "pass")
     groups: dict[tuple, list[Record]] = {}
     for target in targets:
         mixed = target["step"] in MIXED
         groups.setdefault((target["step"], None if mixed else target.get("api")), []).append(target)
-    rows = [_subject_row(m, group) for group in groups.values()]
+    rows = [_subject_row(m, group, lasting if step == "endurance" else "pass") for (step, _), group in groups.items()]
     rows.sort(key=lambda row: WORST_FIRST.index(row["verdict"].status))
     columns = {name: m(f"column.{name}") for name in rows[0]}
     return Table(
@@ -70,11 +72,11 @@ def subjects_table(m: Messages, targets: Sequence[Record]) -> Table:
     )  # fmt: skip
 
 
-def _subject_row(m: Messages, targets: Sequence[Record]) -> dict[str, Any]:
+def _subject_row(m: Messages, targets: Sequence[Record], of_step: str) -> dict[str, Any]:
     columns: dict[str, list[Record]] = {"throughput": [], "response_time": [], "error_ratio": []}
     for target in targets:
         columns[_SHORT.get(target["what"], "response_time")].append(target)
-    status = min((t["status"] for t in targets), key=WORST_FIRST.index)
+    status = min((of_step, *(t["status"] for t in targets)), key=WORST_FIRST.index)
     cells = {column: _worst(m, found) for column, found in columns.items()}
     whole = next(iter(columns["throughput"]), targets[0])
     return {"subject": subject(m, whole), **cells, "verdict": Badge(status, m)}
