@@ -108,10 +108,12 @@ def step(
 @app.command()
 def report(path: CyclePath = Path("data/sample"), lang: Lang = "en") -> None:
     """Make the PDF of a cycle again from what was measured; the exit code is the verdict."""
-    from genkai.cycle import report_cycle
+    from genkai.kernel_source import KernelSource
 
-    outcome = report_cycle(path, lang=lang)
-    raise typer.Exit(outcome.exit_code)
+    with KernelSource() as kernels:  # what it imports takes as long as what this process imports
+        from genkai.cycle import report_cycle
+
+        raise typer.Exit(report_cycle(path, kernels, lang=lang).exit_code)
 
 
 @app.command()

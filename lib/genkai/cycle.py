@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from genkai import launch
 from genkai.journals import read_marks
+from genkai.kernel_source import KernelSource
 from genkai.load.ceiling import WARM_UP_S
 from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernel, check_artifacts, run_notebook
 from genkai.plan import STEPS
@@ -77,17 +79,23 @@ def run_cycle(
             loaded += min(time.monotonic() - before, _load_s(cycle, step))
         for name in ANALYSIS:
             _run(cycle, name, {}, kernel)
-        return _report(cycle, wanted, kernel, lambda: time.monotonic() - begun - loaded)
+        made = _documents(cycle, wanted, kernel, lambda: nullcontext(kernel))  # it has the analysis already
+    return _outcome(cycle, *made, time.monotonic() - begun - loaded)
 
 
-def report_cycle(path: Path, *, lang: str = "en") -> CycleOutcome:
-    """The PDF of a cycle again, from what was measured. Raises WorkspaceError, NotebookError, ReportError."""
+def report_cycle(path: Path, kernels: KernelSource | None = None, *, lang: str = "en") -> CycleOutcome:
+    """The PDFs of a cycle again, from what was measured. Raises WorkspaceError, NotebookError, ReportError.
+
+    kernels: a source with its usual imports, where the caller has started one early.
+    """
     wanted, cycle, begun = languages(lang), open_cycle(path), time.monotonic()
     missing = [n for n in ANALYSIS if not _complete(cycle, n)]
-    with WarmKernel() as kernel:
+    with nullcontext(kernels) if kernels else KernelSource() as source, WarmKernel(source=source) as kernel:
         for name in missing:
             _run(cycle, name, {}, kernel)
-        return _report(cycle, wanted, kernel, lambda: time.monotonic() - begun)
+        source.run(f"genkai.pages.report.analyse({str(cycle.path)!r})")  # once, for the kernels of all languages
+        made = _documents(cycle, wanted, kernel, lambda: WarmKernel(source=source))
+    return _outcome(cycle, *made, time.monotonic() - begun)
 
 
 def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int:
@@ -230,21 +238,30 @@ def _export(notebook: Path, name: str) -> Path:
     return pdf
 
 
-def _report(cycle: Cycle, wanted: tuple[str, ...], kernel: WarmKernel, fixed_s: Callable[[], float]) -> CycleOutcome:
-    with ThreadPoolExecutor(1) as exporting:  # one PDF is made while the kernel works on the next notebook
-        made, plans = [], []
-        for lang in wanted:
-            planned = _run(cycle, "10_plan", {"lang": lang}, kernel)
-            plans.append(exporting.submit(_export, planned, f"plan-{lang}.pdf"))
-            notebook = reports_dir(cycle) / f"60_report-{lang}.ipynb"
-            run_notebook("60_report", notebook, {"cycle": str(cycle.path), "lang": lang}, kernel=kernel,
+def _documents(
+    cycle: Cycle, wanted: Sequence[str], kernel: WarmKernel, lend: Callable[[], AbstractContextManager[WarmKernel]]
+) -> tuple[list[Path], list[Path]]:
+    """(reports, plans) as PDF: the plans one after the other in `kernel`, beside them each report in a lent one."""
+
+    def planned() -> list[Path]:
+        return [_export(_run(cycle, "10_plan", {"lang": lang}, kernel), f"plan-{lang}.pdf") for lang in wanted]
+
+    def reported(lang: str) -> Path:
+        notebook = reports_dir(cycle) / f"60_report-{lang}.ipynb"
+        with lend() as lent:
+            run_notebook("60_report", notebook, {"cycle": str(cycle.path), "lang": lang}, kernel=lent,
                          timeout_s=SPARE_S, stdout=sys.stdout)  # fmt: skip
-            made.append(exporting.submit(_export, notebook, f"report-{lang}.pdf"))
-        made, plans = ([pdf.result() for pdf in some] for some in (made, plans))
+        return _export(notebook, f"report-{lang}.pdf")
+
+    with ThreadPoolExecutor(1 + len(wanted)) as working:
+        plans, reports = working.submit(planned), working.map(reported, wanted)
+        return list(reports), plans.result()
+
+
+def _outcome(cycle: Cycle, reports: list[Path], plans: list[Path], fixed_s: float) -> CycleOutcome:
     check_artifacts("60_report", cycle.results_dir, {})
-    status = write_outcome(cycle)
-    ended = CycleOutcome(cycle, status, tuple(made), fixed_s(), tuple(plans))
-    tell(f"verdict: {status.upper().replace('_', ' ')}; " + ", ".join(str(p) for p in made))
+    ended = CycleOutcome(cycle, write_outcome(cycle), tuple(reports), fixed_s, tuple(plans))
+    tell(f"verdict: {ended.status.upper().replace('_', ' ')}; " + ", ".join(str(p) for p in reports))
     started = f"starting and ending Locust's processes took {_starting_s(cycle):.0f} s"
     tell(f"  ({ended.fixed_s:.0f} s besides the load itself; {started})")
     return ended

@@ -11,18 +11,19 @@ import importlib
 import shutil
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from genkai.kernel_source import WARM_IMPORTS, KernelSource
 from genkai.refusals import Refusal, is_told
 
 NOTEBOOKS = Path("notebooks")
 KERNEL = "python3"
 EMPTY = "get_ipython().run_line_magic('reset', '-f'); get_ipython().execution_count = 1"
 START_TIMEOUT_S = 90
-WARM_IMPORTS = "import pandas, pyarrow.parquet, matplotlib.figure, scipy.optimize, genkai.pages.report"
 FREEZE = "import gc as _gc; _gc.freeze()"  # each emptying collects garbage: not by way of all that was imported
 READY_FOR_LOAD = "import genkai.load.process as _p; _p.fork_server()"  # it imports locust while notebook 10 runs
 
@@ -45,11 +46,12 @@ class WarmKernel:
     """A kernel with the heavy imports done, lent to one notebook after the other, emptied in between.
 
     One process for all: each of its own would import for seconds what the next one imports again. A notebook that
-    fails takes its kernel with it. for_load: load will be started from it.
+    fails takes its kernel with it. for_load: load will be started from it. source: it is forked off that.
     """
 
-    def __init__(self, *, for_load: bool = False) -> None:
+    def __init__(self, *, for_load: bool = False, source: KernelSource | None = None) -> None:
         self._kernel: Any = None
+        self._source, self._lent = source, threading.Lock()
         self._lines = "; ".join([WARM_IMPORTS, FREEZE, *([READY_FOR_LOAD] if for_load else [])])
         self._sockets = tempfile.TemporaryDirectory(prefix="genkai-")
         self._loop = asyncio.new_event_loop()
@@ -60,9 +62,13 @@ class WarmKernel:
         # Sockets of its own in a private folder: TCP ports would be scarce on a load generator, and open to others.
         place = Path(self._sockets.name) / uuid.uuid4().hex[:8]
         kernel = WarmKernelManager(kernel_name=KERNEL, transport="ipc", ip=str(place))
-        await kernel.start_kernel(
-            extra_arguments=["--HistoryManager.enabled=False", f"--IPKernelApp.exec_lines={self._lines}"]
-        )
+        arguments = ["--HistoryManager.enabled=False"]
+        if self._source:
+            _import_meanwhile()  # the source imports, too, until it can give a kernel
+            self._source.provide(kernel)
+        else:
+            arguments += [f"--IPKernelApp.exec_lines={self._lines}"]
+        await kernel.start_kernel(extra_arguments=arguments)
         _import_meanwhile()
         await self._ask(kernel, "None")  # answered when the imports are done, so that none of them disturbs a run
         return kernel
@@ -84,14 +90,15 @@ class WarmKernel:
 
     @contextlib.contextmanager
     def take(self) -> Iterator[Any]:
-        """The kernel, for one notebook."""
-        kernel = self.start()._kernel
-        try:
-            yield kernel
-            self._loop.run_until_complete(self._ask(kernel, EMPTY))
-        except BaseException:
-            self.close_kernel()
-            raise
+        """The kernel, for one notebook at a time."""
+        with self._lent:
+            kernel = self.start()._kernel
+            try:
+                yield kernel
+                self._loop.run_until_complete(self._ask(kernel, EMPTY))
+            except BaseException:
+                self.close_kernel()
+                raise
 
     def close_kernel(self) -> None:
         """End the kernel; the next notebook gets a new one."""

@@ -17,7 +17,7 @@ from genkai.pages.sizes import Sizes
 from genkai.report import sections
 from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
-from genkai.study import RunStudy, Study, facts, read_study
+from genkai.study import RunStudy, Study, facts, find_cycle, read_study
 from genkai.study.history import NAME as SUMMARY
 from genkai.study.history import summary_of
 from genkai.study.repetitions import repetition_rows
@@ -200,6 +200,12 @@ class Report:
         )  # fmt: skip
         caption = self.m("caption.compare", before=self.before.cycle.number, after=self.study.cycle.number)
         return [Figure(drawn, label="fig-compare", caption=caption, alt=self.m("alt.compare"), messages=self.m)]
+
+
+def analyse(cycle: str) -> None:
+    """Compute what the reports of a cycle need in any language: it is kept with the study, here and in forks."""
+    report = Report(read_study(find_cycle(cycle)))
+    _ = report.verdicts, report.findings, report.history
 
 
 def scale_record(shown: scale.Scale) -> dict[str, Any]:
