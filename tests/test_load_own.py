@@ -2,22 +2,33 @@
 
 What stands for what (examples folder of locust 2.47; those that need a service of a third party are left out):
 
-tasks   basic, locustfile, browse_docs_sequence_test, nested_inline_tasksets, custom_wait_function, multiple_hosts,
-        x-forwarded-for, dispatch_test_scripts, debugging, dynamic_user_credentials, testdata_from_csv, markov_taskset
-fast    fast_http_locust, rest, response_validations, csrf_form_authentication
-hooks   events, custom_messages, semaphore_wait, add_command_line_argument, extend_web_ui, web_ui_cache_stats,
-        manual_stats_reporting, custom_xmlrpc_client, testdata_management, stop_on_threshold, worker_index
-shape   custom_shape/stages, step_load, double_wave, staging_user_classes, wait_user_count, open_closed_workload
+tasks   basic, locustfile, browse_docs_*, nested_inline_tasksets, custom_wait_function, x-forwarded-for,
+        dispatch_test_scripts, debugging, dynamic_user_credentials, testdata_from_csv, markov_taskset
+fast    fast_http_locust, rest, response_validations
+hooks   events, semaphore_wait, add_command_line_argument, web_ui_cache_stats, manual_stats_reporting
+data    custom_messages, worker_index, testdata_management, multiple_hosts
+forms   csrf_form_authentication, custom_xmlrpc_client, custom_shape/wait_user_count, open_closed_workload
+shape   custom_shape/stages, step_load, double_wave, staging_user_classes
+pytest  test_pytest
+quits   stop_on_threshold
+
+What needs locust's own page (bottlenecked_server, extend_web_ui) is in test_load_page.py.
 """
 
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
+from xmlrpc.server import SimpleXMLRPCServer
 
 import pandas as pd
 import pytest
 
+from example_target import running_service
 from genkai import journals, launch
 from genkai.workspace import Run
 from load_target import make_plan, running_target
@@ -218,20 +229,147 @@ class Stages(Base):
         return None
 """
 
+# Two workers; the master's test_start takes longer than a level may lose, a message's answer longer than the run.
+DATA = """
+import os, time
+import requests
+from locust import HttpUser, constant, events, task
+from locust.clients import HttpSession
+from locust.runners import MasterRunner, WorkerRunner
 
-def run_file(folder: Path, text: str, users: int) -> tuple[pd.DataFrame, Counter, Run]:
+def fetch(what): return requests.post(os.environ["API_HOST"] + "/post", data=what).json()["data"]
+
+at_parse = fetch("parse")
+at_start, names = [], []
+
+def take(environment, msg, **_):
+    names.extend(msg.data)
+    environment.runner.send_message("thanks", len(msg.data))
+
+def answer(msg, **_):
+    print("HOOK thanks for", msg.data)
+    time.sleep(9)
+
+@events.init.add_listener
+def _(environment, **_):
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.register_message("people", take)
+    else:
+        environment.runner.register_message("thanks", answer, concurrent=True)
+
+@events.test_start.add_listener
+def _(environment, **_):
+    if isinstance(environment.runner, MasterRunner):
+        time.sleep(1.6)
+        assert environment.runner.target_user_count == 4
+        for number, client in enumerate(environment.runner.clients):
+            environment.runner.send_message("people", [f"{number}a", f"{number}b"], client)
+    else:
+        at_start.append(fetch("start"))
+
+class Fed(HttpUser):
+    wait_time = constant(0.05)
+    def __init__(self, environment):
+        super().__init__(environment)
+        self.name = names.pop()
+        self.other = HttpSession(os.environ["API_HOST"], request_event=self.client.request_event, user=self)
+    @task
+    def ask(self):
+        index = self.environment.runner.worker_index
+        self.client.get(f"/ok?{at_parse}-{at_start[0]}-{self.name}-of-{index}", name="fed")
+        self.other.get("/page", name="other host")
+"""
+
+FORMS = """
+import os, re, time
+from xmlrpc.client import Fault, ServerProxy
+from locust import HttpUser, User, constant, task
+
+class Signing(HttpUser):
+    host = "http://203.0.113.1"
+    wait_time = constant(0.1)
+    def __init__(self, environment):
+        time.sleep(0.3)  # users take their time to be made
+        super().__init__(environment)
+    @task
+    def sign_in(self):
+        with self.client.get("/sign-in", catch_response=True) as response:
+            token = re.search('name="authenticity_token"[^>]*value="([^"]*)"', response.text).group(1)
+        form = {"authenticity_token": token}
+        with self.client.post("/sign-in", form, name="sign in", catch_response=True) as response:
+            if "welcome" not in response.url:
+                response.failure("not signed in")
+        self.client.post("/sign-in", {"authenticity_token": "forged"}, name="forged")
+
+class Remote(User):
+    wait_time = constant(0.05)
+    @task
+    def call(self):
+        for name in ("one", "breaks"):
+            with self.environment.events.request.measure("xmlrpc", name):
+                getattr(ServerProxy(os.environ["RPC_HOST"]), name)()
+    def on_start(self): print("HOOK host", self.host)
+
+class Idle(User):
+    wait_time = constant(0.1)
+    @task
+    def nothing(self): print("HOOK idle")
+"""
+
+PYTEST = """
+import time
+
+def test_pages(session):
+    session.get("/page").raise_for_status()
+    with session.get("/welcome", catch_response=True) as response:
+        if "hello" not in response.text:
+            response.failure("nobody said hello")
+    time.sleep(0.05)
+
+def test_missing(fastsession):
+    fastsession.get("/does_not_exist")
+    time.sleep(0.05)
+
+def helper(session): raise AssertionError("no test of its own")
+"""
+
+QUITS = """
+import gevent
+from locust import HttpUser, constant, events, task
+
+class Erring(HttpUser):
+    wait_time = constant(0.05)
+    @task
+    def wrong(self): self.client.get("/does_not_exist")
+
+def watch(environment):
+    while not environment.runner.stats.total.fail_ratio > 0.2:
+        gevent.sleep(0.1)
+    environment.runner.quit()
+
+@events.init.add_listener
+def _(environment, **_): gevent.spawn(watch, environment)
+
+@events.test_stop.add_listener
+def _(**_): print("HOOK test_stop")
+"""
+
+
+def run_file(
+    folder: Path, text: str, users: int, state: str = "finished", hold_s: float = 2, url: str = "", **fields: Any
+) -> tuple[pd.DataFrame, Counter, Run]:
     """Counts of each name as recorded, what the target answered to each path, and the run."""
     folder.mkdir()
     (folder / "mine.py").write_text(text)
     (folder / "people.csv").write_text("name\nann\nbob\n")
     with running_target(folder) as target:
-        plan = make_plan(target.url, [{"users": users, "ramp_s": 0, "hold_s": 2}], base_dir=folder,
+        plan = make_plan(url or target.url, [{"users": users, "ramp_s": 0, "hold_s": hold_s}], base_dir=folder,
                          scenarios=[{"name": "mine", "locustfile": "mine.py"}],
                          stop={"error_ratio": 1.0, "for_s": 60})  # fmt: skip
         run = Run(folder / "3-scenario-mine")
-        outcome = launch.run_load(run, plan, "scenario", "mine", drain_s=2.0)
+        outcome = launch.run_load(run, plan, "scenario", "mine", drain_s=2.0, **fields)
         answered = Counter(path for _, _, path in target.answered())
-    assert outcome.state == "finished", run.raw("locust.log").read_text()[-2000:]
+    assert outcome.state == state, run.raw("locust.log").read_text()[-2000:]
     counts = journals.read_requests(run).groupby("api")[["sent", "completed", "failed"]].sum()
     return counts, answered, run
 
@@ -281,8 +419,75 @@ def judge_shape(folder: Path) -> None:
     assert counts["completed"].to_dict() == {"a": answered["/ok?a"], "b": answered["/ok?b"]}
 
 
-def test_locustfiles_with_the_features_of_locusts_examples_run_unchanged(tmp_path: Path) -> None:
-    judges: list[Callable[[Path], None]] = [judge_tasks, judge_fast, judge_hooks, judge_shape]
-    with ThreadPoolExecutor(len(judges)) as pool:
-        for future in [pool.submit(judge, tmp_path / judge.__name__) for judge in judges]:
-            future.result()
+def hooks_of(run: Run) -> Counter[str]:
+    """What a file printed from its hooks."""
+    return Counter(line.split("HOOK ")[1] for line in run.raw("locust.log").read_text().splitlines() if "HOOK " in line)
+
+
+def judge_data(folder: Path) -> None:
+    counts, answered, run = run_file(folder, DATA, 4, processes=2)
+    assert counts["completed"].to_dict() == {"fed": sum(answered.values()), "other host": counts.loc["fed", "sent"]}
+    assert counts["failed"].sum() == 0
+    told = {path.removeprefix("/ok?parse-start-") for path in answered}
+    assert {who.split("-of-")[0] for who in told} == {"0a", "0b", "1a", "1b"}, "each worker has what it was sent"
+    assert len({(who[0], who[-1]) for who in told}) == 2, "and knows its index"
+    assert hooks_of(run) == {"thanks for 2": 2}
+    mark = journals.read_marks(run)[0]
+    seconds = journals.read_requests(run).query("sent > 0")["time"].map(lambda time: time.timestamp())
+    assert set(seconds) >= {mark["hold_start"], mark["hold_start"] + 1}, "test_start takes nothing from the level"
+    assert seconds.min() >= mark["start"]
+
+
+def judge_forms(folder: Path, url: str) -> None:
+    counts, _, run = run_file(folder, FORMS, 6, url=url)
+    assert set(counts.index) == {"/sign-in", "sign in", "forged", "one", "breaks"}
+    good = ["/sign-in", "sign in", "one"]
+    assert counts["completed"].gt(0).to_dict() == {name: name in good for name in counts.index}
+    assert counts["failed"].gt(0).to_dict() == {name: name not in good for name in counts.index}
+    hooks = hooks_of(run)
+    assert hooks.pop("idle") >= 2
+    assert hooks == {f"host {url}": 2}, "the plan's base_url takes the place of hosts, as --host does"
+
+
+def judge_pytest(folder: Path, url: str) -> None:
+    counts, _, _ = run_file(folder, PYTEST, 4, url=url)
+    assert set(counts.index) == {"/page", "/welcome", "/does_not_exist"}
+    assert (counts.loc[["/page", "/welcome"], "failed"] == 0).all()
+    assert counts.loc["/does_not_exist", "completed"] == 0
+
+
+def judge_quits(folder: Path, url: str) -> None:
+    _, _, run = run_file(folder, QUITS, 4, "stopped", hold_s=30, url=url)
+    assert run.record()["stop_reason"] == "stopped by the locustfile itself"
+    assert hooks_of(run) == {"test_stop": 1}
+    assert "Traceback" not in run.raw("locust.log").read_text()
+
+
+@contextmanager
+def running_xmlrpc() -> Iterator[str]:
+    """An XML-RPC server with a function that answers and one that breaks."""
+    with SimpleXMLRPCServer(("127.0.0.1", 0), logRequests=False) as server:
+        server.register_function(lambda: 1, "one")
+        server.register_function(lambda: 1 / 0, "breaks")
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+def test_locustfiles_with_the_features_of_locusts_examples_run_unchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_service() as (url, _), running_xmlrpc() as remote:
+        monkeypatch.setenv("API_HOST", url)
+        monkeypatch.setenv("RPC_HOST", remote)
+        judges: list[Callable[[Path], None]] = [
+            judge_tasks, judge_fast, judge_hooks, judge_shape, judge_data, partial(judge_forms, url=url),
+            partial(judge_pytest, url=url), partial(judge_quits, url=url),
+        ]  # fmt: skip
+        with ThreadPoolExecutor(len(judges)) as pool:
+            for future in [pool.submit(judge, tmp_path / str(number)) for number, judge in enumerate(judges)]:
+                future.result()

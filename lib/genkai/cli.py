@@ -98,11 +98,12 @@ def step(
     plan: PlanFile,
     name: Annotated[str, typer.Argument(help="verify, api, scenario or endurance")],
     keep_going: KeepGoing = False,
+    web: Annotated[bool, typer.Option("--web", help="serve Locust's own page, on this machine, while it runs")] = False,
 ) -> None:
     """One test step of the newest cycle of a plan (a new cycle for verify)."""
     from genkai.cycle import run_one_step
 
-    raise typer.Exit(run_one_step(plan, name, keep_going=keep_going))
+    raise typer.Exit(run_one_step(plan, name, keep_going=keep_going, web=web))
 
 
 @app.command()

@@ -98,8 +98,11 @@ def report_cycle(path: Path, kernels: KernelSource | None = None, *, lang: str =
     return _outcome(cycle, *made, time.monotonic() - begun)
 
 
-def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int:
-    """One step of the newest cycle of a plan (verify begins a new one when it has run already); 0 when it passed."""
+def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False, web: bool = False) -> int:
+    """One step of the newest cycle of a plan (verify begins a new one when it has run already); 0 when it passed.
+
+    web: with locust's own page while it runs.
+    """
     if step not in STEPS:
         raise StepError(f"step: expected one of {', '.join(STEPS)}, got {step!r}")
     plan = read_plan(plan_file)
@@ -108,7 +111,7 @@ def run_one_step(plan_file: Path, step: str, *, keep_going: bool = False) -> int
     cycle = new_cycle(CYCLES, plan_file) if fresh else found[-1]
     check_gate(cycle, step, keep_going)
     with restored(CYCLES, tell), WarmKernel(for_load=True) as kernel:
-        _launch(cycle, step, keep_going, kernel)
+        _launch(cycle, step, keep_going, kernel, web)
     record = cycle.read_result(f"step-{step}")
     tell(f"{step}: {record['status']} ({cycle.path})")
     return outcome.exit_code(record["status"])
@@ -211,7 +214,7 @@ def _run(cycle: Cycle, name: str, parameters: dict[str, Any], kernel: WarmKernel
     return output
 
 
-def _launch(cycle: Cycle, step: str, keep_going: bool, kernel: WarmKernel) -> None:
+def _launch(cycle: Cycle, step: str, keep_going: bool, kernel: WarmKernel, web: bool = False) -> None:
     """One step, or the record of why it was not run."""
     try:
         check_gate(cycle, step, keep_going)
@@ -222,7 +225,7 @@ def _launch(cycle: Cycle, step: str, keep_going: bool, kernel: WarmKernel) -> No
         for name in ANALYSIS:  # what they say of the runs so far is no longer the whole
             _mark(cycle, name, "stale")
     timeout_s = _load_s(cycle, step) * 1.2 + _resizing_s(cycle, step) + SPARE_S
-    _run(cycle, "20_launch", {"step": step, "keep_going": keep_going}, kernel, timeout_s)
+    _run(cycle, "20_launch", {"step": step, "keep_going": keep_going, "web": web}, kernel, timeout_s)
     if not cycle.result(f"step-{step}.json").exists():  # the notebook wrote it, unless somebody took it away
         write_verdict(read_study(cycle), step)
 

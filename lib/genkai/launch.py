@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from genkai.load.process import (
     JOIN_S,
     LaunchError,
     LoadProcess,
+    free_port,
     kill_group,
     locust_command,
     start_process,
@@ -86,7 +86,7 @@ def run_load(
     part = plan.step_named(step)
     if step == "verify" and part.ceiling_s and running.job.calls and outcome.state == "finished":
         needed_rps = part.margin * capacity.target_rps(plan)
-        measure_ceiling(run, running.job, part.ceiling_s, _free_port(), needed_rps, count_connections(plan))
+        measure_ceiling(run, running.job, part.ceiling_s, free_port(), needed_rps, count_connections(plan))
     return outcome
 
 
@@ -118,7 +118,7 @@ def start_job(run: Run, job: Job, **record: Any) -> RunningLoad:
     run.path.mkdir(parents=True, exist_ok=True)
     job.write(run.path)
     check_answers(run, job)
-    workers = Workers(run, job, int(job.listen.rpartition(":")[2] or _free_port()))
+    workers = Workers(run, job, int(job.listen.rpartition(":")[2] or free_port()))
     job = workers.prepare()
     job.write(run.path)
     command = locust_command(job, workers.port)
@@ -127,7 +127,7 @@ def start_job(run: Run, job: Job, **record: Any) -> RunningLoad:
     run.write_record(
         state="running", step=job.step, subject=job.subject, command=command, pid=process.pid,
         pid_started=start_time(process.pid), start=now_text(), versions=_versions(), processes=job.processes,
-        **record,
+        web_port=job.web_port, **record,
     )  # fmt: skip
     running = RunningLoad(run, job, process, workers)
     try:
@@ -203,7 +203,7 @@ class RunningLoad:
 
     def wait(self, on_second: Callable[[Progress], None] | None = None) -> RunOutcome:
         """Watch to the end, telling the progress each second. Raises LaunchError when no level ever began."""
-        patience_s = JOIN_S if self.job.workers else STARTUP_S
+        patience_s = JOIN_S if self.job.workers or self.job.locustfile else STARTUP_S  # it may fetch its data first
         limit = time.monotonic() + patience_s + self.job.duration_s + self.job.drain_s + SETTLE_S
         reason = "interrupted"
         try:
@@ -273,12 +273,6 @@ def finish_run(run: Run, job: Job, exit_code: int, stop_reason: str | None) -> R
     lost = find_losses(run, job)
     run.write_record(state=state, end=now_text(), exit_code=exit_code, stop_reason=stop_reason, **lost)
     return RunOutcome(state, exit_code, stop_reason, tuple(lost["lost_processes"]), lost["lost_share"])
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def _versions() -> dict[str, str]:

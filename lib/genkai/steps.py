@@ -16,6 +16,7 @@ from genkai.collect.host_limits import HostWatch
 from genkai.collect.links import link_bytes_per_s
 from genkai.collect.sampling import clock_offsets, collect_hosts, start_sampling
 from genkai.launch import Progress, RunOutcome, run_load, set_aside, stop_run
+from genkai.load.process import free_port
 from genkai.plan import STEPS, Plan
 from genkai.refusals import Refusal
 from genkai.resizing import Resizing, restore_left
@@ -63,9 +64,12 @@ def step_status(cycle: Cycle, step: str) -> str | None:
 
 
 def run_step(
-    cycle: Cycle, step: str, *, keep_going: bool = False, on_second: Callable[[Run, Progress], None] | None = None
-) -> Study:
+    cycle: Cycle, step: str, *, keep_going: bool = False, web: bool = False,
+    on_second: Callable[[Run, Progress], None] | None = None,
+) -> Study:  # fmt: skip
     """Run what the step has not run yet, size by size where the plan names sizes; the study of the cycle afterwards.
+
+    web: each run serves locust's own page while it goes, at the port that its run.json names.
 
     Raises StepError, LaunchError; CollectError when the target cannot be resized.
     """
@@ -79,10 +83,10 @@ def run_step(
     if waiting and plan.scaling:
         restore_left(cycle.path.parent.parent, tell)
     if waiting and waiting[0][1] is not None:
-        run_sizes(cycle, plan, waiting, on_second)
+        run_sizes(cycle, plan, waiting, on_second, web)
     else:
         for run, _ in waiting:
-            run_one(run, plan, on_second)
+            run_one(run, plan, on_second, web)
     return read_study(cycle)
 
 
@@ -97,7 +101,7 @@ def planned_runs(cycle: Cycle, plan: Plan, step: str) -> list[tuple[Run, int | N
 
 def run_sizes(
     cycle: Cycle, plan: Plan, waiting: Sequence[tuple[Run, int]],
-    on_second: Callable[[Run, Progress], None] | None = None,
+    on_second: Callable[[Run, Progress], None] | None = None, web: bool = False,
 ) -> None:  # fmt: skip
     """Run each with the target at its size; the size that was found is restored, whatever happens.
 
@@ -110,7 +114,7 @@ def run_sizes(
             if size != before:
                 target.to(size)
             before = size
-            outcome = run_one(run, plan, on_second)
+            outcome = run_one(run, plan, on_second, web)
             run.write_record(size=size, **({} if target.kept(size) else {"resized_meanwhile": True}))
             _note_environment(run, plan)
             if outcome.stop_reason == STOPPED_BY_HAND:
@@ -132,7 +136,9 @@ def tell(line: str) -> None:
     print(line, flush=True)
 
 
-def run_one(run: Run, plan: Plan, on_second: Callable[[Run, Progress], None] | None = None) -> RunOutcome:
+def run_one(
+    run: Run, plan: Plan, on_second: Callable[[Run, Progress], None] | None = None, web: bool = False
+) -> RunOutcome:
     """One run with its samplers; their tables are written whatever happens.
 
     Clocks are compared before and after: the metrics are corrected by the mean of both. A limit of the plan's stop rule
@@ -152,7 +158,7 @@ def run_one(run: Run, plan: Plan, on_second: Callable[[Run, Progress], None] | N
             stop_run(run, reason)
 
     try:
-        return run_load(run, plan, run.step, run.subject, see_second)
+        return run_load(run, plan, run.step, run.subject, see_second, web_port=free_port() if web else None)
     finally:
         sampling.stop()
         if run.record():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gevent
-from locust.runners import Runner
+from gevent.lock import RLock
+from locust.runners import MasterRunner, Runner
 
 from genkai.load.http.clock import now
 from genkai.load.job import Job
@@ -11,6 +14,22 @@ from genkai.load.levels import TimedLevel, level_at
 from genkai.load.stop import StopWatch
 from genkai.load.tail import Tail
 from genkai.workspace import Journal, Run
+
+STOPPED_WITHIN = "stopped by the locustfile itself"
+
+
+def stop_one_at_a_time(runner: Runner) -> None:
+    """Whoever stops a run that is being stopped waits for the end of that: locust itself would stop its users twice.
+
+    It ends its levels when anybody stops the run, which lets its main program stop it, too, and quit the workers.
+    """
+    stop, turn = runner.stop, RLock()
+
+    def wait_and_stop(*arguments: Any, **named: Any) -> None:
+        with turn:
+            stop(*arguments, **named)
+
+    runner.stop = wait_and_stop
 
 
 class Conductor:
@@ -20,7 +39,7 @@ class Conductor:
         self._run, self._job, self._runner = run, job, runner
         self._timed: list[TimedLevel] = []
         self._journal: Journal | None = None
-        self._ended = False
+        self._ended = self._stopped = False
 
     def begin(self, timed: list[TimedLevel]) -> None:
         """Start journalling the levels and watching the stop rule."""
@@ -51,9 +70,27 @@ class Conductor:
             gevent.sleep(1.0)
             reason = watch.see(tail.look(), now())
             if reason is not None and not self._ended:
-                self._journal.write({"event": "stop", "time": now(), "reason": reason})
-                self._runner.stop()
+                self.stop(reason)
                 return
+
+    def stop(self, reason: str) -> None:
+        """End the run before its time; the first reason is the one that counts."""
+        self._note_stop(reason)
+        self._runner.stop()
+
+    def obey(self) -> None:
+        """End the run because whoever started it asks so, and knows the reason."""
+        self._stopped = True
+        self._runner.stop()
+
+    def _lost_all(self) -> bool:
+        """Whether the run ends because no worker is left."""
+        return isinstance(self._runner, MasterRunner) and not self._runner.worker_count
+
+    def _note_stop(self, reason: str) -> None:
+        if self._journal is not None and not self._stopped:
+            self._stopped = True
+            self._journal.write({"event": "stop", "time": now(), "reason": reason})
 
     def finish(self) -> None:
         """End the level that is under way, at the latest now: the users are about to be stopped."""
@@ -61,6 +98,8 @@ class Conductor:
             return
         self._ended = True
         moment = now()
+        if self._job.locustfile and moment < self._timed[-1].end and not self._lost_all():
+            self._note_stop(STOPPED_WITHIN)
         level = level_at(self._timed, moment)
         if level is not None:
             self._write("end", level, moment)

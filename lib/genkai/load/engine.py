@@ -15,7 +15,7 @@ from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from genkai.load.away import Desk, end_without_master, is_away, run_of_worker
 from genkai.load.calls import compile_calls, compile_target, cumulative_weights
-from genkai.load.conductor import Conductor
+from genkai.load.conductor import Conductor, stop_one_at_a_time
 from genkai.load.guard import Guard
 from genkai.load.health import Health
 from genkai.load.http.clock import now
@@ -25,7 +25,7 @@ from genkai.load.http.target import Timeouts
 from genkai.load.job import Job
 from genkai.load.levels import TimedLevel, time_levels
 from genkai.load.lifeline import die_with_parent, end_process, watch_lease
-from genkai.load.recorder import Recorder
+from genkai.load.recorder import Follower, Recorder
 from genkai.load.steering import LEVEL_MESSAGE, Courses, SteeredConductor
 from genkai.workspace import Run
 
@@ -45,10 +45,11 @@ class Engine:
         self.timed: list[TimedLevel] | None = None
         self.start: AsyncResult = AsyncResult()
         self.courses = Courses()
+        self.follower: Follower | None = None
         self.recorder: Recorder
         self.health: Health
         self.share = 0
-        self._recording = False
+        self.recording = self._waiting = False
         self._conductor: Conductor | None = None
         self._desk: Desk
         self._shares: dict[str, int] = {}
@@ -70,16 +71,21 @@ class Engine:
                 events.test_stop.add_listener(lambda **_: gevent.spawn_later(FAREWELL_S, end_process))
                 gevent.spawn(end_without_master, runner)
         else:
+            stop_one_at_a_time(runner)
             self._conductor = self._new_conductor(runner)
             self._lead(environment, runner)
             watch_lease()
             # locust listens for SIGTERM only after a headless run with levels has ended
-            gevent.signal_handler(signal.SIGTERM, runner.stop)
+            gevent.signal_handler(signal.SIGTERM, self._conductor.obey)
             events.test_stopping.add_listener(lambda **_: self._conductor.finish())
         if not isinstance(runner, MasterRunner):
             events.test_start.add_listener(lambda **_: self._record(runner))
             events.test_stop.add_listener(lambda **_: self.close())
             events.quitting.add_listener(lambda **_: self.close())
+
+    def end_early(self, reason: str) -> None:
+        """Master: end the run before its time."""
+        self._conductor.stop(reason)
 
     def _new_conductor(self, runner: Runner) -> Conductor:
         if self.job.steered:
@@ -99,8 +105,14 @@ class Engine:
             self._desk = Desk(self.run, self.job, runner)
             environment.events.worker_connect.add_listener(lambda client_id: self._tell_start(runner, client_id))
 
-    def begin(self, runner: Runner) -> None:
-        """Master: choose the second in which the levels begin, and tell all processes."""
+    def begin_after_start(self, runner: Runner) -> None:
+        """Master: let the levels begin once all that an own locustfile does at test_start is done, however long."""
+        if not self._waiting:
+            self._waiting = True
+            runner.environment.events.test_start.add_listener(lambda **_: self._begin(runner))
+
+    def _begin(self, runner: Runner) -> None:
+        """Choose the second in which the levels begin, tell all processes, and let users come not before it."""
         start = math.ceil(now() + (SPAWN_S if self.job.workload == "open" and self.job.distributed else 0.1))
         self._set_start(start)
         if isinstance(runner, MasterRunner):
@@ -108,6 +120,8 @@ class Engine:
             for client in sorted(runner.clients.all, key=lambda c: runner.get_worker_index(c.id)):
                 self._tell_start(runner, client.id)
         self._conductor.begin(self.timed)
+        if self.job.workload == "closed":
+            gevent.sleep(max(start - now(), 0.0))
 
     def _tell_start(self, runner: MasterRunner, client: str) -> None:
         """Give a process its share; one that comes later gets none of an open workload's arrivals."""
@@ -124,14 +138,15 @@ class Engine:
         self.start.set(start)
 
     def _record(self, runner: Runner) -> None:
-        if self._recording:
+        if self.recording:
             return
-        self._recording = True
+        self.recording = True
         gc.collect()
         gc.freeze()  # a full collection of all that was imported would hold up the schedule for tens of milliseconds
         run = run_of_worker(self.run, runner)
         process = f"worker-{self.share}" if isinstance(runner, WorkerRunner) else "local"
         self.recorder = Recorder(run, process, now, self.job.log_ratio)
+        self.recorder.follower = self.follower
         self.health = Health(now, self._target.port)
         self._health_journal = run.open_journal("generator", process)
         self._closing = Event()
@@ -148,8 +163,8 @@ class Engine:
 
     def close(self) -> None:
         """Write what is left; safe to call twice."""
-        if self._recording:
-            self._recording = False
+        if self.recording:
+            self.recording = False
             self._closing.set()
             self._flusher.join()  # never killed: what a flush has taken from the cells it must also write
             self.health.close()

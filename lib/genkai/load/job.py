@@ -56,6 +56,7 @@ class Job(Model):
     steered: levels are ordered while the run goes (load/steering.py); `levels` then only names the workload.
     Of its `processes`, `away` are on other machines: those of `hosts` (`processes_asked` on each that names no number;
     counted in when they are ready), and `workers` that join by themselves.
+    web_port: where the master serves locust's own page (load/page.py), on this machine only; None: nowhere.
     """
 
     run: str
@@ -83,6 +84,7 @@ class Job(Model):
     drain_s: float = 5.0
     stop: StopRule = StopRule()
     allow: list[AllowEntry] = []
+    web_port: int | None = None
 
     @property
     def workload(self) -> str:

@@ -18,6 +18,11 @@ _folder, _job = Job.of_environment()
 _engine = Engine(Run(_folder), _job)
 _engine.guard.install()
 
+if _engine.job.web_port is not None:
+    from genkai.load.page import InitWithPage
+
+    events.init = InitWithPage(_engine, events.init)
+
 
 class GenkaiLevels(LevelShape):
     """The run's levels."""

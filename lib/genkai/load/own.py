@@ -21,6 +21,8 @@ def record_events(engine: Engine, events: Events) -> None:
         request_type: str = "", name: str = "", response_time: float = 0.0, response_length: int = 0,
         exception: BaseException | None = None, response: Any = None, start_time: float | None = None, **_ignored: Any,
     ) -> None:  # fmt: skip
+        if not engine.recording:  # what an own locustfile asks before its users come, or after them, is no load
+            return
         seconds = (response_time or 0.0) / 1000
         recorder = engine.recorder
         start = now() - seconds if start_time is None else start_time - AHEAD_S

@@ -182,6 +182,13 @@ def start_process(command: list[str], folder: Path, log: Path, working_directory
         return fork_server().start(command, load_environment(folder), working_directory, output)
 
 
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 def kill_group(leader: int) -> None:
     """Kill what is left of a process group."""
     with suppress(ProcessLookupError, PermissionError):

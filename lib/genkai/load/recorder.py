@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -109,8 +109,20 @@ class RequestLog:
         self._journal.close()
 
 
+class Follower(Protocol):
+    """Who else wants what a recorder journals, in the same moment."""
+
+    def take_requests(self, line: Mapping[str, Any], durations_s: Sequence[float]) -> None:
+        """A line of the requests journal, and the response times that it counts."""
+
+    def take_failures(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Lines of the failures journal."""
+
+
 class Recorder:
     """The cells of one process; `now` gives epoch seconds; `log` is a sample of single requests, when it is wanted."""
+
+    follower: Follower | None = None
 
     def __init__(self, run: Run, process: str, now: Callable[[], float], log_ratio: float = 0.0) -> None:
         self.process = process
@@ -183,16 +195,19 @@ class Recorder:
             return None
         response, cell.response = cell.response, []
         service, cell.service = cell.service, []
+        if self.follower is not None:
+            self.follower.take_requests(line, response)
         return {**line, "hist": self._histograms.encode(response), "hist_service": self._histograms.encode(service)}
 
     def _flush_failures(self) -> None:
         failures, self._failures = self._failures, Counter()
         self._messages.clear()
         names = ("t", "api", "kind", "status", "errno", "message")
-        if failures:
-            self._failures_journal.write(
-                *({**dict(zip(names, key, strict=True)), "count": count} for key, count in failures.items())
-            )
+        lines = [{**dict(zip(names, key, strict=True)), "count": count} for key, count in failures.items()]
+        if lines:
+            self._failures_journal.write(*lines)
+            if self.follower is not None:
+                self.follower.take_failures(lines)
 
     def close(self) -> None:
         """Write what is left and close the journals."""

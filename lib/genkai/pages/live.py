@@ -9,6 +9,7 @@ from typing import Any
 
 from genkai import figures
 from genkai.launch import Progress
+from genkai.pages.locust_page import local_address, proxied_path
 from genkai.workspace import Run
 
 REDRAW_S = 5.0  # the live figure costs CPU that the load may need
@@ -34,6 +35,8 @@ class Live:
             self._end_level()
             self._run, self._rows, self._figure = run, [], None
             print(f"    {run.title}:", flush=True)
+            if address := local_address(run):
+                print(f"      Locust's own page: {address}", flush=True)
         elif self._rows and self._rows[-1].level != progress.level:
             self._end_level()
         self._rows.append(progress)
@@ -45,7 +48,7 @@ class Live:
         self._end_level()
         if self._bar is not None and self._rows:
             self._drawn = -REDRAW_S
-            self._show(self._run, self._rows[-1])
+            self._show(self._run, self._rows[-1], over=True)
 
     def _end_level(self) -> None:
         if not self._rows:
@@ -59,10 +62,11 @@ class Live:
         response = f", p95 {p95[len(p95) // 2] * 1000:.0f} ms" if p95 else ""
         print(f"      {last.intended:.0f} {unit} → {rps:.0f} rps{response}, {last.failed} failed so far", flush=True)
 
-    def _show(self, run: Run, progress: Progress) -> None:
+    def _show(self, run: Run, progress: Progress, over: bool = False) -> None:
         """Update bar and figure; a picture that fails must never end the load."""
         try:
-            self._bar.update(_Html(_bar(run, progress)))
+            page = None if over else proxied_path(run) or local_address(run)
+            self._bar.update(_Html(_bar(run, progress, page)))
             self._draw()
         except Exception as error:
             print(f"      the live view is switched off: {type(error).__name__}: {error}", flush=True)
@@ -78,13 +82,15 @@ class Live:
         self._picture.update(_Png(picture.getvalue()))
 
 
-def _bar(run: Run, progress: Progress) -> str:
+def _bar(run: Run, progress: Progress, page: str | None = None) -> str:
     share = min(progress.elapsed_s / progress.total_s, 1.0) if progress.total_s else 0.0
     unit = "users" if progress.workload == "closed" else "rps"
     p95 = "–" if progress.p95_s is None else f"{progress.p95_s * 1000:.0f} ms"
     load = f"level {progress.level + 1}, {progress.intended:.0f} {unit} → {progress.throughput_rps:.0f} rps"
     elapsed = f"{progress.elapsed_s:.0f} of {progress.total_s:.0f} s"
     text = html.escape(f"{run.subject}: {load}, p95 {p95}, {progress.failed} failed, {elapsed}{_generator(progress)}")
+    if page:
+        text += f' · <a href="{html.escape(page)}" target="_blank" rel="noopener">Locust\'s own page</a>'
     filled = f'<div style="background:#0072b2;height:6px;width:{share:.1%}"></div>'
     return (
         f'<div style="font-variant-numeric:tabular-nums">{text}</div>'
