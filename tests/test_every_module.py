@@ -44,6 +44,7 @@ THROUGH = {
                                 "load/locustfile load/open load/preflight load/probe load/shape load/timer"),
     "test_load_forkserver.py": (PART, "load/process"),
     "test_load_job.py": (PART, "load/calls"),
+    "test_load_page.py": (PART, "pages/locust_page"),
     "test_load_workers.py": (PROCESS, "load/agent load/away load/joining"),
     "test_load_health.py": (PART, "load/counters"),
     "test_load_http_client.py": (PART, "load/http/client_response load/http/clock load/http/cookies "

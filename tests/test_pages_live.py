@@ -2,6 +2,7 @@
 must never end the load."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,26 @@ def test_in_a_notebook_a_bar_and_a_real_figure(in_notebook: tuple[Handle, Handle
     assert "width:50.0%" in texts[-1]
     assert len(picture.shown) == 3, "each second, and at the end"
     assert all(shown._repr_png_().startswith(b"\x89PNG") for shown in picture.shown)
+
+
+def test_locusts_page_is_linked_while_the_run_lasts(
+    in_notebook: tuple[Handle, Handle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run = Run(tmp_path / "3-scenario-shopping")
+    run.write_record(web_port=4711)
+    live = Live()
+    live(run, second(0, 1))
+    (tmp_path / "jpserver-77.json").write_text('{"base_url": "/team/"}')
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("JPY_PARENT_PID", "77")
+    live(run, second(0, 2))
+    live.close()
+    shown = [s._repr_mimebundle_()["text/html"] for s in in_notebook[0].shown]
+    assert [re.findall('href="([^"]*)"', text) for text in shown] == [
+        ["http://127.0.0.1:4711/"], ["/team/proxy/4711/"], [],
+    ]  # fmt: skip
+    assert "      Locust's own page: http://127.0.0.1:4711/" in capsys.readouterr().out.splitlines()
 
 
 def test_figures_cost_cpu_and_are_drawn_now_and_then(
