@@ -260,7 +260,7 @@ def _(environment, **_):
 @events.test_start.add_listener
 def _(environment, **_):
     if isinstance(environment.runner, MasterRunner):
-        time.sleep(1.6)
+        time.sleep(2.5)  # longer than the level
         assert environment.runner.target_user_count == 4
         for number, client in enumerate(environment.runner.clients):
             environment.runner.send_message("people", [f"{number}a", f"{number}b"], client)
@@ -434,8 +434,7 @@ def judge_data(folder: Path) -> None:
     assert hooks_of(run) == {"thanks for 2": 2}
     mark = journals.read_marks(run)[0]
     seconds = journals.read_requests(run).query("sent > 0")["time"].map(lambda time: time.timestamp())
-    assert set(seconds) >= {mark["hold_start"], mark["hold_start"] + 1}, "test_start takes nothing from the level"
-    assert seconds.min() >= mark["start"]
+    assert mark["start"] <= seconds.min() <= seconds.max() <= mark["end"], "test_start takes nothing from the level"
 
 
 def judge_forms(folder: Path, url: str) -> None:
