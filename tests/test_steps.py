@@ -158,7 +158,7 @@ def test_after_a_stop_by_hand_the_other_sizes_are_not_run_and_the_base_comes_bac
         run.write_record(state="stopped")
     ran: list[str] = []
 
-    def stopped(run: Run, plan: Plan, on_second: object) -> RunOutcome:
+    def stopped(run: Run, plan: Plan, on_second: object, web: bool) -> RunOutcome:
         ran.append(run.name)
         reason = "genkai stop" if run.other_size == 4 else "errors"
         return RunOutcome("stopped", 0, reason)
