@@ -89,8 +89,7 @@ def cycle(
     """One whole PDCA cycle: every notebook in order, then the PDF."""
     from genkai.cycle import run_cycle
 
-    outcome = run_cycle(plan, resume=resume, keep_going=keep_going, lang=lang)
-    raise typer.Exit(outcome.exit_code)
+    raise typer.Exit(run_cycle(plan, resume=resume, keep_going=keep_going, lang=lang).exit_code)
 
 
 @app.command()
