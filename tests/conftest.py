@@ -19,11 +19,12 @@ settings.register_profile("suite", settings.get_profile(settings.get_current_pro
 settings.load_profile("suite")
 
 LOAD = ("tests/e2e/", "tests/test_launch", "tests/test_profiling", "tests/test_demo_world", "tests/test_demo_balancer")
-COMPANY = ("tests/test_launch", "tests/test_profiling", "tests/test_demo_", "tests/test_steps", "tests/test_load_own",
+COMPANY = ("tests/test_launch", "tests/test_demo_", "tests/test_steps", "tests/test_load_own",
            "tests/test_load_examples", "tests/test_load_workers", "tests/test_load_http_tls")  # fmt: skip
-SHARED = ("tests/test_demo_", "tests/test_profiling")  # tests of a file share what takes seconds to start
+SHARED = ("tests/test_demo_",)  # tests of a file share what takes seconds to start
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
