@@ -101,7 +101,7 @@ def test_one_api_has_a_target_of_its_own_and_rates_are_rates(study: Study) -> No
 def test_conditions_name_what_is_watched_and_leave_out_what_is_empty(study: Study) -> None:
     rows = {r["key"]: r["value"] for r in facts.setup_record(study)["rows"]}
     assert rows["watched"] == ["local (generator)", study.plan.aws.load_balancer]
-    assert rows["hold"] == f"{study.plan.preconditions.hold_h:g} h"
+    assert rows["hold"] == {"value": study.plan.preconditions.hold_h * 3600, "unit": "duration"}
     assert "actions_taken" not in rows
     assert all(rows.values())
     assert all(f"setup.{key}" in Messages(lang) for key in rows for lang in ("en", "ja"))

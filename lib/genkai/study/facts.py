@@ -59,7 +59,8 @@ def stop_rule(plan: Plan) -> str:
 def setup_record(study: Study) -> Record:
     """Conditions and load of each step, for the section "What was tested, and how"."""
     plan = study.plan
-    hold = f"{plan.preconditions.hold_h:g} h" if plan.preconditions.hold_h else ""
+    hold_h = plan.preconditions.hold_h
+    hold = {"value": hold_h * 3600, "unit": "duration"} if hold_h else None
     facts: dict[str, Any] = {
         "target": plan.base_url, "scope": plan.scope.included, "out_of_scope": plan.scope.excluded,
         "data_volume": plan.preconditions.data_volume, "hold": hold, "method": plan.preconditions.method,

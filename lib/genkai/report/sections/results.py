@@ -16,13 +16,13 @@ from genkai.report.table import Table
 def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Contents:
     """Return "What was tested, and how".
 
-    `setup` = {"rows": [{"key": "scope", "value": text or list}], "steps": [{"step", "subjects", "workload", "levels",
-    "duration_s"}]}; keys of rows are those of the catalogue's group `setup`.
+    `setup` = {"rows": [{"key": "scope", "value": text, list or record}], "steps": [{"step", "subjects", "workload",
+    "levels", "duration_s"}]}; keys of rows are those of the catalogue's group `setup`.
     """
     steps = setup.get("steps") or []
     items: list[Displayed] = [Heading(m("section.conditions"), 1, m)]
     items.append(Paragraph(m.text("conditions.summary", n=len(steps)), m))
-    rows = [{"item": named(m, "setup", row["key"]), "value": _joined(row["value"])} for row in setup.get("rows") or []]
+    rows = [{"item": named(m, "setup", row["key"]), "value": _said(m, row["value"])} for row in setup.get("rows") or []]
     if rows:
         columns = {"item": m("column.item"), "value": m("column.value")}
         items.append(
@@ -40,10 +40,10 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
     return Contents([*items, *figures], m)
 
 
-def _joined(value: Any) -> str:
-    return (
-        value if isinstance(value, str) else "; ".join(map(str, value)) if isinstance(value, Sequence) else str(value)
-    )
+def _said(m: Messages, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return m.format(value)
+    return "; ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
 
 
 def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
@@ -51,7 +51,7 @@ def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
     rows = [
         {
             "step": named(m, "step", step["step"]),
-            "subjects": _joined(step.get("subjects") or m("word.all_apis")) + _times(step.get("repeat") or 1),
+            "subjects": _said(m, step.get("subjects") or m("word.all_apis")) + _times(step.get("repeat") or 1),
             "workload": named(m, "workload", step["workload"]),
             "levels": " → ".join(
                 level if isinstance(level, str) else m.format(level, "count") for level in step["levels"]
