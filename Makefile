@@ -30,7 +30,7 @@ demo: $(STAMP)
 # First what may run side by side, then load that bears company (it waits most of the time), then load that must run alone.
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not load"
-	$(BIN)/python -m pytest -n 3 --dist loadgroup -m company
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m company
 	$(BIN)/python -m pytest -m "load and not company"
 
 check: $(STAMP)

@@ -19,12 +19,11 @@ settings.register_profile("suite", settings.get_profile(settings.get_current_pro
 settings.load_profile("suite")
 
 LOAD = ("tests/e2e/", "tests/test_launch", "tests/test_profiling", "tests/test_demo_world", "tests/test_demo_balancer")
-COMPANY = ("tests/test_launch", "tests/test_demo_", "tests/test_steps", "tests/test_load_own",
-           "tests/test_load_examples", "tests/test_load_workers", "tests/test_load_http_tls")  # fmt: skip
-SHARED = ("tests/test_demo_",)  # tests of a file share what takes seconds to start
+# The longest first, so that none of them is left over at the end.
+COMPANY = ("tests/test_launch", "tests/test_load_workers", "tests/test_demo_", "tests/test_steps",
+           "tests/test_load_own", "tests/test_load_http_tls", "tests/test_load_examples")  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
@@ -32,8 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.load)
         if path.startswith(COMPANY) and item.get_closest_marker("load") and not item.get_closest_marker("alone"):
             item.add_marker(pytest.mark.company)
-        if path.startswith(SHARED):
-            item.add_marker(pytest.mark.xdist_group(path))
+    if config.option.markexpr == "company":
+        items.sort(key=lambda item: [item.path.name.startswith(Path(c).name) for c in (*COMPANY, "")].index(True))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
