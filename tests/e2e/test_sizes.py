@@ -1,4 +1,4 @@
-"""A real step at two sizes of a real target: killed in the second one, resumed, restored, and the truth recovered."""
+"""A real step at two sizes of a real target: killed in the second one, restored, resumed, and the truth recovered."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from genkai.demo.settings import AppSettings
 from genkai.demo.world import DemoWorld
-from genkai.resizing import left_behind
+from genkai.resizing import WATCH_LOG, left_behind
 from genkai.steps import run_step
 from genkai.study import Study, read_study
 from genkai.study.results import fit_run
@@ -78,8 +78,9 @@ def study(sized_world: DemoWorld, tmp_path_factory: pytest.TempPathFactory) -> S
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait()
     _wait_for(lambda: not [p for p in family[1:] if p.is_running() and p.status() != psutil.STATUS_ZOMBIE], 30)
-    assert left_behind(place / "data/cycles") == [cycle.path / "sizing.json"]
-    assert len(sized_world.instance_ids) == 2, "left behind"
+    assert left_behind(place / "data/cycles") == [], "the watch, one of the family, has restored it"
+    assert "size 1 restored" in (cycle.path / WATCH_LOG).read_text()
+    _wait_for(lambda: len(sized_world.instance_ids) == 1, 10)
     begun = cycle.run("scenario", "browse").record()["start"]
     found = run_step(cycle, "scenario", keep_going=True)
     assert cycle.run("scenario", "browse").record()["start"] == begun, "what was measured is not run again"
