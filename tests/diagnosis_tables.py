@@ -123,11 +123,13 @@ class World:
         rows = []
         for level, (load, throughput, p50, errors) in enumerate(self.rows):
             start, end = self.hold(level)
+            measured = throughput is not None
             rows.append(
                 {"level": level, "api": "(all)", "workload": self.workload, "intended": float(load),
                  "start": start - pd.Timedelta(seconds=RAMP_S), "hold_start": start, "end": end,
                  "window_start": start, "window_end": end, "steady": True, "throughput_rps": throughput,
-                 "sent_rps": throughput / (1 - errors) if errors < 1 else None, "concurrency": throughput * p50,
+                 "sent_rps": throughput / (1 - errors) if measured and errors < 1 else None,
+                 "concurrency": throughput * p50 if measured else None,
                  "mean_s": p50, "p50_s": p50, "p90_s": p50 * 1.2, "p95_s": p50 * 1.3, "p99_s": p50 * 1.5,
                  "p999_s": p50 * 2, "error_ratio": errors, "generator_limited": level in self.limited,
                  "generator_note": "cpu: worker-1 used 0.99 of a core" if level in self.limited else None}

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from diagnosis_tables import HEALTHY, STALL, World, causes, flat, placeholders, texts
 from genkai import schema
@@ -93,6 +95,57 @@ def test_a_cpu_that_is_full_only_further_up_explains_no_earlier_stop() -> None:
     assert causes(World(levels).instances([20, 40, 82, 97]).diagnosis()) == ["target_cpu"]
 
 
+PERCENT = st.tuples(*[st.floats(1, 100)] * 3)
+
+
+@given(PERCENT, PERCENT)
+@example((20, 90, 98), (20, 88, 97))
+@example((98, 98, 98), (97, 97, 97))
+@example((98, 98, 98), (5, 20, 22))
+def test_no_report_names_a_cpu_and_rules_the_same_cpu_out(first: tuple, second: tuple) -> None:
+    record = World(STALL).instances(first, second).diagnosis(Facts())
+    rows = [r for r in record["ruled_out"] if r["group"] == "cpu" and r["used"]["value"] >= 0.85]
+    if causes(record):
+        assert rows
+        assert {(r["verdict"], r["why_key"]) for r in rows} == {("limit", "ruled_out.why.full")}
+
+
+@pytest.mark.parametrize(
+    ("source", "resource", "metric", "values", "group"),
+    [("proc", "host:app-1", "disk_sda_busy_ratio", [0.96, 0.97, 0.98], "disk"),
+     ("cloudwatch", "rds:shop", "CPUUtilization", [97, 97, 97], "database")],
+)  # fmt: skip
+def test_what_was_as_full_well_before_is_neither_named_nor_called_the_limit(
+    source, resource, metric, values, group
+) -> None:
+    statistic, period_s = ("sample", 1.0) if source == "proc" else ("average", 10.0)
+    world = World(STALL).metric(source, resource, metric, values, statistic, period_s)
+    record = world.diagnosis(Facts(hosts={"app-1": "target"}))
+    row = next(r for r in record["ruled_out"] if r["group"] == group)
+    assert (causes(record), row["verdict"], row["why_key"]) == ([], "busy", "ruled_out.why.as_before")
+
+
+@pytest.mark.parametrize(
+    ("source", "resource", "metric", "values", "cause"),
+    [
+        ("proc", "host:app-1", "disk_sda_busy_ratio", [0.2, 0.95, 1.0], "target_disk"),
+        ("proc", "host:app-1", "core_max_busy_ratio", [0.2, 0.99, 1.0], "target_single_core"),
+        ("proc", "host:local", "net_received_bytes_per_s", [2e7, 1.2e8, 1.21e8], "generator_network"),
+        ("cloudwatch", "rds:shop", "CPUUtilization", [20, 93, 97], "rds_cpu"),
+        ("cloudwatch", "elasticache:shop", "EngineCPUUtilization", [20, 93, 97], "elasticache_cpu"),
+    ],
+)
+def test_what_is_nearly_full_at_the_knee_is_full_at_the_limit(source, resource, metric, values, cause) -> None:
+    """Utilisation law: at the knee throughput is 97 % of the ceiling, so the bottleneck is that much used, too."""
+    statistic, period_s = ("sample", 1.0) if source == "proc" else ("average", 10.0)
+    world = World(STALL).metric(source, resource, metric, values, statistic, period_s)
+    world.on("app-1", "cpu_busy_ratio", [0.1, 0.25, 0.28])
+    facts = Facts(hosts={"app-1": "target", "local": "generator"}, limits={"host:local network.in": 1.25e8})
+    record = world.diagnosis(facts)
+    assert causes(record) == [cause]
+    assert "ruled_out.why.as_before" not in [r["why_key"] for r in record["ruled_out"]]
+
+
 def test_no_limit_means_no_finding_whatever_the_machines_show() -> None:
     world = World(HEALTHY).instances([20, 60, 92]).balancer([100, 495, 985], [0.02] * 3, [0, 3, 30])
     world.on("app-1", "tcp_listen_overflows", [0, 0, 9]).processes([0.2, 0.5, 0.95]).fail(2, "no_port", 40)
@@ -139,7 +192,7 @@ def test_without_a_limit_the_highest_use_of_all_levels_counts() -> None:
 def test_empty_tables_are_answered_not_raised() -> None:
     empty = {name: schema.empty_table(name) for name in schema.TABLES if name != "stacks"}
     record = diagnose(Tables(**empty))
-    assert (record["answer_key"], record["findings"], record["ruled_out"]) == ("answer.cannot_tell", [], [])
+    assert (record["answer_key"], record["findings"], record["ruled_out"]) == ("answer.nothing_measured", [], [])
 
 
 def test_evidence_of_one_series_shares_its_figure() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnosis_tables import HEALTHY, STALL, World, causes
+from diagnosis_tables import HEALTHY, STALL, World, causes, texts
 from genkai.analyse.diagnose import Facts
 
 IDLE = [20, 35, 36]
@@ -113,6 +113,17 @@ def test_one_full_instance_among_idle_ones_is_uneven_load() -> None:
     world = World(STALL).instances([20, 90, 98], [5, 20, 22], [5, 20, 22])
     assert causes(world.diagnosis())[0] == "load_uneven"
     assert "target_cpu" not in causes(world.diagnosis())
+
+
+def test_where_most_are_full_the_claim_and_its_evidence_still_hold() -> None:
+    finding = World(STALL).instances([10, 25, 30], [20, 90, 97], [20, 90, 97]).diagnosis()["findings"][0]
+    values = next(e["values"] for e in finding["evidence"] if e["text_key"] == "evidence.lb.uneven")
+    told = (values["highest"]["value"], values["others"]["value"])
+    assert (finding["cause"], told) == ("load_uneven", pytest.approx((0.97, 0.30)))
+    for lang, said, least in (("en", "some instances are full while others", "least used"),
+                              ("ja", "インスタンスがある一方で", "最も使われていない")):  # fmt: skip
+        assert said in texts(lang)["cause.load_uneven.claim"]
+        assert least in texts(lang)["evidence.lb.uneven"]
 
 
 ZONES = {"ec2:i-1": "1a", "ec2:i-2": "1a", "ec2:i-3": "1a", "ec2:i-4": "1c", "ec2:i-5": "1c"}

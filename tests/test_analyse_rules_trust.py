@@ -2,7 +2,7 @@
 
 import pytest
 
-from diagnosis_tables import HEALTHY, STALL, World
+from diagnosis_tables import HEALTHY, STALL, World, placeholders, texts
 from genkai.analyse.diagnose import Facts
 
 
@@ -25,6 +25,26 @@ def test_a_marked_level_vouches_for_nothing() -> None:
     assert values["lag"] == pytest.approx(0.003)
 
 
+FURTHER = [(100, 100, 0.020, 0.0), (300, 300, 0.021, 0.0), *STALL[1:]]
+
+
+@pytest.mark.parametrize(
+    ("levels", "limited", "expected"),
+    [
+        (FURTHER, [1], ("trust.own_limit", 100)),
+        (FURTHER, [0], ("trust.own_limit", None)),
+        (FURTHER, [3], ("trust.own_limit", 500)),
+        (HEALTHY, [1], ("trust.kept_up", 100)),
+        (HEALTHY, [0], ("trust.own_limit", None)),
+    ],
+    ids=["on the way to the stall", "at the start", "where it stops", "no stall: up to the mark", "nothing before it"],
+)
+def test_only_levels_before_the_first_marked_one_vouch(levels: list, limited: list[int], expected: tuple) -> None:
+    room = World(levels, limited=limited).processes([0.1] * len(levels), lag=[0.001] * len(levels))
+    key, values = said(room)
+    assert (key, values["load"]) == expected
+
+
 @pytest.mark.parametrize(
     "world",
     [
@@ -45,3 +65,22 @@ def test_too_few_users_are_the_plans_and_not_the_generators() -> None:
 
 def test_what_was_not_measured_is_not_vouched_for() -> None:
     assert said(World(STALL))[0] == "trust.not_measured"
+
+
+def test_a_run_without_any_throughput_says_nothing_of_the_generator_nor_of_a_limit() -> None:
+    world = World([(100, None, 0.02, 1.0), (500, None, 0.02, 1.0)])
+    record = world.diagnosis(Facts())
+    assert (record["answer_key"], record["kind"]) == ("answer.nothing_measured", None)
+    assert record["generator"]["text_key"] == "trust.not_measured"
+    for lang, word in (("en", "There is a limit"), ("ja", "に限界がある")):
+        assert word not in texts(lang)[record["answer_key"]]
+        assert placeholders(texts(lang)[record["answer_key"]]) == set(), "there is no value to say"
+
+
+def test_the_figures_are_called_what_they_are_in_both_languages() -> None:
+    """used and lag are medians over a level's seconds: one bad second in thirty does not show in them."""
+    world = World(HEALTHY).processes([0.1, 0.2, 0.3], lag=[0.001] * 3)
+    world.generator[-1]["loop_lag_p99_s"] = 5.0
+    assert said(world)[1]["lag"] == pytest.approx(0.001)
+    assert "medians over the level's seconds" in texts("en")["trust.kept_up"]
+    assert "各レベルの中央値" in texts("ja")["trust.kept_up"]

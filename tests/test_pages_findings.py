@@ -40,9 +40,9 @@ def test_exit_codes() -> None:
     assert exit_code(record_of(SAMPLE, "verify")) == 0
     found = {
         key: exit_code({"answer_key": f"answer.{key}"})
-        for key in ("drift", "errors_limit_found", "cannot_tell", "generator")
+        for key in ("drift", "errors_limit_found", "cannot_tell", "nothing_measured", "generator")
     }
-    assert found == {"drift": 1, "errors_limit_found": 1, "cannot_tell": 2, "generator": 2}
+    assert found == {"drift": 1, "errors_limit_found": 1, "cannot_tell": 2, "nothing_measured": 2, "generator": 2}
 
 
 def test_the_command_tells_and_ends_with_the_code() -> None:

@@ -116,7 +116,7 @@ def _answer(case: Case, found: list[Finding]) -> str:
     explaining = [f for f in found if not f.contributes]
     first = GROUP_OF[explaining[0].cause] if explaining else None
     if not len(case.levels) or not np.isfinite(case.column("throughput_rps")).any():
-        return "answer.cannot_tell"
+        return "answer.nothing_measured"
     if case.stall is None and not _stopped_by_generator(case):
         return "answer.drift" if first == "endurance" else "answer.no_limit"
     if first in OWN_GROUPS:

@@ -114,19 +114,18 @@ def unhealthy(case: Case) -> Finding | None:
 
 
 def uneven(case: Case) -> Finding | None:
-    """One instance is full while the others have room: the load is not spread evenly."""
+    """Some instances are full while others have room: the load is not spread evenly."""
     loads = [(case.peak(s), s) for s in case.of_targets("cpu.busy") if s.resource.startswith("ec2:")]
     loads = sorted((p for p in loads if math.isfinite(p[0])), key=lambda p: p[0])
     if len(loads) < 2 or loads[-1][0] < BUSY:
         return None
     if not some_have_room([value for value, _ in loads]):
         return None
-    rest = float(np.median([value for value, _ in loads[:-1]]))
     zone = _full_zone(case, loads)
     values = {
         "resource": loads[-1][1].resource.partition(":")[2],
         "highest": amount(loads[-1][0], "ratio"),
-        "others": amount(rest, "ratio", len(loads) - 1),
+        "others": amount(loads[0][0], "ratio"),
     }
     evidence = Evidence("evidence.lb.uneven", values, "cloudwatch", loads[-1][1].resource, loads[-1][1].metric)
     lines = (throughput_evidence(case), evidence, *([zone] if zone else []))

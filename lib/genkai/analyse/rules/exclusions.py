@@ -12,6 +12,7 @@ from genkai.analyse.rules.evidence import amount
 from genkai.analyse.rules.relations import BUSY, IDLE, machine_full, wait_sides, worker_use
 from genkai.analyse.rules.samples import Series
 
+AS_BEFORE = 1.1  # times the use below the limit: no more is as much
 Lookup = Callable[[Case, str], list[Series]]
 
 
@@ -85,12 +86,19 @@ def _row(case: Case, check: Check, resource: str) -> dict[str, Any]:
 
 
 def _innocent(case: Case, check: Check, resource: str) -> str | None:
-    """Why what looks like the limit is not: it was as full below the limit, or its queue is that of the instances."""
+    """Why what looks like the limit is not: it was as full below the limit, or its queue is that of the instances.
+
+    "Below" is what the rule of that resource takes for it, else one report would name a resource and rule it out: the
+    knee for the shared machine, for the rest what is well before it; a full target's CPU is named in any case.
+    """
     if check.group == "balancer":
         wait = wait_sides(case)
         return "queue_behind" if wait is not None and wait.rises_behind else None
-    for series in case.series(check.used) if check.used and not check.low_is_bad else []:
-        if series.resource == resource and case.before(series) >= check.used_limit and not machine_full(case)[1]:
+    if not check.used or check.low_is_bad or (check.group == "cpu" and not check.generator) or machine_full(case)[1]:
+        return None
+    for series in case.series(check.used):
+        before = case.before(series) if check.generator else case.well_before(series)
+        if series.resource == resource and before >= check.used_limit and case.peak(series) <= AS_BEFORE * before:
             return "as_before"
     return None
 

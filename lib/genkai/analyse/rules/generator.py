@@ -184,7 +184,7 @@ def network(case: Case) -> Finding | None:
     for name in ("network.in", "network.out"):
         for series in case.of_generator(name):
             known = case.facts.limits.get(f"{series.resource} {name}")
-            if known and case.peak(series) >= NETWORK_FULL * known and rises(case, series, 1.02):
+            if known and case.peak(series) >= NETWORK_FULL * known and rises(case, series, 1.02, used=True):
                 evidence = observed("evidence.generator.bandwidth", case, series, threshold=amount(known, "bytes/s"))
                 return Finding("generator_network", "strong", (evidence,), fit=0.8)
     return None

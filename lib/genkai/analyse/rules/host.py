@@ -25,11 +25,14 @@ class Threshold:
     strength: str = "strong"
     low_is_bad: bool = False
     fit: float = 0.5
+    used: bool = False  # a utilisation: the knee may be as full as the limit
 
     def applies(self, case: Case) -> Finding | None:
         """The finding when the threshold is passed; a value that was as bad below the limit explains nothing."""
         series, found = case.deepest(self.signal) if self.low_is_bad else case.highest(self.signal)
-        if series is None or not self._beyond(found) or not self._worse(case.before(series), found):
+        if series is None or not self._beyond(found):
+            return None
+        if not self._worse(case.well_before(series) if self.used else case.before(series), found):
             return None
         evidence = observed(self.text_key, case, series, limit=found, threshold=amount(self.value, series.unit))
         return Finding(self.cause, self.strength, (throughput_evidence(case), evidence), fit=self.fit)
@@ -75,7 +78,7 @@ def one_core(case: Case) -> Finding | None:
     if core is None or full < CORE_FULL:
         return None
     whole = next((s for s in case.of_targets("cpu.busy") if s.resource == core.resource), None)
-    if whole is None or case.peak(whole) >= BUSY or not rises(case, core, 1.02):
+    if whole is None or case.peak(whole) >= BUSY or not rises(case, core, 1.02, used=True):
         return None
     lines = (throughput_evidence(case), observed("evidence.target.core", case, core),
              observed("evidence.target.whole", case, whole))  # fmt: skip
@@ -157,7 +160,7 @@ def disk(case: Case) -> Finding | None:
     evidence = []
     for name, value in (("disk.busy", 0.95), ("cpu.wait", 0.3)):
         series, found = case.highest(name)
-        if series is not None and found >= value and rises(case, series):
+        if series is not None and found >= value and rises(case, series, used=name == "disk.busy"):
             evidence.append(observed(f"evidence.target.{name.replace('.', '_')}", case, series))
     for name in ("ebs.io_balance", "ebs.byte_balance"):
         series, left = case.deepest(name)

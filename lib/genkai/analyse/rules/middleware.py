@@ -43,10 +43,10 @@ _COUNTED = (
 )
 
 _THRESHOLDS = (
-    threshold("rds_cpu", "rds.cpu", 0.85, fit=0.8),
+    threshold("rds_cpu", "rds.cpu", 0.85, fit=0.8, used=True),
     threshold("rds_io", "rds.queue", 64, fit=0.6),
     threshold("rds_io", "rds.burst", 0.05, low_is_bad=True, fit=0.7),
-    threshold("elasticache_cpu", "elasticache.cpu", 0.9, fit=0.8),
+    threshold("elasticache_cpu", "elasticache.cpu", 0.9, fit=0.8, used=True),
 )
 
 

@@ -125,7 +125,7 @@ def target_cpu(case: Case) -> tuple[Series | None, float]:
 
 
 def some_have_room(busy: list[float]) -> bool:
-    """Whether half of the instances (rounded down) have room beside the fullest; else they are full as a whole.
+    """Whether half of the instances have room beside the fullest (rounded down: one of three); else all count as full.
 
     Full instances are explained by their spread in the one case and by their size in the other, never by both.
     """
@@ -173,9 +173,12 @@ def instance_count(case: Case) -> int:
     return max(len(instances or {s.resource for s in case.of_targets("cpu.busy")}), 1)
 
 
-def rises(case: Case, series: Series, factor: float = 1.2) -> bool:
-    """Whether a signal is higher at the limit than below it; true when nothing was measured below."""
-    before = case.before(series)
+def rises(case: Case, series: Series, factor: float = 1.2, used: bool = False) -> bool:
+    """Whether a signal is higher at the limit than below it; true when nothing was measured below.
+
+    used: the signal is a utilisation, which the knee already has (`Case.well_before`).
+    """
+    before = case.well_before(series) if used else case.before(series)
     return not math.isfinite(before) or case.peak(series) > max(factor * before, before + 1e-9)
 
 

@@ -17,15 +17,19 @@ PLANNED = ("generator_too_few_users", "clock_unsynchronised")  # what was asked 
 def trust(case: Case, own: Iterable[Finding]) -> dict[str, Any]:
     """{text_key, values: load, used (of a core), lag (s)} of the generator's fullest process where it kept up.
 
-    own: the findings about the test set-up itself. Levels that are marked as limited by the generator do not count.
+    own: the findings about the test set-up itself. Only the levels before the first one that is marked as limited by
+    the generator count: what it could not do there, it need not have done further up, marked or not.
     """
-    kept = np.flatnonzero(~case.generator_limited() & np.isfinite(case.column("throughput_rps")))
+    marked = np.flatnonzero(case.generator_limited())
+    first = int(marked[0]) if len(marked) else len(case.levels)
+    kept = np.flatnonzero(np.isfinite(case.column("throughput_rps")[:first]))
     values = {
         "load": amount(_highest(case.column("intended"), kept), _unit(case)),
         "used": amount(_of_processes(case, "cpu_ratio", kept), "ratio"),
         "lag": amount(_of_processes(case, "loop_lag_p99_s", kept), "s"),
     }
-    if any(f.cause not in PLANNED and not f.contributes for f in own) or not len(kept):
+    stopped = len(marked) and (not len(kept) or (case.stall is not None and first <= case.stall.level))
+    if stopped or any(f.cause not in PLANNED and not f.contributes for f in own):
         return {"text_key": "trust.own_limit", "values": values}
     known = values["used"]["value"] is not None and values["lag"]["value"] is not None
     return {"text_key": "trust.kept_up" if known else "trust.not_measured", "values": values}
