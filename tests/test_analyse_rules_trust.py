@@ -1,5 +1,7 @@
 """Whether the load generator kept up: said with its figures, denied where it did not, never guessed."""
 
+import math
+
 import pytest
 
 from diagnosis_tables import HEALTHY, STALL, World, placeholders, texts
@@ -68,7 +70,7 @@ def test_what_was_not_measured_is_not_vouched_for() -> None:
 
 
 def test_a_run_without_any_throughput_says_nothing_of_the_generator_nor_of_a_limit() -> None:
-    world = World([(100, None, 0.02, 1.0), (500, None, 0.02, 1.0)])
+    world = World([(100, None, math.nan, math.nan), (500, None, math.nan, math.nan)])
     record = world.diagnosis(Facts())
     assert (record["answer_key"], record["kind"]) == ("answer.nothing_measured", None)
     assert record["generator"]["text_key"] == "trust.not_measured"
