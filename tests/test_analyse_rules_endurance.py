@@ -109,6 +109,19 @@ def test_credits_that_end_are_no_end_in_unlimited_mode() -> None:
     assert found("unlimited")["evidence"][-1]["values"]["left"]["value"] == 5400
 
 
+def test_an_unlimited_instance_hides_no_standard_one_and_the_first_to_end_is_told() -> None:
+    world, modes = endured(), {"ec2:i-1": "unlimited", "ec2:i-2": "standard", "ec2:i-3": "standard"}
+    for (resource, _), per_hour in zip(modes.items(), (80, 20, 40), strict=True):
+        balance = 100 - per_hour * np.arange(12) / 12
+        series(world, "CPUCreditBalance", balance, resource, "cloudwatch", 300.0, statistic="minimum")
+    row = {"type": "t3.medium", "spent": amount(1.07, "count"), "earned": amount(0.4, "count"),
+           "left": amount(5400, "duration")}  # fmt: skip
+    facts = dataclasses.replace(FACTS, credits={name: {**row, "mode": mode} for name, mode in modes.items()})
+    (found,) = world.diagnosis(facts)["findings"]
+    assert found["strength"] == "strong"
+    assert {item["values"]["resource"] for item in found["evidence"]} == {"i-3"}
+
+
 def test_response_times_that_grow() -> None:
     def slowing(first: float, last: float) -> list[str]:
         return causes(endured(240).seconds(0, np.linspace(first, last, 240)).diagnosis(FACTS))

@@ -85,6 +85,22 @@ def test_spent_credits_tell_the_pace_and_nothing_is_held_back_in_unlimited_mode(
     assert not any("pace" in e["text_key"] for f in world.diagnosis(FACTS)["findings"] for e in f["evidence"])
 
 
+@pytest.mark.parametrize("first", ["unlimited", "standard"])
+def test_an_unlimited_instance_hides_no_standard_one_that_is_held(first: str) -> None:
+    other = {"unlimited": "standard", "standard": "unlimited"}[first]
+    modes = {"ec2:i-1": first, "ec2:i-2": other, "ec2:i-3": "standard"}
+    world = World(STALL)
+    for resource, mode in modes.items():
+        values = (0, 0, 0) if resource == "ec2:i-3" else (60, 20, 0) if mode == "unlimited" else (60, 20, 0.5)
+        world.cloudwatch(resource, "CPUCreditBalance", values, "minimum")
+    row = {"type": "t3.medium", "spent": amount(1.6, "count"), "earned": amount(0.4, "count"),
+           "left": amount(600, "duration")}  # fmt: skip
+    facts = dataclasses.replace(FACTS, credits={name: {**row, "mode": mode} for name, mode in modes.items()})
+    (found,) = world.diagnosis(facts)["findings"]
+    held = "i-1" if first == "standard" else "i-2"
+    assert (found["cause"], found["evidence"][1]["values"]["resource"]) == ("cpu_credits", held)
+
+
 def test_memory_that_runs_out_with_swapping() -> None:
     world = on_host("mem_used_ratio", [0.5, 0.9, 0.98])
     assert [f["strength"] for f in world.diagnosis(FACTS)["findings"]] == ["moderate"]

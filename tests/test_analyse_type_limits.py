@@ -125,6 +125,15 @@ def test_who_runs_out_first_comes_first_and_the_latest_values_count():
     assert (second["mode"], second["left"]["value"], second["soon"]) == ("standard", pytest.approx(6000), False)
 
 
+def test_credits_of_a_bucket_that_is_mostly_idle_do_not_hide_what_is_spent():
+    """Truth: both vCPUs full from 12:03 to 12:07; the one bucket of credits, 12:05 to 12:10, holds two such minutes."""
+    busy = metrics(("ec2:i-1", "CPUUtilization", "average", 60, [100] * 4))
+    usage = metrics(("ec2:i-1", "CPUCreditUsage", "sum", 300, [2 * 2]))
+    both = Metrics.of(pd.concat([busy.frame, usage.frame.assign(time=pd.Timestamp(120, unit="s", tz="UTC"))]))
+    assert credit_rows(both, FOUND)[0]["spent"]["value"] == pytest.approx(2.0), "one credit is one vCPU-minute"
+    assert credit_rows(usage, FOUND)[0]["spent"]["value"] == pytest.approx(0.8), "nothing better is known"
+
+
 def test_a_pace_without_a_balance_is_told_without_an_end():
     (row,) = credit_rows(metrics(("ec2:i-1", "CPUUtilization", "average", 60, [0, 100])), FOUND)
     assert (row["spent"]["value"], row["left"]["value"], row["balance"]["value"]) == (2.0, None, None)

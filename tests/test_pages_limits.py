@@ -104,7 +104,8 @@ def test_figure_table_and_credits_are_shown(loaded, study, lang):
     assert "10 min" in told or "10 分" in told, "8 credits at 1.2 a minute, less 0.4 earned: ten minutes"
     assert "[fig-machine-limits]" in told
     quiet = plain(page.limits(study, "scenario", lang))
-    assert str(Messages(lang)("machine.cpu_use")) in quiet
+    assert "t3.medium · " in quiet
+    assert "117%" not in quiet
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -149,29 +150,45 @@ def test_what_passed_its_rule_is_told_with_its_worst_value_and_moment(study, lan
     calm = dataclasses.replace(run, metrics=Metrics.of(queue.assign(value=0.0)))
     within = plain(page.warnings(dataclasses.replace(study, runs=(calm,)), "", lang))
     assert within == str(m.text("machine.within"))
+    hosts_only = run.metrics.frame[run.metrics.frame["source"] != "cloudwatch"]
+    assert len(hosts_only), "hosts were measured, CloudWatch was not asked"
+    unasked = dataclasses.replace(run, metrics=Metrics.of(hosts_only))
+    said = plain(page.warnings(dataclasses.replace(study, runs=(unasked,)), "", lang))
+    assert said == str(m.text("machine.not_asked")) != within
     assert "31,978" in told, "what the load balancer counted stands beside what was sent"
     assert "32,789" in told
 
 
-def test_requests_that_others_sent_or_that_went_elsewhere_are_told():
-    def told(verdict: str) -> str:
-        unit = {"value": 100.0, "unit": "requests"}
-        row = {"resource": "elb:shop", "verdict": verdict, **dict.fromkeys(("counted", "sent", "completed"), unit),
-               "under_way": unit}  # fmt: skip
-        return counts_said(Messages("en"), [row])[0].to_plain()
+@pytest.mark.parametrize(("lang", "phrases"), [
+    ("en", {"agree": "111 requests; of 107 requests sent, 103 requests succeeded. They",
+            "fewer": "111 requests, but 103 requests succeeded",
+            "more": "111 requests, but only 107 requests were recorded as sent: somebody else used it meanwhile, or"}),
+    ("ja", {"agree": "数えたのは 111 件。送信 107 件のうち成功は 103 件",
+            "fewer": "数えたのは 111 件だが、成功は 103 件",
+            "more": "数えたのは 111 件だが、記録された送信は 107 件にすぎない。同時に他からも使われていたか"}),
+])  # fmt: skip
+def test_requests_that_others_sent_or_that_went_elsewhere_are_told(lang, phrases):
+    counts = {"counted": 111.0, "sent": 107.0, "completed": 103.0, "under_way": 2.0}
+    row = {"resource": "elb:shop", **{name: {"value": n, "unit": "requests"} for name, n in counts.items()}}
+    for verdict, phrase in phrases.items():
+        assert phrase in counts_said(Messages(lang), [{**row, "verdict": verdict}])[0].to_plain()
+    assert counts_said(Messages(lang), []) == []
 
-    assert "They agree" in told("agree")
-    assert "somebody else used it" in told("more")
-    assert "not all of the load went through it" in told("fewer")
-    assert counts_said(Messages("en"), []) == []
 
-
-def test_the_worst_rules_come_first_and_no_more_than_fit():
-    rows = [{"resource": f"rds:db{i}", "metric": "CPUUtilization", "rule": "maximum > 80", "worst": 90.0 + i,
-             "time": "2024-05-01T00:00:00+00:00", "severe": False} for i in range(20)]  # fmt: skip
-    (table,) = metric_warnings(Messages("en"), rows, {})
-    assert len(table.to_plain().splitlines()) == 2 + 12
-    assert "20 of CloudWatch's series" in table.to_plain()
+def test_the_worst_rules_come_first_and_no_more_than_fit(study):
+    """Of 21 series beyond their rule the last is the severe one."""
+    shown = [(f"ec2:i-{i:02}", "CPUUtilization", 90.0 + i) for i in range(20)]
+    shown.append(("ec2:i-99", "StatusCheckFailed", 1.0))
+    rows = pd.DataFrame(
+        {"time": pd.Timestamp("2024-05-01", tz="UTC"), "source": "cloudwatch", "resource": resource, "metric": metric,
+         "statistic": "maximum", "unit": "", "period_s": 60.0, "value": value} for resource, metric, value in shown
+    )  # fmt: skip
+    run = dataclasses.replace(study.main("scenario"), metrics=Metrics.of(rows))
+    (table,) = metric_warnings(Messages("en"), page.warning_rows(run), {})
+    lines = table.to_plain().splitlines()
+    assert len(lines) == 2 + 12
+    assert ["i-99" in line for line in lines if "i-" in line] == [True] + [False] * 11
+    assert "21 of CloudWatch's series" in table.to_plain()
 
 
 def test_instances_have_short_names_in_the_readers_language(study: Study) -> None:

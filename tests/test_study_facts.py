@@ -174,8 +174,12 @@ def test_the_report_says_whose_clock_was_off_and_by_how_much() -> None:
     study.of("api")[1].record["clock_offsets"] = {"start": at(web=0.1), "end": {"web": {"error": "not reached"}}}
     rows = limits(study)["limits.clock"]
     assert [(r["host"], r["offset"]["value"]) for r in rows] == [("db", -0.3), ("web", -0.4)]
-    assert "web was off by −400 ms (known to 2 ms)" in str(Messages("en").text("limits.clock", **rows[1]))
-    assert "web の時計は −400 ms ずれていた" in str(Messages("ja").text("limits.clock", **rows[1]))
+    assert "web was off by −400 ms at most (known to 2 ms); in each run its samples were moved by the mean" in str(
+        Messages("en").text("limits.clock", **rows[1])
+    )
+    assert "web の時計は最大 −400 ms ずれていた（不確かさ 2 ms）。サンプルの時刻は、実行ごとに" in str(
+        Messages("ja").text("limits.clock", **rows[1])
+    )
 
 
 def test_the_report_says_that_values_may_still_change(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ KEYS = ("source", "metric", "statistic")
 def request_counts(metrics: Metrics, requests: pd.DataFrame, generator: pd.DataFrame) -> list[dict[str, Any]]:
     """One row a load balancer, over its whole minutes: {resource, counted, sent, completed, under_way, verdict}.
 
-    verdict: agree; more (than were sent: somebody else sent, too); fewer (than were answered: they went elsewhere).
+    verdict: agree; more (than were recorded as sent: by others, a locustfile's redirects, or outside the levels);
+    fewer (than succeeded: they went elsewhere). completed: responses that passed their checks.
     """
     wanted = ("cloudwatch", "RequestCount", "sum")
     found = []

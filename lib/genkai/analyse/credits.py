@@ -14,7 +14,7 @@ from genkai.analyse.records import number
 from genkai.analyse.type_limits import instances_of
 from genkai.metrics import Key, Metrics
 
-RECENT_S = 60.0  # the present, where AWS has not published the credits of the last five minutes yet
+RECENT_S = 60.0  # the present
 SOON_S = 1800.0  # less than half an hour left is worth a warning
 
 
@@ -59,14 +59,17 @@ def _last(metrics: Metrics, resource: str, name: str, statistic: str) -> float |
 
 
 def _spent_per_min(metrics: Metrics, resource: str, vcpus: float) -> float | None:
-    """Credits a minute: CPUCreditUsage of its last five minutes, or, where there is none yet, CPU × vCPUs."""
+    """Credits a minute: CPU × vCPUs of the last minute, or, where CPU was not measured, the last CPUCreditUsage.
+
+    CPUCreditUsage covers five minutes: in a short run most of them may lie before or after the load.
+    """
+    busy = Key("cloudwatch", resource, "CPUUtilization", "average")
     usage = Key("cloudwatch", resource, "CPUCreditUsage", "sum")
-    if usage in metrics.keys:
+    if busy not in metrics.keys:
+        if usage not in metrics.keys:
+            return None
         _, period, value = metrics.arrays(usage)
         return float(value[-1] / period[-1] * 60)
-    busy = Key("cloudwatch", resource, "CPUUtilization", "average")
-    if busy not in metrics.keys:
-        return None
     start, period, value = metrics.arrays(busy)
     recent = start + period > start[-1] + period[-1] - RECENT_S
     return float((value[recent] * period[recent]).sum() / period[recent].sum() / 100 * vcpus)

@@ -93,6 +93,8 @@ def warning_rows(run: RunStudy) -> list[dict[str, Any]]:
 def warnings(study: Study, step: str = "", lang: str = "en") -> Displayed:
     """What CloudWatch reported beyond the rule of its metric, and whether it counted the requests that were sent."""
     m, run = Messages(lang), study.main(step)
+    if not any(key.source == "cloudwatch" for key in run.metrics.keys):
+        return Paragraph(m.text("machine.not_asked"), m)
     table = sections.metric_warnings(m, warning_rows(run), instance_names(run, m))
     counts = sections.counts_said(m, request_counts(run.metrics, run.requests, run.generator))
     return Contents([*(table or [Paragraph(m.text("machine.within"), m)]), *counts], m)

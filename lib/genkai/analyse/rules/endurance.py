@@ -9,7 +9,7 @@ from typing import Any
 from genkai.analyse.rules.case import Case, signal_table
 from genkai.analyse.rules.drift import Drift, measure_drift
 from genkai.analyse.rules.evidence import Evidence, Finding, Rule, amount
-from genkai.analyse.rules.host import credit_pace
+from genkai.analyse.rules.host import credit_pace, unlimited
 from genkai.analyse.rules.pauses import seconds_p99
 
 DAY_S = 86_400.0
@@ -78,18 +78,24 @@ def _descriptor_limit(case: Case, resource: str) -> float | None:
 
 
 def credit_use(case: Case) -> Finding | None:
-    """CPU credits are spent faster than earned: the instance will be throttled before the time it must hold."""
+    """CPU credits are spent faster than earned: the instance will be throttled before the time it must hold.
+
+    Of several the first to be throttled is told; one in unlimited mode, which is only billed, where there is no other.
+    """
+    found = []
     for series in case.of_targets("credit.balance") if _hold(case) else []:
         drift = _drift_of(case, "credit.balance", series.resource)
         if drift is None or not drift.high < 0 or not drift.last > 0:
             continue
         seconds, strength, soon = _exhaustion(case, drift.last, drift.slope)
-        if soon:  # in unlimited mode nothing is held back then: it is billed
-            billed = case.facts.credits.get(series.resource, {}).get("mode") == "unlimited"
-            strength = "weak" if billed else strength
-            found = _found("credits_running_out", "evidence.drift.credits", series, drift, "count", seconds, strength)
-            return replace(found, evidence=(*found.evidence, *credit_pace(case, series.resource)))
-    return None
+        if soon:
+            found.append((unlimited(case, series.resource), seconds, strength, series, drift))
+    if not found:
+        return None
+    billed, seconds, strength, series, drift = min(found, key=lambda each: each[:2])
+    strength = "weak" if billed else strength
+    told = _found("credits_running_out", "evidence.drift.credits", series, drift, "count", seconds, strength)
+    return replace(told, evidence=(*told.evidence, *credit_pace(case, series.resource)))
 
 
 def _found(cause: str, key: str, series, drift: Drift, unit: str, seconds: float, strength: str) -> Finding:

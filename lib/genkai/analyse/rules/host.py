@@ -100,14 +100,19 @@ def cpu_steal(case: Case) -> Finding | None:
 
 def credits(case: Case) -> Finding | None:
     """A burstable instance has spent its CPU credits and is held at its base line; in unlimited mode none is held."""
-    balance, left = case.deepest("credit.balance")
-    if balance is None or left > 1 or not case.base(balance) > 1:
+    spent = [s for s in case.of_targets("credit.balance")
+             if case.lowest(s) <= 1 < case.base(s) and not unlimited(case, s.resource)]  # fmt: skip
+    if not spent:
         return None
-    if case.facts.credits.get(balance.resource, {}).get("mode") == "unlimited":
-        return None
-    evidence = observed("evidence.target.credits", case, balance, limit=left)
+    balance = min(spent, key=case.lowest)
+    evidence = observed("evidence.target.credits", case, balance, limit=case.lowest(balance))
     return Finding("cpu_credits", "strong", (throughput_evidence(case), evidence, *credit_pace(case, balance.resource)),
                    fit=0.95)  # fmt: skip
+
+
+def unlimited(case: Case, resource: str) -> bool:
+    """Whether spent credits of an instance are billed and nothing is held back."""
+    return case.facts.credits.get(resource, {}).get("mode") == "unlimited"
 
 
 def credit_pace(case: Case, resource: str) -> list[Evidence]:
