@@ -69,6 +69,21 @@ def test_outside_a_notebook_there_is_a_line_for_each_level(capsys: pytest.Captur
     ]
 
 
+def test_a_level_that_lasts_is_told_of_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every minute; of hours twenty times in all, so that a log of them is read."""
+    for total, lines in ((130.0, 3), (7200.0, 21)):
+        live = Live()
+        for number in range(1, int(total) + 1):
+            live(RUN, second(0, number, float(number), total_s=total))
+        live.close()
+        told = capsys.readouterr().out.splitlines()[1:]
+        assert len(told) == lines
+    first, second_, last = told[0], told[1], told[-1]
+    assert first == "      6 of 120 min: 100 users → 180 rps, p95 20 ms, 0 failed so far · generator 10% of a core"
+    assert "12 of 120 min: 100 users → 540 rps" in second_, "of what came since the last line"
+    assert " min: " not in last, "the level as a whole"
+
+
 def test_a_new_run_begins_anew(capsys: pytest.CaptureFixture[str]) -> None:
     live = Live()
     live(OTHER, second(0, 1, 10.0, workload="open", intended=12.0, p95_s=None))

@@ -2,16 +2,20 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from bench.faults.corpus import unpack
 from genkai.metrics import Metrics
 from genkai.study import RunStudy, read_study
 from genkai.study.evidence import COLUMNS, MOST_METRICS, evidence_series
+from genkai.study.results import diagnose_run
 from genkai.workspace import Cycle
 from sample_cycles import SAMPLE, metric_rows
 
+CORPUS = Path(__file__).parent / "data/faults"
 RISING = [0.1, 0.2, 0.3, 0.4, 0.9, 1.0]
 FLAT = [0.1] * 6
 
@@ -99,6 +103,25 @@ def test_only_the_hold_counts(sampled: RunStudy) -> None:
     ramp["time"] = pd.Series(starts).astype("datetime64[us, UTC]")
     run = with_metrics(sampled, ramp, metric_rows(sampled, "proc", "host:a", "busy", "sample", RISING))
     assert values(evidence_series(run, evidence(("proc", "host:a", "busy"))), "host:a") == RISING
+
+
+@pytest.mark.parametrize(
+    "name", ["", "lb_capacity", "lock", "worker_slots", "app_cpu", "machine_full", "dependency_pool"]
+)
+def test_a_figure_shows_the_values_that_its_text_tells(tmp_path: Path, name: str) -> None:
+    """What a finding says of a series at the limit is a point of its figure, in the same unit."""
+    study = read_study(unpack(CORPUS / f"{name}.zip", tmp_path) if name else Cycle(SAMPLE))
+    run, told = study.main("scenario"), 0
+    for finding in diagnose_run(study, run)["findings"]:
+        shown = evidence_series(run, finding)
+        for item in finding["evidence"]:
+            rows = shown[(shown["metric"] == item["metric"]) & (shown["resource"] == item["resource"])]
+            if item["source"] != "levels" and len(rows) and "limit" in item["values"]:
+                assert item["values"]["limit"]["value"] in set(rows["value"]), item
+                assert item["values"]["limit"]["unit"] == rows["unit"].iloc[0]
+                told += 1
+            assert bool(item["figure"]) == (item["metric"] in set(shown["metric"]))
+    assert told
 
 
 def test_the_median_of_the_recorded_queue(sampled: RunStudy) -> None:

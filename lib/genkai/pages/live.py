@@ -13,12 +13,13 @@ from genkai.pages.locust_page import local_address, proxied_path
 from genkai.workspace import Run
 
 REDRAW_S = 5.0  # the live figure costs CPU that the load may need
+SILENT_S, MOST_LINES = 60.0, 20  # a run that lasts says so every minute, an endurance run twenty times
 
 
 class Live:
     """What is shown while a run goes on: a bar each second, a figure now and then, a printed line for each level.
 
-    Outside a notebook only the lines are printed.
+    Outside a notebook only the lines are printed; of a level that lasts there are more while it goes on.
     """
 
     def __init__(self, target_rps: float | None = None) -> None:
@@ -27,19 +28,22 @@ class Live:
         self._run: Run | None = None
         self._figure: Any = None
         self._drawn = -REDRAW_S
+        self._told_s = 0.0  # of the run, when the last line was printed
         self._bar, self._picture = _handles()
 
     def __call__(self, run: Run, progress: Progress) -> None:
         """Take one second of a run."""
         if self._run != run:
             self._end_level()
-            self._run, self._rows, self._figure = run, [], None
+            self._run, self._rows, self._figure, self._told_s = run, [], None, 0.0
             print(f"    {run.title}:", flush=True)
             if address := local_address(run):
                 print(f"      Locust's own page: {address}", flush=True)
         elif self._rows and self._rows[-1].level != progress.level:
             self._end_level()
         self._rows.append(progress)
+        if progress.elapsed_s - self._told_s >= max(SILENT_S, progress.total_s / MOST_LINES):
+            self._tell_meanwhile()
         if self._bar is not None:
             self._show(run, progress)
 
@@ -51,16 +55,25 @@ class Live:
             self._show(self._run, self._rows[-1], over=True)
 
     def _end_level(self) -> None:
-        if not self._rows:
-            return
+        if self._rows:
+            rows = [r for r in self._rows if r.level == self._rows[-1].level]
+            self._tell(rows[len(rows) // 3 :])
+
+    def _tell_meanwhile(self) -> None:
         last = self._rows[-1]
-        rows = [r for r in self._rows if r.level == last.level]
-        held = rows[len(rows) // 3 :]
-        rps = sum(r.throughput_rps for r in held) / len(held)
-        p95 = sorted(r.p95_s for r in held if r.p95_s is not None)
+        recent = [r for r in self._rows if r.level == last.level and r.elapsed_s > self._told_s]
+        self._tell(recent, f"{last.elapsed_s / 60:.0f} of {last.total_s / 60:.0f} min: ", _generator(last))
+
+    def _tell(self, rows: list[Progress], before: str = "", after: str = "") -> None:
+        """One line of so many seconds of one level."""
+        last = rows[-1]
+        rps = sum(r.throughput_rps for r in rows) / len(rows)
+        p95 = sorted(r.p95_s for r in rows if r.p95_s is not None)
         unit = "users" if last.workload == "closed" else "rps"
         response = f", p95 {p95[len(p95) // 2] * 1000:.0f} ms" if p95 else ""
-        print(f"      {last.intended:.0f} {unit} → {rps:.0f} rps{response}, {last.failed} failed so far", flush=True)
+        load = f"{last.intended:.0f} {unit} → {rps:.0f} rps{response}, {last.failed} failed so far"
+        print(f"      {before}{load}{after}", flush=True)
+        self._told_s = last.elapsed_s
 
     def _show(self, run: Run, progress: Progress, over: bool = False) -> None:
         """Update bar and figure; a picture that fails must never end the load."""

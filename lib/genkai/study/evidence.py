@@ -1,4 +1,8 @@
-"""The series behind a finding, one value per level, so that a figure can show the suspect beside the others."""
+"""The series behind a finding, one value per level, so that a figure can show the suspect beside the others.
+
+Where the rule judged a signal, the figure shows the signal's own values: text and figure never disagree. What is no
+signal (any metric of the table) is shown as the median of each hold.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ import numpy as np
 import pandas as pd
 
 from genkai import schema
+from genkai.analyse.rules.case import signal_table
+from genkai.analyse.rules.samples import Samples, epoch_s
+from genkai.analyse.rules.signals import Signal
 from genkai.study.reading import RunStudy
 
 # Of several statistics of one metric, the one that shows trouble first.
@@ -46,6 +53,8 @@ def _rows(run: RunStudy, item: Mapping[str, Any]) -> pd.DataFrame:
         return _of_levels(run, metric)
     if source == "generator":
         return _of_generator(run, item, metric)
+    if item.get("signal") in signal_table():
+        return _of_signal(run, item, signal_table()[item["signal"]])
     found = run.metrics.select(metric, source)
     found = found[found["resource"].str.partition(":")[0] == _kind(item)] if len(found) else found
     if not len(found):
@@ -53,6 +62,27 @@ def _rows(run: RunStudy, item: Mapping[str, Any]) -> pd.DataFrame:
     statistics = sorted(found["statistic"].unique(), key=_rank)
     found = found[found["statistic"] == statistics[0]]
     return _per_level(run, found, item, metric, str(found["unit"].iloc[0]))
+
+
+def _of_signal(run: RunStudy, item: Mapping[str, Any], signal: Signal) -> pd.DataFrame:
+    """The very values that the rule judged, of every resource of the kind that the same source tells it of."""
+    levels, source = run.whole, item["source"]
+    spans = list(zip(epoch_s(levels["hold_start"]), epoch_s(levels["end"]), strict=True))
+    found = [s for s in Samples(run.metrics).series(signal, spans) if s.source == source and _is_kind(s.resource, item)]
+    rows = [
+        [s.resource, item["metric"], s.unit, value, _role(s.resource, item), intended]
+        for s in found for value, intended in zip(s.values, levels["intended"].astype(float), strict=True)
+        if np.isfinite(value)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _is_kind(resource: str, item: Mapping[str, Any]) -> bool:
+    return resource.partition(":")[0] == _kind(item)
+
+
+def _role(resource: str, item: Mapping[str, Any]) -> str:
+    return "bottleneck" if resource == item.get("resource") else "other"
 
 
 def _rank(statistic: str) -> int:
@@ -88,6 +118,7 @@ def _per_level(run: RunStudy, table: pd.DataFrame, item: Mapping[str, Any], metr
         for resource, part in inside.groupby("resource"):
             values = part["value"].dropna().astype(float)
             if len(values):
-                role = "bottleneck" if resource == item.get("resource") else "other"
-                rows.append([resource, metric, unit, float(np.median(values)), role, float(mark["intended"])])
+                rows.append(
+                    [resource, metric, unit, float(np.median(values)), _role(resource, item), float(mark["intended"])]
+                )
     return pd.DataFrame(rows, columns=COLUMNS)

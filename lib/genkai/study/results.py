@@ -90,9 +90,10 @@ def diagnose_run(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = No
     """The findings record of a run."""
     record = diagnose(tables_of(study, run, fit))
     for number, finding in enumerate(record["findings"], 1):
-        shown = evidence_series(run, finding)["intended"].nunique() > 1  # one level is a point, not a line
+        series = evidence_series(run, finding)
+        drawn = set(series["metric"]) if series["intended"].nunique() > 1 else ()  # one level is a point, not a line
         for item in finding["evidence"]:  # one figure a finding, with a panel for each of its series
-            item["figure"] = f"fig-evidence-{number}" if shown and item.get("metric") else None
+            item["figure"] = f"fig-evidence-{number}" if item.get("metric") in drawn else None
     return record
 
 

@@ -51,7 +51,7 @@ def _front_wait(case: Case, wait: Wait | None) -> Evidence | None:
         "client": amount(wait.client_limit, "s"), "behind": amount(wait.behind_limit, "s"),
         "client_below": amount(wait.client_below, "s"), "behind_below": amount(wait.behind_below, "s"),
     }  # fmt: skip
-    return Evidence("evidence.lb.front_wait", values, "cloudwatch", wait.series.resource, wait.series.metric)
+    return Evidence.of("evidence.lb.front_wait", values, wait.series)
 
 
 def capacity(case: Case) -> Finding | None:
@@ -127,7 +127,7 @@ def uneven(case: Case) -> Finding | None:
         "highest": amount(loads[-1][0], "ratio"),
         "others": amount(loads[0][0], "ratio"),
     }
-    evidence = Evidence("evidence.lb.uneven", values, "cloudwatch", loads[-1][1].resource, loads[-1][1].metric)
+    evidence = Evidence.of("evidence.lb.uneven", values, loads[-1][1])
     lines = (throughput_evidence(case), evidence, *([zone] if zone else []))
     return Finding("load_uneven", "strong", lines, fit=0.95)
 

@@ -104,7 +104,7 @@ def _found(cause: str, key: str, series, drift: Drift, unit: str, seconds: float
         "first": amount(drift.first, unit), "last": amount(drift.last, unit), "slope": drift.slope_record(unit),
         "exhausted": amount(seconds, "duration"), "duration": amount(drift.duration_s, "duration"),
     }  # fmt: skip
-    evidence = Evidence(key, values, series.source, series.resource, series.metric)
+    evidence = Evidence.of(key, values, series)
     return Finding(cause, strength, (evidence,), fit=0.8, values={"exhausted": values["exhausted"]})
 
 

@@ -18,7 +18,8 @@ STRENGTHS = {"strong": 3.0, "moderate": 2.0, "weak": 1.0}
 class Evidence:
     """One observation that speaks for a cause: the text's key and values, and the series that a figure can draw.
 
-    metric: empty where there is no series to draw (counts of failures, a fitted parameter).
+    metric: empty where there is no series to draw (counts of failures, a fitted parameter). signal: the quantity that
+    was judged, where the series is one of signals.yaml, so that a figure shows the very same values.
     """
 
     text_key: str
@@ -26,12 +27,18 @@ class Evidence:
     source: str = ""
     resource: str = ""
     metric: str = ""
+    signal: str = ""
+
+    @classmethod
+    def of(cls, text_key: str, values: dict[str, Any], series: Series) -> Evidence:
+        """The observation of one series."""
+        return cls(text_key, values, series.source, series.resource, series.metric, series.signal)
 
     def record(self, figure: str | None) -> dict[str, Any]:
         """As JSON, with the label of the figure that shows it, if any."""
         return {
             "text_key": self.text_key, "values": self.values, "source": self.source, "resource": self.resource,
-            "metric": self.metric, "figure": figure,
+            "metric": self.metric, "signal": self.signal, "figure": figure,
         }  # fmt: skip
 
 
@@ -85,7 +92,7 @@ def observed(key: str, case: Case, series: Series, limit: float | None = None, *
         "limit": amount(at_limit, series.unit, samples),
         **more,
     }
-    return Evidence(key, values, series.source, series.resource, series.metric)
+    return Evidence.of(key, values, series)
 
 
 def throughput_evidence(case: Case) -> Evidence:
