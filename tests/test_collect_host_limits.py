@@ -90,6 +90,14 @@ def test_a_limit_from_below_and_a_time_of_its_own(tmp_path: Path) -> None:
     assert strikes_at(found, path, [3, 2, 3, 2, 2]) == 5
 
 
+def test_a_process_that_is_gone_counts_as_none_of_it(tmp_path: Path) -> None:
+    """Its columns go with it; of any other metric nothing is known without a column."""
+    found, path = watch(tmp_path, HostLimit(metric="process_web_count", below=1, for_s=2))
+    assert strikes_at(found, path, [0, 0, 0]) == 2
+    found, path = watch(tmp_path / "other", HostLimit(metric="process_web_cpu_ratio", below=1, for_s=2))
+    assert strikes_at(found, path, [0, 0, 0]) is None
+
+
 def test_what_nobody_saw_does_not_count(tmp_path: Path) -> None:
     found, path = watch(tmp_path, HostLimit(host="app", metric="run_queue", above=8))
     assert strikes_at(found, path, [9, 9, 9, 9, 9, 9], {3: 30.0}) == 6

@@ -68,6 +68,15 @@ def test_a_command_that_ends_by_itself_leaves_no_watcher(tmp_path):
         process.close()
 
 
+def test_what_a_command_leaves_running_on_purpose_stays(tmp_path):
+    """A user's command that resizes the target may start a server; only a lease that ends takes all with it."""
+    hosts.run(None, f"sh -c 'nohup sleep 6{os.getpid()}.5 >/dev/null 2>&1 </dev/null &'", 20)
+    left = process_lines(f"sleep 6{os.getpid()}.5")
+    for line in left:
+        os.kill(int(line.split()[0]), signal.SIGKILL)
+    assert len(left) == 1
+
+
 def test_a_lease_that_ends_while_the_command_begins_leaves_nothing(tmp_path):
     """Where `timeout` alone was told, a command in thirty went on without it."""
     asleep = f"sleep 4{os.getpid()}.25"

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from genkai.kernel_source import KernelSource
-from genkai.notebooks import WarmKernel, run_notebook
+from genkai.notebooks import NotebookError, WarmKernel, run_notebook
 from test_notebooks import write_notebook
 
 
@@ -40,6 +40,12 @@ def test_a_kernel_has_what_was_computed_before_it_and_nothing_of_another(tmp_pat
         assert pids == [k._kernel.provisioner.process.pid for k in (one, other)]
     psutil.wait_procs(gone := [psutil.Process(p) for p in pids if psutil.pid_exists(p)], timeout=30)
     assert not any(p.is_running() for p in gone)
+
+
+def test_a_kernel_that_dies_is_told_in_one_paragraph(tmp_path: Path, source: KernelSource) -> None:
+    name = write_notebook(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with WarmKernel(source=source) as kernel, pytest.raises(NotebookError, match=r"[Kk]ernel died"):
+        run_notebook(name, tmp_path / "out.ipynb", {}, kernel=kernel, folder=tmp_path)
 
 
 def test_code_that_fails_leaves_the_source_as_it_was(tmp_path: Path, source: KernelSource) -> None:

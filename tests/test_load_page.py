@@ -132,6 +132,10 @@ def test_the_page_shows_and_never_changes_the_load(tmp_path: Path) -> None:
             assert (status, json.loads(text)["success"]) == (200, False)
             assert "plan" in json.loads(text)["message"]
         assert ask(url + "stop", {}, **{"Sec-Fetch-Site": "cross-site"})[0] == 403, "from another site's page"
+        assert ask(url + "stats/requests", **{"Sec-Fetch-Site": "cross-site"})[0] == 403, "nor does it read anything"
+        assert ask(url, **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})[0] == 200, (
+            "a link is followed"
+        )
         assert running.alive
         ask(url + "stop", {}, **{"Sec-Fetch-Site": "same-origin"})
         outcome = running.wait()

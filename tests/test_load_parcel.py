@@ -36,6 +36,16 @@ def own_job(folder: Path):
     return make_job(Run(folder / "3-scenario-s"), plan, "scenario", "s")
 
 
+def test_a_file_behind_a_link_goes_along_as_a_file(tmp_path: Path) -> None:
+    """As certbot and Kubernetes keep keys: the link alone would point to nothing there."""
+    (tmp_path / "key1.pem").write_text("KEY")
+    (tmp_path / "key.pem").symlink_to("key1.pem")
+    packed = parcel._packed([(tmp_path / "key.pem", "files/key.pem")])
+    assert unpacked(packed, tmp_path / "there") == {"files/key.pem"}
+    assert (tmp_path / "there/files/key.pem").read_text() == "KEY"
+    assert not (tmp_path / "there/files/key.pem").is_symlink()
+
+
 def test_the_source_that_is_sent_is_enough_for_a_load_process(tmp_path: Path) -> None:
     unpacked(parcel.pack_source(), tmp_path)
     code = (

@@ -248,6 +248,45 @@ def test_the_watch_ends_with_a_restored_size(tmp_path: Path, target: AwsTarget) 
     assert (cycle.path / WATCH_LOG).read_text() == ""
 
 
+def test_a_watch_that_comes_late_leaves_a_new_owner_alone(tmp_path: Path) -> None:
+    """The watch of one that was killed could not restore at first; meanwhile the cycle goes on with another owner."""
+    cycle = cycle_of(tmp_path, None, "command: 'echo {size} >> sizes'")
+    with Resizing(cycle, cycle.plan(), lambda line: None) as resizing:
+        resizing.to(4)
+        assert restore_one(cycle.path / RECORD, lambda line: None, (0.0,))
+        assert restore_left(tmp_path / "data/cycles", lambda line: None) == []
+        assert (tmp_path / "sizes").read_text().split() == ["4"]
+    assert (tmp_path / "sizes").read_text().split() == ["4", "2"]
+
+
+def test_what_its_owner_could_not_restore_is_left_for_whoever_comes(tmp_path: Path) -> None:
+    """A notebook's kernel lives on: it must not count as the owner of a size that it has given up."""
+    cycle, root = (
+        cycle_of(tmp_path, None, "command: 'test ! -e refused && echo {size} >> sizes'"),
+        tmp_path / "data/cycles",
+    )
+
+    def refuse() -> None:
+        (tmp_path / "refused").touch()
+
+    with pytest.raises(CollectError):
+        use(cycle, 4, then=refuse)
+    assert left_behind(root) == [cycle.path / RECORD]
+    (tmp_path / "refused").unlink()
+    restore_left(root, lambda line: None)
+    assert (tmp_path / "sizes").read_text().split() == ["4", "2"]
+    assert record(cycle)["state"] == "restored"
+
+
+def test_a_cycle_whose_plan_cannot_be_read_keeps_no_other_from_running(tmp_path: Path) -> None:
+    cycle, lines = cycle_of(tmp_path, None, "command: 'echo {size} >> sizes'"), []
+    use(cycle, 4)
+    (cycle.path / RECORD).write_text(json.dumps({**record(cycle), "state": "changed", "pid_started": 0.0}))
+    (cycle.path / "plan.yaml").write_text("name: [")
+    assert restore_left(tmp_path / "data/cycles", lines.append) == []
+    assert "plan.yaml" in lines[-1]
+
+
 def test_after_kill_9_the_next_one_restores(tmp_path: Path, target: AwsTarget) -> None:
     cycle = cycle_of(tmp_path, target)
     process = held(cycle)

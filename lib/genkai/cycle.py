@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from genkai import launch
+from genkai.collect.cloudwatch import PUBLISHED_S
 from genkai.journals import read_marks
 from genkai.kernel_source import KernelSource
 from genkai.load.ceiling import WARM_UP_S
+from genkai.load.process import JOIN_S
 from genkai.notebooks import NOTEBOOKS, NotebookError, WarmKernel, check_artifacts, run_notebook
 from genkai.plan import STEPS
 from genkai.planfile import read_plan
@@ -78,7 +80,7 @@ def run_cycle(
             _launch(cycle, step, keep_going, kernel)
             loaded += min(time.monotonic() - before, _load_s(cycle, step))
         for name in ANALYSIS:
-            _run(cycle, name, {}, kernel)
+            _run(cycle, name, {}, kernel, SPARE_S + PUBLISHED_S)
         made = _documents(cycle, wanted, kernel, lambda: nullcontext(kernel))  # it has the analysis already
     return _outcome(cycle, *made, time.monotonic() - begun - loaded)
 
@@ -92,7 +94,7 @@ def report_cycle(path: Path, kernels: KernelSource | None = None, *, lang: str =
     missing = [n for n in ANALYSIS if not _complete(cycle, n)]
     with nullcontext(kernels) if kernels else KernelSource() as source, WarmKernel(source=source) as kernel:
         for name in missing:
-            _run(cycle, name, {}, kernel)
+            _run(cycle, name, {}, kernel, SPARE_S + PUBLISHED_S)
         source.run(f"genkai.pages.report.analyse({str(cycle.path)!r})")  # once, for the kernels of all languages
         made = _documents(cycle, wanted, kernel, lambda: WarmKernel(source=source))
     return _outcome(cycle, *made, time.monotonic() - begun)
@@ -182,6 +184,14 @@ def _load_s(cycle: Cycle, step: str) -> float:
     return part.duration_s * len(plan.runs_of(step)) + ceiling
 
 
+def _waiting_s(cycle: Cycle, step: str) -> float:
+    """The longest that its runs may wait for workers, or for what an own locustfile does at test_start."""
+    plan = cycle.plan()
+    own = any(plan.scenario_named(subject).locustfile for subject, _, _ in plan.runs_of(step)
+              if step not in ("verify", "api"))  # fmt: skip
+    return JOIN_S * len(plan.runs_of(step)) if own or plan.generator.workers or plan.generator.hosts else 0.0
+
+
 def _resizing_s(cycle: Cycle, step: str) -> float:
     """The longest that giving the target its sizes and restoring them may take, seconds."""
     plan = cycle.plan()
@@ -224,7 +234,7 @@ def _launch(cycle: Cycle, step: str, keep_going: bool, kernel: WarmKernel, web: 
     if not _complete(cycle, f"20_launch-{step}"):
         for name in ANALYSIS:  # what they say of the runs so far is no longer the whole
             _mark(cycle, name, "stale")
-    timeout_s = _load_s(cycle, step) * 1.2 + _resizing_s(cycle, step) + SPARE_S
+    timeout_s = _load_s(cycle, step) * 1.2 + _resizing_s(cycle, step) + _waiting_s(cycle, step) + SPARE_S
     _run(cycle, "20_launch", {"step": step, "keep_going": keep_going, "web": web}, kernel, timeout_s)
     if not cycle.result(f"step-{step}.json").exists():  # the notebook wrote it, unless somebody took it away
         write_verdict(read_study(cycle), step)

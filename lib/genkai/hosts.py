@@ -41,7 +41,7 @@ lease=$!
 trap 'kill -- "-$child" "$child" "$lease" 2>/dev/null' TERM HUP INT
 wait "$child"
 status=$?
-kill -- "-$child" "$lease" 2>/dev/null
+kill "$lease" 2>/dev/null; [ "$status" -lt 124 ] || kill -- "-$child" 2>/dev/null
 exit "$status"
 """
 

@@ -32,6 +32,11 @@ class ForkedKernel(psutil.Process):
 
     stdin = stdout = stderr = None
 
+    def send_signal(self, sig: int) -> None:
+        """As Popen does: nothing where it has ended."""
+        with suppress(psutil.NoSuchProcess):
+            super().send_signal(sig)
+
     def poll(self) -> int | None:
         """None while it runs; what it ended with is not known, and nobody asks."""
         return None if self.is_running() else 0

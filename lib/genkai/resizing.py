@@ -22,6 +22,7 @@ from genkai.collect.errors import CollectError
 from genkai.collect.scaling import Sizer, await_serving, sizer_of
 from genkai.load.process import start_time
 from genkai.plan import Plan
+from genkai.refusals import Refusal
 from genkai.workspace import Cycle, now_text, read_json, write_json
 
 RECORD, WATCH_LOG = "sizing.json", "sizing.log"
@@ -76,8 +77,11 @@ class Resizing:
 
     def _unwatch(self) -> None:
         if self.watch is not None:
+            record = _read(self.path)
+            if left := record.get("state") == CHANGED:  # from now on nobody's: the watch, or whoever comes, restores it
+                write_json(self.path, {**record, "pid_started": 0.0})
             with suppress(OSError):  # somebody ended it
-                self.watch.communicate(b"done\n")
+                self.watch.stdin.close() if left else self.watch.communicate(b"done\n")
             self.watch = None
 
     def _await(self, size: int) -> None:
@@ -118,8 +122,8 @@ def restore_left(root: Path, tell: Tell) -> list[str]:
         tell(f"    {path}: process {record['pid']} ended without restoring {record['target']} "
              f"from {record['asked']} to {record['found']}")  # fmt: skip
         try:
-            done += filter(None, [_restore(path, sizer_of(Cycle(path.parent).plan()), tell)])
-        except CollectError as error:
+            done += filter(None, [_restore(path, sizer_of(Cycle(path.parent).plan()), tell, left=True)])
+        except Refusal as error:  # a plan that cannot be read any more, too: it must not keep other cycles from running
             tell(f"    {path}: {error}")
     return done
 
@@ -139,9 +143,9 @@ def restore_one(path: Path, tell: Tell, tries_s: Sequence[float] = TRIES_S) -> b
     for pause in tries_s:
         time.sleep(pause)
         try:
-            _restore(path, sizer_of(Cycle(path.parent).plan()), tell)
+            _restore(path, sizer_of(Cycle(path.parent).plan()), tell, left=True)
             return True
-        except CollectError as error:
+        except Refusal as error:
             tell(f"{now_text()} {error}")
     return False
 
@@ -164,11 +168,15 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(held)
 
 
-def _restore(path: Path, sizer: Sizer, tell: Tell) -> str | None:
-    """Put a changed size back and say so in the record. Raises CollectError that says how to do it by hand."""
+def _restore(path: Path, sizer: Sizer, tell: Tell, left: bool = False) -> str | None:
+    """Put a changed size back and say so in the record. Raises CollectError that says how to do it by hand.
+
+    left: only where its owner is no more; one that lives may have changed it since.
+    """
     with _alone(path.parent):
         record = _read(path)
-        return _put_back(path, record, sizer, tell) if record.get("state") == CHANGED else None
+        wanted = _left(record) if left else record.get("state") == CHANGED
+        return _put_back(path, record, sizer, tell) if wanted else None
 
 
 def _put_back(path: Path, record: dict[str, Any], sizer: Sizer, tell: Tell) -> str:

@@ -25,7 +25,7 @@ from genkai.study.results import drift_findings
 from genkai.workspace import Cycle, Run, write_json
 
 STOPPED_BY_HAND = "genkai stop"  # then the other sizes are not wanted either
-SPARE_S = 90.0  # samplers outlive the load by no more than this, whatever happens
+SPARE_S = 1800.0  # for venvs, joining workers, test_start; samplers end with us anyway, by their lease
 
 
 class StepError(Refusal, RuntimeError):

@@ -78,7 +78,9 @@ class _Watched:
         _, period, values = sample
         if period > GAP_S:
             return ""
-        value = values.get(self.limit.metric, math.nan)
+        metric = self.limit.metric
+        gone = 0.0 if metric.startswith("process_") and metric.endswith("_count") else math.nan  # no column: none runs
+        value = values.get(metric, gone)
         if math.isnan(value):
             return None
         choose = max if self.limit.above is not None else min

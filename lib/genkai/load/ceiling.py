@@ -93,7 +93,7 @@ def _ceiling_job(job: Job, sink_port: int, seconds: float, processes: int) -> Jo
     level = JobLevel(workload="closed", intended=USERS_PER_PROCESS * processes, ramp_s=0, hold_s=seconds + WARM_UP_S)
     return job.model_copy(update={
         "base_url": f"http://127.0.0.1:{sink_port}", "levels": [level], "calls": [call], "processes": processes,
-        "away": 0, "hosts": [], "workers": 0, "listen": "",
+        "away": 0, "hosts": [], "workers": 0, "listen": "", "web_port": None,
         "stop": StopRule(), "drain_s": 1.0, "timeouts": JobTimeouts(),
     })  # fmt: skip
 

@@ -52,10 +52,11 @@ def open_page(environment: Environment, port: int, end_early: Callable[[str], No
 
     @page.app.before_request
     def guard_the_plan() -> Response | tuple[Response, int] | None:
+        followed = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"  # a link, typed
+        if request.headers.get("Sec-Fetch-Site") not in OWN_SITE and not followed:
+            return jsonify(success=False, message="expected a request of the page itself"), 403
         if request.method != "POST":
             return None
-        if request.headers.get("Sec-Fetch-Site") not in OWN_SITE:
-            return jsonify(success=False, message="expected a request of the page itself"), 403
         if request.endpoint == "locust.stop":
             gevent.spawn(end_early, STOPPED_THERE)
             return jsonify(success=True, message="Test stopped")

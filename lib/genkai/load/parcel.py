@@ -24,7 +24,7 @@ SKIPPED = frozenset(("__pycache__", "node_modules", "venv"))
 
 def _packed(files: Iterable[tuple[Path, str]]) -> str:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w:gz", dereference=True) as archive:
         for path, name in files:
             archive.add(path, name, recursive=False)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
