@@ -261,10 +261,8 @@ def test_a_watch_that_comes_late_leaves_a_new_owner_alone(tmp_path: Path) -> Non
 
 def test_what_its_owner_could_not_restore_is_left_for_whoever_comes(tmp_path: Path) -> None:
     """A notebook's kernel lives on: it must not count as the owner of a size that it has given up."""
-    cycle, root = (
-        cycle_of(tmp_path, None, "command: 'test ! -e refused && echo {size} >> sizes'"),
-        tmp_path / "data/cycles",
-    )
+    cycle = cycle_of(tmp_path, None, "command: 'test ! -e refused && echo {size} >> sizes'")
+    root = tmp_path / "data/cycles"
 
     def refuse() -> None:
         (tmp_path / "refused").touch()
