@@ -148,6 +148,14 @@ def test_a_machine_that_others_kept_as_full_below_the_limit_explains_nothing() -
     assert (row["verdict"], row["why_key"]) == ("busy", "ruled_out.why.as_before")
 
 
+def test_a_shared_machine_that_is_full_at_the_knee_already_is_the_limit() -> None:
+    """Utilisation law: with 97 % of the ceiling the machine is that full, too; its instances' CPU is not the cause."""
+    world = World(STALL).on("local", "cpu_idle_ratio", [0.7, 0.01, 0.0], "vmstat").instances([20, 92, 93])
+    record = world.processes([0.1] * 3, lag=[0.002, 0.002, 0.003]).diagnosis(SHARED)
+    assert (causes(record)[0], record["answer_key"]) == ("shared_machine_cpu", "answer.generator")
+    assert "ruled_out.why.as_before" not in [r["why_key"] for r in record["ruled_out"]]
+
+
 def test_unless_the_generator_itself_woke_later_then() -> None:
     world = World(STALL).on("local", "cpu_idle_ratio", [0.03, 0.02, 0.01], "vmstat")
     finding = world.processes([0.1] * 3, lag=[0.004, 0.005, 0.06]).diagnosis(SHARED)["findings"][0]

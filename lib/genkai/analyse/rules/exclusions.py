@@ -88,8 +88,8 @@ def _row(case: Case, check: Check, resource: str) -> dict[str, Any]:
 def _innocent(case: Case, check: Check, resource: str) -> str | None:
     """Why what looks like the limit is not: it was as full below the limit, or its queue is that of the instances.
 
-    "Below" is what the rule of that resource takes for it, else one report would name a resource and rule it out: the
-    knee for the shared machine, for the rest what is well before it; a full target's CPU is named in any case.
+    "Below" is what the rule of that resource takes for it, well before the limit, else one report would name a resource
+    and rule it out; a full target's CPU is named in any case.
     """
     if check.group == "balancer":
         wait = wait_sides(case)
@@ -97,7 +97,7 @@ def _innocent(case: Case, check: Check, resource: str) -> str | None:
     if not check.used or check.low_is_bad or (check.group == "cpu" and not check.generator) or machine_full(case)[1]:
         return None
     for series in case.series(check.used):
-        before = case.before(series) if check.generator else case.well_before(series)
+        before = case.well_before(series)
         if series.resource == resource and before >= check.used_limit and case.peak(series) <= AS_BEFORE * before:
             return "as_before"
     return None

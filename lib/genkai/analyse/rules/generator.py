@@ -161,7 +161,7 @@ def shared_machine(case: Case) -> Finding | None:
     queue, length = case.highest_generator("run_queue")
     if queue is not None and length > 0:
         evidence.append(observed("evidence.machine.run_queue", case, queue))
-    before = case.before(series)
+    before = case.well_before(series)
     clear = not math.isfinite(before) or before < 0.9
     return Finding("shared_machine_cpu", "strong" if clear else "moderate", tuple(evidence), fit=0.9)
 

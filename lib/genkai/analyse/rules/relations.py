@@ -69,8 +69,8 @@ def wait_sides(case: Case) -> Wait | None:
 def machine_full(case: Case) -> tuple[Series | None, bool]:
     """(CPU of the machine that holds generator and target, whether it was full at the limit and that explains it).
 
-    A machine that was as full below the limit, where nothing waited, is kept busy by others; it counts only when the
-    generator itself woke later than below the limit. Nor does a full machine explain anything where neither the
+    A machine that was as full well below the limit, where nothing waited, is kept busy by others; it counts only when
+    the generator itself woke later than below the limit. Nor does a full machine explain anything where neither the
     generator woke late nor the instances answered more slowly: what starves must feel it.
     """
     if not case.facts.shared:
@@ -80,7 +80,7 @@ def machine_full(case: Case) -> tuple[Series | None, bool]:
         return series, False
     if _nobody_starves(case):
         return series, False
-    before = case.before(series)
+    before = case.well_before(series)
     if not math.isfinite(before) and _generator_prompt(case) and target_cpu(case)[0] is None:
         return series, False  # nothing lower to compare with, and nobody is seen to starve: full, but perhaps by chance
     return series, not math.isfinite(before) or before < MACHINE_FULL or _wakes_later(case)
