@@ -156,6 +156,16 @@ def test_a_shared_machine_that_is_full_at_the_knee_already_is_the_limit() -> Non
     assert "ruled_out.why.as_before" not in [r["why_key"] for r in record["ruled_out"]]
 
 
+def test_instances_that_wait_at_the_knee_already_are_kept_waiting_by_the_full_machine() -> None:
+    """As measured: the wait behind the balancer grew eightfold to a knee at the ceiling, and not twofold from there."""
+    levels = [(5, 46, 0.008, 0.0), (15, 133, 0.010, 0.0), (150, 865, 0.072, 0.0), (300, 843, 0.258, 0.0)]
+    world = World(levels).on("local", "cpu_idle_ratio", [0.4, 0.7, 0.0, 0.0], "vmstat")
+    world.instances([6, 20, 92, 93], [6, 20, 91, 85]).processes([0.1] * 4, lag=[0.003, 0.003, 0.003, 0.002])
+    world.balancer([46, 133, 865, 843], [0.008, 0.009, 0.083, 0.154], [0, 0, 0, 112])
+    record = world.diagnosis(SHARED)
+    assert (causes(record)[0], record["answer_key"]) == ("shared_machine_cpu", "answer.generator")
+
+
 def test_unless_the_generator_itself_woke_later_then() -> None:
     world = World(STALL).on("local", "cpu_idle_ratio", [0.03, 0.02, 0.01], "vmstat")
     finding = world.processes([0.1] * 3, lag=[0.004, 0.005, 0.06]).diagnosis(SHARED)["findings"][0]

@@ -48,7 +48,11 @@ class Wait:
         """
         if not math.isfinite(self.behind_below):
             return self.share_behind >= 0.25
-        return self.behind_limit > max(2 * self.behind_below, self.behind_below + 0.02)
+        return self.longer_than(self.behind_below)
+
+    def longer_than(self, behind: float) -> bool:
+        """Whether the instances answer clearly more slowly at the limit than in this time, seconds."""
+        return self.behind_limit > max(2 * behind, behind + 0.02)
 
 
 def wait_sides(case: Case) -> Wait | None:
@@ -105,7 +109,11 @@ def _nobody_starves(case: Case) -> bool:
     if math.isfinite(case.before(response)) and case.peak(response) < RESPONSE_RISE * case.before(response):
         return True
     wait, (cpu, busy) = wait_sides(case), target_cpu(case)
-    return (wait is not None and not wait.rises_behind) or (cpu is not None and busy < LIGHT)
+    if wait is not None and not wait.rises_behind:
+        before = case.well_before(wait.series)  # at a knee near the ceiling they may wait as long already
+        if not math.isfinite(before) or not wait.longer_than(before):
+            return True
+    return cpu is not None and busy < LIGHT
 
 
 def _generator_prompt(case: Case) -> bool:
