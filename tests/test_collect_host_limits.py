@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from genkai.collect.host_limits import GrowingLog, HostWatch
+from genkai.collect.host_limits import GrowingLog, HostWatch, _Watched
 from genkai.collect.proc import parse_proc, proc_metrics
 from genkai.collect.proc_sampler import proc_command
 from genkai.plan import Host, HostLimit, StopRule
@@ -90,12 +90,16 @@ def test_a_limit_from_below_and_a_time_of_its_own(tmp_path: Path) -> None:
     assert strikes_at(found, path, [3, 2, 3, 2, 2]) == 5
 
 
-def test_a_process_that_is_gone_counts_as_none_of_it(tmp_path: Path) -> None:
-    """Its columns go with it; of any other metric nothing is known without a column."""
-    found, path = watch(tmp_path, HostLimit(metric="process_web_count", below=1, for_s=2))
-    assert strikes_at(found, path, [0, 0, 0]) == 2
-    found, path = watch(tmp_path / "other", HostLimit(metric="process_web_cpu_ratio", below=1, for_s=2))
-    assert strikes_at(found, path, [0, 0, 0]) is None
+@pytest.mark.parametrize(
+    ("metric", "seen", "strikes"),
+    [("process_web_count", True, 3), ("process_web_count", False, None), ("process_web_cpu_ratio", True, None)],
+)
+def test_a_process_that_is_gone_counts_as_none_of_it(metric: str, seen: bool, strikes: int | None) -> None:
+    """Its columns go with it; of what was never seen, and of any other metric, nothing is known without a column."""
+    watched = _Watched(HostLimit(metric=metric, below=1), "app", 2)
+    samples = [{metric: 2.0} if seen else {}, {}, {}, {}]
+    told = [watched.see((float(second), 1.0, values)) for second, values in enumerate(samples, 1)]
+    assert next((second for second, reason in enumerate(told, 1) if reason), None) == strikes
 
 
 def test_what_nobody_saw_does_not_count(tmp_path: Path) -> None:

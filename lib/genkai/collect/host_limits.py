@@ -79,8 +79,8 @@ class _Watched:
         if period > GAP_S:
             return ""
         metric = self.limit.metric
-        gone = 0.0 if metric.startswith("process_") and metric.endswith("_count") else math.nan  # no column: none runs
-        value = values.get(metric, gone)
+        is_count = metric.startswith("process_") and metric.endswith("_count")
+        value = values.get(metric, 0.0 if is_count and self.samples else math.nan)  # one that is gone has no column
         if math.isnan(value):
             return None
         choose = max if self.limit.above is not None else min
