@@ -12,16 +12,16 @@ told as a peak of USL (never).
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from slices import added, slice_arguments
+from slices import slice_arguments, tell_slice
 
 from genkai.analyse import models
 from genkai.analyse.models import CATALOGUE, MODELS
@@ -117,21 +117,13 @@ def main() -> int:
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     arguments = parser.parse_args()
     print("levels model   number                  fixed (lost)    auto (lost)   chosen  false peaks")
-    if arguments.add:
-        rows = added(arguments.add, KEYS)
-        kept = [told_row(row) for row in rows]
-    else:
-        rows, kept = [], []
-        seeds = range(arguments.first, arguments.first + arguments.seeds)
+
+    def count(seeds: range) -> Iterator[dict]:
         for levels in arguments.levels:
             for name in arguments.models:
-                more = rows_of(levels, arguments.noise, seeds, name, arguments.equal)
-                rows += more
-                kept += [told_row(row) for row in more]
-    print(f"{sum(kept)} of {len(kept)} numbers within {LOW:.0%}–{HIGH:.0%}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
-    return 0 if all(kept) else 1
+                yield from rows_of(levels, arguments.noise, seeds, name, arguments.equal)
+
+    return tell_slice(arguments, KEYS, count, told_row, f"numbers within {LOW:.0%}–{HIGH:.0%}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ A side is one run or several; each run is off by `spread` as a whole (as runs of
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bench_coverage import LOADS, TRUTHS
-from slices import added, slice_arguments
+from slices import slice_arguments, tell_slice
 
 from genkai.analyse.compare_limits import compare_limits
 from genkai.analyse.models import CATALOGUE
@@ -67,20 +66,11 @@ def main() -> int:
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     arguments = parser.parse_args()
     print("model   levels runs spread   A/A alarms   A/B found")
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
-    if arguments.add:
-        rows = added(arguments.add, KEYS)
-        kept = [told_row(row) for row in rows]
-    else:
-        rows, kept = [], []
-        cases = [(m, 8, runs, spread) for m in arguments.models for runs in arguments.runs for spread in (0.01, 0.04)]
-        for case in cases:
-            rows.append(count(*case, seeds))
-            kept.append(told_row(rows[-1]))
-    print(f"{sum(kept)} of {len(kept)} rows with at most {BAR:.0%} alarms")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
-    return 0 if all(kept) else 1
+    cases = [(m, 8, runs, spread) for m in arguments.models for runs in arguments.runs for spread in (0.01, 0.04)]
+    return tell_slice(
+        arguments, KEYS, lambda seeds: (count(*case, seeds) for case in cases), told_row,
+        f"rows with at most {BAR:.0%} alarms",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ of its own, a ceiling over six levels of users, each level off by `noise`.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from slices import added, slice_arguments
+from slices import slice_arguments, tell_slice
 
 from genkai.analyse.models import CATALOGUE
 from genkai.analyse.scalability import fit_scalability
@@ -69,17 +68,11 @@ def main() -> int:
     slice_arguments(parser, 500)
     parser.add_argument("--noise", type=float, default=0.02)
     arguments = parser.parse_args()
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
-    if arguments.add:
-        rows = added(arguments.add, KEYS)
-    else:
-        rows = [row for truth in TRUTHS for row in rows_of(truth, arguments.noise, seeds)]
     print("truth    size number       coverage")
-    kept = [told_row(row) for row in rows]
-    print(f"{sum(kept)} of {len(kept)} numbers within {LOW:.0%}–{HIGH:.0%}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
-    return 0 if all(kept) else 1
+    return tell_slice(
+        arguments, KEYS, lambda seeds: (row for truth in TRUTHS for row in rows_of(truth, arguments.noise, seeds)),
+        told_row, f"numbers within {LOW:.0%}–{HIGH:.0%}",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 
@@ -28,3 +28,19 @@ def added(files: Iterable[Path], keys: Sequence[str]) -> list[dict]:
         for field in row.keys() - set(keys):
             found[field] = found.get(field, 0) + row[field]
     return list(whole.values())
+
+
+def tell_slice(
+    arguments: argparse.Namespace, keys: Sequence[str], count: Callable[[range], Iterable[dict]],
+    told_row: Callable[[dict], bool], what: str,
+) -> int:  # fmt: skip
+    """Count the seeds that are asked for, or add up the slices; tell each row as it comes. 1 when a bar is missed."""
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    rows, kept = [], []
+    for row in added(arguments.add, keys) if arguments.add else count(seeds):
+        rows.append(row)
+        kept.append(told_row(row))
+    print(f"{sum(kept)} of {len(kept)} {what}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0 if all(kept) else 1
