@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
@@ -28,7 +28,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from analyse_tables import generator_table, mark, request_row, requests_table
 from genkai.analyse.compare import compare_cycles, what_of
 from genkai.analyse.levels import level_table
-from genkai.analyse.spread import Measured, observed_spread, overall_ratio, overall_verdict, ratio_of, verdict_of
+from genkai.analyse.spread import (
+    ASSUMED,
+    Measured,
+    observed_spread,
+    overall_ratio,
+    overall_verdict,
+    ratio_of,
+    verdict_of,
+)
 from genkai.plan import Plan
 from genkai.study import read_study
 from genkai.workspace import Cycle, new_cycle
@@ -160,9 +168,18 @@ def simulate(seeds: int, spreads: Sequence[float]) -> list[dict[str, Any]]:
     return found
 
 
+def told_spread(cycles: Collection[Any]) -> None:
+    """How much the runs of one cycle differ, on average, beside what is assumed of them without repetitions."""
+    for column in WITHIN:
+        logs = [np.log([run.whole[column] for run in cycle.runs]) for cycle in cycles]
+        seen = float(np.sqrt(np.mean([np.var(runs, axis=0, ddof=1) for runs in logs])))
+        print(f"spread of {column}: {seen:.1%} between runs, {ASSUMED[column] / seen:.1f} times as much is assumed")
+
+
 def compare_real(place: Path) -> list[dict[str, Any]]:
     """Every pair of recorded cycles; with one repetition each, too."""
     cycles = {p.parts[-4]: read_study(Cycle(p.parent)) for p in sorted(place.glob("*/bench/01/cycle.json"))}
+    told_spread(cycles.values())
     base = [n for n in cycles if n.startswith("base")]
     slow = [n for n in cycles if n.startswith("slow")]
     found = []
