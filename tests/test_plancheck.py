@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from genkai.plancheck import cross_problems
+from genkai.plancheck import cross_problems, file_problems
 
 
 def test_a_sound_plan_has_none() -> None:
     given = {"base_url": "http://localhost", "estimate": {}, "apis": [{"name": "a"}], "steps": {"api": {"apis": ["a"]}}}
-    assert cross_problems(given, Path(".")) == []
+    assert cross_problems(given) == []
 
 
 def test_each_problem_has_the_path_of_its_field() -> None:
@@ -18,29 +18,38 @@ def test_each_problem_has_the_path_of_its_field() -> None:
         "scenarios": [{"name": "s", "calls": [{"api": "b"}]}],
         "steps": {"verify": {"api": "c"}, "scenario": {"scenario": "t"}, "api": None},
     }
-    paths = [path for path, _ in cross_problems(given, Path("."))]
+    paths = [path for path, _ in cross_problems(given)]
     assert paths == [
         ("apis", 1, "name"), ("scenarios", 0, "calls", 0, "api"), ("steps", "verify", "api"),
-        ("steps", "scenario", "scenario"), ("base_url",), ("apis", 1, "data"),
+        ("steps", "scenario", "scenario"), ("base_url",),
     ]  # fmt: skip
+
+
+def test_files_are_looked_for_apart_however_broken_the_plan_is(tmp_path: Path) -> None:
+    (tmp_path / "there.csv").write_text("a\n1\n")
+    given = {"apis": [{"data": "there.csv"}, {"data": "none.csv"}, "broken"], "scenarios": [{"locustfile": "none.py"}],
+             "tls": {"ca": "none.pem", "certificate": 3}}  # fmt: skip
+    paths = [("tls", "ca"), ("apis", 1, "data"), ("scenarios", 0, "locustfile")]
+    assert [path for path, _ in file_problems(given, tmp_path)] == paths
+    assert file_problems({"tls": "x", "apis": None}, tmp_path) == []
 
 
 def test_verify_is_not_repeated() -> None:
     given = {"base_url": "http://localhost", "estimate": {}, "apis": [{"name": "a"}],
              "steps": {"verify": {"repeat": 2}, "api": {"repeat": 3}}}  # fmt: skip
-    ((path, told),) = cross_problems(given, Path("."))
+    ((path, told),) = cross_problems(given)
     assert (path, told[:34]) == (("steps", "verify", "repeat"), "expected no repetitions of verify,")
 
 
 def test_an_allowed_host_passes() -> None:
     given = {"base_url": "https://shop.example.com", "estimate": {}, "allow": ["shop.example.com"]}
-    assert cross_problems(given, Path(".")) == []
+    assert cross_problems(given) == []
 
 
 def test_sizes_need_a_way_a_base_and_a_step_that_may_have_them() -> None:
     given = {"base_url": "http://localhost", "estimate": {}, "apis": [{"name": "a"}]}
     scaled = {**given, "scaling": {"command": "x {size}", "base": 2}, "steps": {"api": {"sizes": [1, 2]}}}
-    assert cross_problems(scaled, Path(".")) == []
+    assert cross_problems(scaled) == []
     told = {
         "verify": {**scaled, "steps": {"verify": {"sizes": [1, 2]}}},
         "add scaling": {**given, "steps": {"api": {"sizes": [1, 2]}}},
@@ -48,6 +57,6 @@ def test_sizes_need_a_way_a_base_and_a_step_that_may_have_them() -> None:
         "add aws": {**scaled, "scaling": {"group": "g", "base": 2}},
     }
     for words, broken in told.items():
-        ((path, message),) = cross_problems(broken, Path("."))
+        ((path, message),) = cross_problems(broken)
         assert words in message
         assert path[0] in ("steps", "scaling")

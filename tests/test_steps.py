@@ -10,6 +10,7 @@ import pytest
 from genkai.journals import read_marks
 from genkai.launch import RunOutcome
 from genkai.plan import STEPS, Plan
+from genkai.planfile import PlanError
 from genkai.steps import StepError, check_gate, judge_step, planned_runs, run_one, run_step, step_status, write_verdict
 from genkai.study import read_study
 from genkai.workspace import Cycle, Run, new_cycle
@@ -79,6 +80,16 @@ def test_finished_runs_are_not_repeated_whatever_the_gate_says(tmp_path: Path) -
     study = run_step(cycle, "scenario")
     assert checksums(cycle.path) == before
     assert [r.run.name for r in study.of("scenario")] == ["3-scenario-shopping"]
+
+
+def test_a_cycle_whose_files_are_gone_is_read_but_not_run_on(tmp_path: Path) -> None:
+    cycle = own_cycle(tmp_path, base_dir=str(tmp_path))
+    before = checksums(cycle.path)
+    assert read_study(cycle).plan.apis[1].data == Path("demo-words.csv")
+    assert [r.run.name for r in run_step(cycle, "scenario").of("scenario")] == ["3-scenario-shopping"]
+    with pytest.raises(PlanError, match=r"plan\.yaml:\d+: apis\[1\]\.data: expected a file, got 'demo-words\.csv'"):
+        run_step(cycle, "endurance", keep_going=True)
+    assert checksums(cycle.path) == before
 
 
 def test_the_recorded_sample_is_never_run(tmp_path: Path) -> None:

@@ -159,3 +159,9 @@ def test_the_frozen_plan_keeps_its_folder(plan_file: Path, tmp_path: Path) -> No
     plan = cycle.plan()
     assert (plan.base_dir / plan.apis[0].data).is_file()
     assert json.loads((cycle.path / "cycle.json").read_text())["number"] == 1
+    (tmp_path / "words.csv").unlink()
+    assert cycle.plan().digest() == plan.digest(), "what was measured opens without what only a run needs"
+    with pytest.raises(PlanError, match=r"apis\[0\]\.data: expected a file, got 'words\.csv'"):
+        cycle.plan(files=True)
+    with pytest.raises(PlanError, match="expected a file"):
+        new_cycle(tmp_path / "cycles", plan_file)

@@ -18,10 +18,15 @@ from genkai.plantls import TLS_FILES
 Problem = tuple[tuple, str]
 
 
-def cross_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
+def cross_problems(given: dict[str, Any]) -> list[Problem]:
     """(path of the field, what is wrong) for everything that concerns more than one field."""
     return [*_names(given), *_references(given), *_host(given), *_aim(given), *_sizes(given),
-            *_watched(given), *_tls(given, base_dir), *_files(given, base_dir)]  # fmt: skip
+            *_watched(given), *_tls(given)]  # fmt: skip
+
+
+def file_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
+    """The same for every file that a run needs and that is not there."""
+    return [*_tls_files(given, base_dir), *_files(given, base_dir)]
 
 
 def _items(given: Any, key: str) -> Iterator[tuple[int, dict]]:
@@ -130,26 +135,30 @@ def _sizes(given: dict) -> Iterator[Problem]:
             yield path, f"expected scaling.base among the sizes, got {', '.join(map(str, sizes))} without {base}"
 
 
-def _tls(given: dict, base_dir: Path) -> Iterator[Problem]:
-    """TLS needs https and its files; a key must not travel to workers that join over an open connection."""
+def _tls(given: dict) -> Iterator[Problem]:
+    """TLS needs https; a key must not travel to workers that join over an open connection."""
     tls, url, generator = given.get("tls"), given.get("base_url"), given.get("generator")
     if not isinstance(tls, dict) or not tls:
         return
     if isinstance(url, str) and url.startswith("http:"):
         yield ("tls",), f"expected an https base_url beside it, got {url}; leave tls out, or mend base_url"
-    for field in TLS_FILES:
-        name = tls.get(field)
-        if isinstance(name, str) and not (base_dir / name).is_file():
-            yield (
-                ("tls", field),
-                f"expected a file, got {name!r}, which is not there (paths start from the plan's folder)",
-            )
     if (tls.get("certificate") or tls.get("key")) and isinstance(generator, dict) and generator.get("workers"):
         yield (
             ("tls", "certificate"),
             "expected no generator.workers beside it: the key would go to them unencrypted; "
             "use generator.hosts, which are reached over ssh",
         )
+
+
+def _tls_files(given: dict, base_dir: Path) -> Iterator[Problem]:
+    tls = given.get("tls")
+    for field in TLS_FILES:
+        name = tls.get(field) if isinstance(tls, dict) else None
+        if isinstance(name, str) and not (base_dir / name).is_file():
+            yield (
+                ("tls", field),
+                f"expected a file, got {name!r}, which is not there (paths start from the plan's folder)",
+            )
 
 
 def _files(given: dict, base_dir: Path) -> Iterator[Problem]:

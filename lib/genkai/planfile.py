@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from genkai.plan import Plan
-from genkai.plancheck import cross_problems
+from genkai.plancheck import cross_problems, file_problems
 from genkai.refusals import Refusal
 
 
@@ -24,13 +24,13 @@ class PlanError(Refusal, ValueError):
         super().__init__("\n".join(problems))
 
 
-def read_plan(path: str | Path, base_dir: Path | None = None) -> Plan:
+def read_plan(path: str | Path, base_dir: Path | None = None, *, files: bool = True) -> Plan:
     """The plan of a YAML file; relative paths in it start from its own folder unless base_dir says otherwise.
 
-    Raises PlanError with all that is wrong.
+    files: whether the files that it names must be there, as a run needs them. Raises PlanError with all that is wrong.
     """
     path = Path(path)
-    return parse_plan(read_plan_text(path), str(path), base_dir or path.parent)
+    return parse_plan(read_plan_text(path), str(path), base_dir or path.parent, files=files)
 
 
 def read_plan_text(path: Path) -> str:
@@ -43,8 +43,8 @@ def read_plan_text(path: Path) -> str:
         raise PlanError([f"{path}: expected UTF-8 text, got bytes that are not ({error.reason})"]) from error
 
 
-def parse_plan(text: str, where: str = "plan", base_dir: Path = Path(".")) -> Plan:
-    """The plan in this YAML text. Raises PlanError."""
+def parse_plan(text: str, where: str = "plan", base_dir: Path = Path("."), *, files: bool = True) -> Plan:
+    """The plan in this YAML text; see `read_plan`. Raises PlanError."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         given = yaml.safe_load(text)
@@ -57,7 +57,8 @@ def parse_plan(text: str, where: str = "plan", base_dir: Path = Path(".")) -> Pl
     problems = _walk(node, (), lines, where) if node is not None else []
     if not isinstance(given, dict):
         raise PlanError([f"{where}:1: expected a plan (name: …, apis: …), got {_shown(given)}"])
-    problems += [_line(path, message, lines, where) for path, message in cross_problems(given, base_dir)]
+    found = [*cross_problems(given), *(file_problems(given, base_dir) if files else ())]
+    problems += [_line(path, message, lines, where) for path, message in found]
     try:
         plan = Plan.model_validate(given)
     except ValidationError as error:

@@ -71,7 +71,8 @@ def run_step(
 
     web: each run serves locust's own page while it goes, at the port that its run.json names.
 
-    Raises StepError, LaunchError; CollectError when the target cannot be resized.
+    Raises StepError, LaunchError; PlanError for a file that the plan names and that is gone; CollectError when the
+    target cannot be resized.
     """
     check_step(step)
     plan = cycle.plan()
@@ -80,6 +81,8 @@ def run_step(
         check_gate(cycle, step, keep_going)
     if waiting and cycle.recorded:
         raise StepError(f"{cycle.path}: expected a cycle of your own, got the recorded sample; try: genkai demo")
+    if waiting:
+        plan = cycle.plan(files=True)
     if waiting and plan.scaling:
         restore_left(cycle.path.parent.parent, tell)
     if waiting and waiting[0][1] is not None:

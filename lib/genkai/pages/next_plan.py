@@ -27,14 +27,14 @@ def next_plan(plan_file: Path, lang: str = "en") -> tuple[Path, list[dict[str, A
 
     Raises PlanError, StudyError where no cycle has been analysed or the file exists already.
     """
-    plan = read_plan(plan_file)
+    plan = read_plan(plan_file, files=False)
     path = plan_file.with_name(plan_file.name.removesuffix(".yaml").removesuffix(".yml") + SUFFIX)
     if path.exists():
         raise StudyError(f"{path}: expected no such file, got one; confirm what it proposes, or move it away")
     cycle = newest_analysed(plan)
     proposed = proposed_actions(cycle.read_result("findings"), plan, Messages(lang))
     text = with_actions(plan_file.read_text(encoding="utf-8"), proposed, cycle.number)
-    parse_plan(text, str(path), plan_file.parent)
+    parse_plan(text, str(path), plan_file.parent, files=False)
     write_text(path, text)
     return path, proposed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from genkai.planfile import PlanError, parse_plan
+from genkai.planfile import PlanError, read_plan
 from genkai.study.reading import Study
 from genkai.workspace import project_root, read_json
 
@@ -29,8 +29,6 @@ def read_searches(study: Study, root: Path | None = None) -> list[dict[str, Any]
 def _same_plan(folder: Path, study: Study) -> bool:
     path = folder / "plan.yaml"
     try:
-        return (
-            parse_plan(path.read_text(encoding="utf-8"), str(path), study.plan.base_dir).digest() == study.plan.digest()
-        )
-    except (PlanError, OSError):
+        return read_plan(path, study.plan.base_dir, files=False).digest() == study.plan.digest()
+    except PlanError:
         return False
