@@ -54,6 +54,7 @@ def test_a_process_that_waits_for_a_cpu_whenever_it_does_not_run_is_out_of_cpu()
     finding = world.diagnosis()["findings"][0]
     assert (finding["cause"], finding["strength"]) == ("generator_cpu", "strong")
     assert finding["evidence"][0]["text_key"] == "evidence.generator.starved"
+    assert finding["evidence"][0]["values"]["limit"]["unit"] == "ratio", "a share of the time, no count"
     assert finding["evidence"][0]["values"]["ran"]["value"] == pytest.approx(0.45)
 
 

@@ -18,7 +18,7 @@ from cloudwatch_server import CloudWatchServer
 from genkai import schema
 from genkai.collect import aws as aws_module
 from genkai.collect.aws import PermissionMissing, call, client
-from genkai.collect.catalogue import PREFIXES, Resource, catalogue, catalogue_table, metric_warnings, metrics_of
+from genkai.collect.catalogue import PREFIXES, Resource, catalogue, metric_warnings, metrics_of
 from genkai.collect.cloudwatch import (
     cloudwatch_record,
     collect_cloudwatch,
@@ -546,14 +546,6 @@ def test_every_metric_of_the_catalogue_is_well_formed():
         assert all(r.statistic in {*(s.lower() for s in metric.stats), "increase"} for r in metric.rules), metric
     keys = [(m.kind, m.namespace, m.label) for m in catalogue()]
     assert len(keys) == len(set(keys))
-
-
-@pytest.mark.parametrize("namespace", ["EC2", "ApplicationELB", "ELB", "NetworkELB", "AutoScaling", "ECS", "Lambda",
-                                       "DynamoDB", "RDS", "ElastiCache", "SQS"])  # fmt: skip
-def test_the_catalogue_as_a_table(namespace):
-    table = catalogue_table()
-    assert f"AWS/{namespace}" in set(table["namespace"])
-    assert list(table.columns) == ["namespace", "metric", "dimensions", "statistics", "unit", "tells", "warning"]
 
 
 def test_a_broken_host_comes_before_what_is_only_worth_a_look():

@@ -50,9 +50,6 @@ CALLS = {
     "windows": lambda t: figures.windows(story.seconds(), story.levels(), t=t),
     "api_steps": lambda t: figures.api_steps(story.api_levels(), story.API_TARGETS, t=t),
     "evidence_load": lambda t: figures.evidence(story.finding_series(), stall_load=506, t=t),
-    "evidence_time": lambda t: figures.evidence(
-        story.finding_times(), marks=story.marks(), thresholds={"SurgeQueueLength": 1024}, t=t
-    ),
     "compare": lambda t: figures.compare(story.levels(), story.levels(story.SECOND), story.ratios(), **TARGETS, t=t),
     "history": lambda t: figures.history(*story.history(), **TARGETS, t=t),
     "ceiling": lambda t: figures.ceiling(CEILING, story.TARGET_RPS, t=t),

@@ -129,13 +129,6 @@ def finding_series():
     return pd.DataFrame(rows, columns=["intended", "resource", "metric", "unit", "value", "role"])
 
 
-def finding_times():
-    frame = metrics()
-    frame = frame[frame["metric"].isin(["SurgeQueueLength", "cpu"]) & (frame["resource"] != "host:local")].copy()
-    frame["role"] = np.where(frame["metric"] == "SurgeQueueLength", "bottleneck", "other")
-    return frame
-
-
 def ratios():
     found = []
     for users, x, p in ((500, (1.02, 1.0, 1.04), (0.16, 0.14, 0.18)), (750, (1.49, 1.46, 1.52), (0.034, 0.03, 0.039)),

@@ -285,16 +285,6 @@ def test_evidence_sets_the_bottleneck_apart():
     assert figure.axes[1].get_ylim()[1] >= 100
 
 
-def test_evidence_rows_pick_what_a_finding_names_and_what_stayed_idle():
-    named = [{"source": "cloudwatch", "resource": "elb:shop", "metric": "SurgeQueueLength"},
-             {"source": "levels", "resource": "", "metric": "throughput_rps"}]  # fmt: skip
-    average = story.metrics().query("metric == 'SurgeQueueLength'").assign(statistic="average", value=1.0)
-    rows = figures.evidence_rows(named, pd.concat([story.metrics(), average]), also=["cpu"])
-    assert set(zip(rows["metric"], rows["role"], strict=True)) == {("SurgeQueueLength", "bottleneck"), ("cpu", "other")}
-    assert set(rows.loc[rows["metric"] == "SurgeQueueLength", "statistic"]) == {"maximum"}
-    assert figures.legibility_problems(figures.evidence(rows, marks=story.marks())) == []
-
-
 def test_compare_colours_changes_by_whether_they_are_better():
     worse = {"metric": "p95_s", "load": 400, "ratio": story.record(1.5, 1.4, 1.6)}
     figure = figures.compare(story.levels(), story.levels(story.SECOND), [*story.ratios(), worse], target_rps=729)

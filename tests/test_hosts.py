@@ -8,9 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -175,32 +173,6 @@ def test_clock_offset_of_an_unreachable_host(sshd):
     options = ("-o", f"Port={sshd.closed_port()}", *sshd.options)
     with pytest.raises(hosts.HostError, match="expected the time"):
         hosts.clock_offset(sshd.destination, ssh_options=options)
-
-
-@pytest.fixture
-def wrong_clock():
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response_only(405)
-            self.send_header("Date", self.date_time_string(time.time() + 30))
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-
-
-def test_clock_offset_by_http_finds_a_clock_that_is_ahead(wrong_clock):
-    offset = hosts.clock_offset_by_http(wrong_clock)
-    assert abs(offset.offset_s - 30) <= offset.uncertainty_s + 0.05
-    assert offset.uncertainty_s < 0.5
-    assert "chrony" in offset.warnings[0]
 
 
 def test_the_same_machine_has_no_offset():

@@ -1,4 +1,4 @@
-"""The series of a finding's figure: median of each hold, suspect and others told apart, one statistic a metric."""
+"""The series of a finding's figure: what the rule judged, a value a level, suspect and others told apart."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -29,8 +29,9 @@ def with_metrics(run: RunStudy, *parts: pd.DataFrame) -> RunStudy:
     return dataclasses.replace(run, metrics=Metrics.of(pd.concat(parts, ignore_index=True)))
 
 
-def evidence(*items: tuple[str, str, str]) -> dict:
-    return {"evidence": [{"source": s, "resource": r, "metric": m} for s, r, m in items]}
+def evidence(*items: tuple[str, str, str, str]) -> dict:
+    """A finding of (source, resource, metric, signal)."""
+    return {"evidence": [dict(zip(("source", "resource", "metric", "signal"), item, strict=True)) for item in items]}
 
 
 def values(table: pd.DataFrame, resource: str) -> Sequence[float]:
@@ -40,25 +41,18 @@ def values(table: pd.DataFrame, resource: str) -> Sequence[float]:
 def test_the_suspect_stands_beside_the_others_of_its_kind(sampled: RunStudy) -> None:
     run = with_metrics(
         sampled,
-        metric_rows(sampled, "cloudwatch", "ec2:a", "CPUUtilization", "average", RISING),
-        metric_rows(sampled, "cloudwatch", "ec2:b", "CPUUtilization", "average", FLAT),
-        metric_rows(sampled, "cloudwatch", "rds:db", "CPUUtilization", "average", FLAT),
+        metric_rows(sampled, "cloudwatch", "ec2:a", "CPUUtilization", "average", [100 * v for v in RISING]),
+        metric_rows(sampled, "cloudwatch", "ec2:b", "CPUUtilization", "average", [100 * v for v in FLAT]),
+        metric_rows(sampled, "cloudwatch", "ecs:a/b", "CPUUtilization", "average", FLAT),
+        metric_rows(sampled, "proc", "host:a", "cpu_busy_ratio", "sample", FLAT),
     )
-    found = evidence_series(run, evidence(("cloudwatch", "ec2:a", "CPUUtilization")))
+    found = evidence_series(run, evidence(("cloudwatch", "ec2:a", "CPUUtilization", "cpu.busy")))
     assert list(found.columns) == COLUMNS
-    assert values(found, "ec2:a") == RISING
-    assert values(found, "ec2:b") == FLAT
+    assert values(found, "ec2:a") == pytest.approx(RISING)
+    assert values(found, "ec2:b") == pytest.approx(FLAT)
+    assert set(found["unit"]) == {"ratio"}
     assert dict(zip(found["resource"], found["role"], strict=True)) == {"ec2:a": "bottleneck", "ec2:b": "other"}
     assert sorted(found["intended"].unique()) == [m["intended"] for m in sampled.marks]
-
-
-def test_a_kind_is_matched_whole(sampled: RunStudy) -> None:
-    run = with_metrics(
-        sampled,
-        metric_rows(sampled, "proc", "host:a", "busy", "sample", RISING),
-        metric_rows(sampled, "proc", "hostgroup:a", "busy", "sample", FLAT),
-    )
-    assert set(evidence_series(run, evidence(("proc", "host:a", "busy")))["resource"]) == {"host:a"}
 
 
 def test_resources_of_another_kind_are_never_the_bottleneck(sampled: RunStudy) -> None:
@@ -68,41 +62,20 @@ def test_resources_of_another_kind_are_never_the_bottleneck(sampled: RunStudy) -
         metric_rows(sampled, "cloudwatch", "elb:x", "SurgeQueueLength", "maximum", RISING),
         metric_rows(sampled, "cloudwatch", "ec2:a", "CPUUtilization", "average", FLAT),
     )
-    items = (("cloudwatch", "elb:x", "SurgeQueueLength"), ("cloudwatch", "ec2:a", "CPUUtilization"))
-    found = evidence_series(run, evidence(*items))
+    queue = ("cloudwatch", "elb:x", "SurgeQueueLength", "lb.queue")
+    found = evidence_series(run, evidence(queue, ("cloudwatch", "ec2:a", "CPUUtilization", "cpu.busy")))
     assert dict(zip(found["metric"], found["role"], strict=True)) == {
         "SurgeQueueLength": "bottleneck", "CPUUtilization": "other"
     }  # fmt: skip
 
 
-def test_of_several_statistics_the_one_that_shows_trouble_first(sampled: RunStudy) -> None:
-    parts = [
-        metric_rows(sampled, "cloudwatch", "elb:x", "Latency", name, [level] * 6)
-        for name, level in (("p95", 4.0), ("Average", 1.0), ("Maximum", 9.0), ("minimum", 0.5))
-    ]
-    found = evidence_series(with_metrics(sampled, *parts), evidence(("cloudwatch", "elb:x", "Latency")))
-    assert values(found, "elb:x") == [9.0] * 6
-    found = evidence_series(with_metrics(sampled, *parts[:2]), evidence(("cloudwatch", "elb:x", "Latency")))
-    assert values(found, "elb:x") == [1.0] * 6
-
-
-def test_the_statistic_is_chosen_among_those_of_the_kind(sampled: RunStudy) -> None:
-    """A maximum that only another kind of resource has must not empty the figure."""
-    run = with_metrics(
-        sampled,
-        metric_rows(sampled, "cloudwatch", "rds:db", "CPUUtilization", "maximum", RISING),
-        metric_rows(sampled, "cloudwatch", "ec2:a", "CPUUtilization", "average", FLAT),
-    )
-    found = evidence_series(run, evidence(("cloudwatch", "ec2:a", "CPUUtilization")))
-    assert values(found, "ec2:a") == FLAT
-
-
 def test_only_the_hold_counts(sampled: RunStudy) -> None:
-    ramp = metric_rows(sampled, "proc", "host:a", "busy", "sample", [99.0] * 6)
+    ramp = metric_rows(sampled, "proc", "host:a", "cpu_busy_ratio", "sample", [99.0] * 6)
     starts = [pd.Timestamp(m["start"], unit="s", tz="UTC") for m in sampled.marks for _ in range(3)]
     ramp["time"] = pd.Series(starts).astype("datetime64[us, UTC]")
-    run = with_metrics(sampled, ramp, metric_rows(sampled, "proc", "host:a", "busy", "sample", RISING))
-    assert values(evidence_series(run, evidence(("proc", "host:a", "busy"))), "host:a") == RISING
+    run = with_metrics(sampled, ramp, metric_rows(sampled, "proc", "host:a", "cpu_busy_ratio", "sample", RISING))
+    shown = evidence_series(run, evidence(("proc", "host:a", "cpu_busy_ratio", "cpu.busy")))
+    assert values(shown, "host:a") == pytest.approx(RISING)
 
 
 @pytest.mark.parametrize(
@@ -124,51 +97,56 @@ def test_a_figure_shows_the_values_that_its_text_tells(tmp_path: Path, name: str
     assert told
 
 
-def test_the_median_of_the_recorded_queue(sampled: RunStudy) -> None:
-    """Against a loop over the metrics table, row by row."""
-    found = evidence_series(sampled, evidence(("cloudwatch", "elb:genkai-demo", "SurgeQueueLength")))
+def test_the_highest_of_the_recorded_queue(sampled: RunStudy) -> None:
+    """Against a loop over the metrics table, row by row; what reaches into the next level is not this one's."""
+    item = ("cloudwatch", "elb:genkai-demo", "SurgeQueueLength", "lb.queue")
+    found = evidence_series(sampled, evidence(item))
     naive = []
     for mark in sampled.marks:
-        inside = sorted(
+        naive.append(max(
             row["value"] for row in sampled.metrics.frame.to_dict("records")
-            if row["metric"] == "SurgeQueueLength" and mark["hold_start"] <= row["time"].timestamp() < mark["end"]
-        )  # fmt: skip
-        half = len(inside) // 2
-        naive.append(inside[half] if len(inside) % 2 else (inside[half - 1] + inside[half]) / 2)
+            if row["metric"] == "SurgeQueueLength"
+            and mark["hold_start"] <= row["time"].timestamp() + row["period_s"] / 2
+            and row["time"].timestamp() + row["period_s"] <= mark["end"] + 0.05 * row["period_s"]
+        ))  # fmt: skip
     assert values(found, "elb:genkai-demo") == pytest.approx(naive)
     assert max(naive) > 0, "the queue was full at the end of the story"
 
 
 def test_levels_and_generator_have_series_too(sampled: RunStudy) -> None:
-    found = evidence_series(sampled, evidence(("levels", "", "throughput_rps")))
+    found = evidence_series(sampled, evidence(("levels", "", "throughput_rps", "throughput_rps")))
     assert list(found["value"]) == list(sampled.whole["throughput_rps"])
     assert set(found["unit"]) == {"rps"}
     assert set(found["resource"]) == {sampled.subject}
     process = sampled.generator["process"].iloc[0]
-    found = evidence_series(sampled, evidence(("generator", f"process:{process}", "cpu_ratio")))
+    found = evidence_series(sampled, evidence(("generator", f"process:{process}", "cpu_ratio", "cpu_ratio")))
     mark = sampled.marks[-1]
     epoch = sampled.generator["time"].astype("int64") / 1e6
     held = sampled.generator[(epoch >= mark["hold_start"]) & (epoch < mark["end"])]
     assert values(found, f"process:{process}")[-1] == pytest.approx(held["cpu_ratio"].median())
     assert set(found["role"]) == {"bottleneck"}
-    found = evidence_series(sampled, evidence(("generator", f"process:{process}", "sockets_time_wait")))
-    assert set(found["unit"]) == {"sockets"}, "a number of sockets is no time"
+    item = ("generator", f"process:{process}", "sockets_time_wait", "sockets_time_wait")
+    assert set(evidence_series(sampled, evidence(item))["unit"]) == {"count"}, "a number of sockets is no time"
 
 
 def test_what_users_feel_comes_last_and_never_more_than_fit(sampled: RunStudy) -> None:
-    names = [f"m{i}" for i in range(MOST_METRICS + 1)]
-    run = with_metrics(sampled, *(metric_rows(sampled, "proc", "host:a", n, "sample", RISING) for n in names))
-    items = [("levels", "", "throughput_rps"), *(("proc", "host:a", n) for n in names)]
-    assert list(evidence_series(run, evidence(*items))["metric"].unique()) == names[:MOST_METRICS]
-    assert list(evidence_series(run, evidence(*items[:2]))["metric"].unique()) == ["m0", "throughput_rps"]
+    signals = {
+        "cpu_busy_ratio": "cpu.busy", "cpu_system_ratio": "cpu.system", "cpu_iowait_ratio": "cpu.wait",
+        "run_queue": "run_queue", "core_max_busy_ratio": "cpu.busiest_core",
+    }  # fmt: skip
+    run = with_metrics(sampled, *(metric_rows(sampled, "proc", "host:a", n, "sample", RISING) for n in signals))
+    items = [("levels", "", "throughput_rps", ""), *(("proc", "host:a", *pair) for pair in signals.items())]
+    assert len(signals) > MOST_METRICS
+    assert list(evidence_series(run, evidence(*items))["metric"].unique()) == list(signals)[:MOST_METRICS]
+    first = evidence_series(run, evidence(*items[:2]))
+    assert list(first["metric"].unique()) == ["cpu_busy_ratio", "throughput_rps"]
 
 
 @pytest.mark.parametrize(
-    "item",
-    [("proc", "host:a", "unknown"), ("levels", "", "unknown"), ("generator", "process:local", "unknown"),
-     ("proc", "host:a", "")],
-)  # fmt: skip
-def test_without_a_series_there_is_nothing_to_draw(sampled: RunStudy, item: tuple[str, str, str]) -> None:
-    found = evidence_series(sampled, evidence(item))
+    "item", [("proc", "host:a", "cpu_busy_ratio", "cpu.busy"), ("failures", "", "", "")], ids=["not measured", "none"]
+)
+def test_without_a_series_there_is_nothing_to_draw(sampled: RunStudy, item: tuple[str, str, str, str]) -> None:
+    run = with_metrics(sampled, metric_rows(sampled, "cloudwatch", "ec2:a", "CPUUtilization", "average", RISING))
+    found = evidence_series(run, evidence(item))
     assert list(found.columns) == COLUMNS
     assert found.empty

@@ -13,12 +13,9 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -263,33 +260,6 @@ def _ping(process: subprocess.Popen[bytes], ssh: str) -> tuple[float, float]:
         raise HostError(f"{ssh}: expected the time from date +%s.%N, got {answer!r} ({said[0]})") from None
     resolution = 0.0 if "." in answer and answer[-1].isdigit() else 1.0
     return end - begin + resolution, theirs + resolution / 2 - (begin + end) / 2
-
-
-def clock_offset_by_http(url: str, requests: int = 12, timeout_s: float = 2.0) -> ClockOffset:
-    """The same from the Date header of a web server, where there is no ssh.
-
-    Each answer bounds the offset to about a second; the bounds of several answers, spread over 1 s, are intersected.
-    Raises HostError.
-    """
-    low, high = -math.inf, math.inf
-    for index in range(requests):
-        begin = time.time()
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout_s) as answer:
-                header = answer.headers.get("Date")
-        except urllib.error.HTTPError as error:
-            header = error.headers.get("Date")
-        except OSError as error:
-            raise HostError(f"{url}: expected an HTTP answer, got {error}") from error
-        end = time.time()
-        if header is None:
-            raise HostError(f"{url}: expected a Date header, got none")
-        theirs = parsedate_to_datetime(header).timestamp()
-        low, high = max(low, theirs - end), min(high, theirs + 1 - begin)
-        if index + 1 < requests:
-            time.sleep(1.0 / requests)
-    offset = (low + high) / 2
-    return ClockOffset(offset, abs(high - low) / 2, "HTTP Date header", _clock_warnings(url, offset))
 
 
 def _clock_warnings(where: str, offset: float) -> list[str]:

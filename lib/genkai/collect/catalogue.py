@@ -122,22 +122,6 @@ def metrics_of(kind: str) -> list[Metric]:
     return [metric for metric in catalogue() if metric.kind == kind]
 
 
-def catalogue_table() -> pd.DataFrame:
-    """The catalogue to be read by people: one row a metric."""
-    return pd.DataFrame(
-        {
-            "namespace": m.namespace,
-            "metric": m.label,
-            "dimensions": ", ".join(m.dimensions),
-            "statistics": ", ".join([*m.stats, *(f"{p} of the run" for p in m.run)]),
-            "unit": m.unit,
-            "tells": m.tells,
-            "warning": "; ".join([*(r.text for r in m.rules), m.compare]).strip("; "),
-        }
-        for m in catalogue()
-    )
-
-
 def metric_warnings(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Where CloudWatch rows of a metrics table are beyond the catalogue's limits, severe ones first.
 

@@ -2,7 +2,7 @@
 
 from genkai.figures.compare import compare
 from genkai.figures.curves import efficiency, hockey_stick, windows
-from genkai.figures.evidence import evidence, evidence_rows
+from genkai.figures.evidence import evidence
 from genkai.figures.fits import drawn_curve
 from genkai.figures.flame import flame, short_name
 from genkai.figures.history import history
@@ -26,7 +26,6 @@ __all__ = [
     "drawn_curve",
     "efficiency",
     "evidence",
-    "evidence_rows",
     "figure_style",
     "figure_texts",
     "flame",

@@ -39,16 +39,6 @@ def _hosts(run: Run) -> dict[str, str]:
     return {process: line["host"] for process, line in first.items() if "host" in line}
 
 
-def read_losses(run: Run) -> dict[str, Any]:
-    """The same as run.json has it; nothing lost where it says nothing."""
-    record = run.record()
-    return {
-        "lost_processes": record.get("lost_processes", []), "lost_share": record.get("lost_share", 0.0),
-        "lost_levels": record.get("lost_levels", []),
-        "process_hosts": record.get("process_hosts", {}),
-    }  # fmt: skip
-
-
 def _last_seconds(run: Run, job: Job) -> dict[str, float]:
     """The last second that each process told of; 0 for one that never told of any."""
     last = {f"worker-{index}": 0.0 for index in range(job.processes)} if job.processes > 1 else {}

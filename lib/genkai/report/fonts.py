@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 
 FAMILY = "Noto Sans CJK JP"
-MONOSPACE = "DejaVu Sans Mono"  # comes with the Typst compiler
 
 
 def font_files() -> tuple[Path, Path]:

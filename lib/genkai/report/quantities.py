@@ -10,7 +10,6 @@ from typing import Any
 from genkai.report.errors import ReportError
 
 _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
-_BIT_STEPS = ((1e9, "Gbps"), (1e6, "Mbps"), (1e3, "kbps"))
 # Unit of a record in base units -> (factor to the printed unit, key of the unit's message).
 _UNITS: dict[str, tuple[float, str]] = {
     "rps": (1, "rps"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genkai.analyse.rules.samples import Samples, Series, epoch_s
+from genkai.analyse.rules.samples import Samples, Series, epoch_s, process_series
 from genkai.analyse.rules.signals import Signal, read_signals
 from genkai.analyse.rules.stall import RESPONSE_RISE, Stall, find_stall, is_true
 from genkai.metrics import Metrics
@@ -190,16 +190,7 @@ class Case:
 
     def of_processes(self, column: str) -> list[Series]:
         """A column of the generator table per process: median over each level's hold."""
-        table = self.tables.generator
-        found = []
-        for process, rows in table.groupby("process", sort=True):
-            times, values = epoch_s(rows["time"]), rows[column].to_numpy(float, na_value=np.nan)
-            inside = [values[(times >= start) & (times < end)] for start, end in self.holds]
-            medians = np.array([_reduce(np.nanmedian, part) for part in inside])
-            counts = np.array([int(np.isfinite(part).sum()) for part in inside])
-            unit = {"cpu_ratio": "ratio"}.get(column, "s" if column.endswith("_s") else "count")
-            found.append(Series(column, unit, "generator", f"process:{process}", column, medians, counts))
-        return found
+        return process_series(self.tables.generator, column, self.holds)
 
     def highest_process(self, column: str) -> tuple[Series | None, float]:
         """(series, value) of the generator process with the highest median at the limit."""

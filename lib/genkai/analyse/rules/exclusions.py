@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from genkai.analyse.rules.case import Case
 from genkai.analyse.rules.evidence import amount
 from genkai.analyse.rules.relations import BUSY, IDLE, machine_full, wait_sides, worker_use
-from genkai.analyse.rules.samples import Series
 
 AS_BEFORE = 1.1  # times the use below the limit: no more is as much
-Lookup = Callable[[Case, str], list[Series]]
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,19 @@ class Samples:
         return middle if middle > 0 else None
 
 
+def process_series(generator: pd.DataFrame, column: str, spans: Spans) -> list[Series]:
+    """A column of the generator table for each process: the median over each span (epoch seconds)."""
+    unit = next((unit for end, unit in (("_ratio", "ratio"), ("_s", "s")) if column.endswith(end)), "count")
+    found = []
+    for process, rows in generator.groupby("process", sort=True):
+        times, values = epoch_s(rows["time"]), rows[column].to_numpy(float, na_value=np.nan)
+        measured = [part[np.isfinite(part)] for part in (values[(times >= a) & (times < b)] for a, b in spans)]
+        medians = np.array([np.median(part) if len(part) else np.nan for part in measured])
+        counts = np.array([len(part) for part in measured], int)
+        found.append(Series(column, unit, "generator", f"process:{process}", column, medians, counts))
+    return found
+
+
 def _over(signal: Signal, carrier: Carrier, metric: str, resource: str, arrays: Arrays, spans: Spans) -> Series:
     start, period, value = arrays
     results, counts = np.full(len(spans), np.nan), np.zeros(len(spans), int)
