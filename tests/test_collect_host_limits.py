@@ -102,6 +102,44 @@ def test_a_process_that_is_gone_counts_as_none_of_it(metric: str, seen: bool, st
     assert next((second for second, reason in enumerate(told, 1) if reason), None) == strikes
 
 
+@pytest.mark.parametrize(
+    ("events", "above", "for_s", "strikes"),
+    [
+        ([0, 0, 1, 0], 0, 10, 3),  # any event strikes at once
+        ([40, 0, 40, 0, 40], 100, 5, 5),  # none in a row, yet too many within the time
+        ([40, 0, 40, 0, 40], 100, 4, None),
+        ([100, 0, 0], 100, 5, None),
+        ([0, 101], 100, 1, 2),
+    ],
+)
+def test_events_add_up_within_the_time(events: list[int], above: int, for_s: float, strikes: int | None) -> None:
+    watched = _Watched(HostLimit(metric="tcp_listen_drops", above=above), "app", for_s)
+    jitter = [0.03, -0.02, 0.01, 0.0, 0.02]
+    told = [
+        watched.see((second + jitter[second % 5], 1.0, {"tcp_listen_drops": float(count)}))
+        for second, count in enumerate(events, 1)
+    ]
+    assert next((second for second, reason in enumerate(told, 1) if reason), None) == strikes
+    assert watched.samples == len(events)
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=30), st.integers(1, 12), st.integers(0, 120))
+def test_events_of_a_window_are_those_of_a_sum_over_it(events: list[int], for_s: int, above: int) -> None:
+    watched = _Watched(HostLimit(metric="oom_kills", above=above), "app", for_s)
+    told = [bool(watched.see((float(end), 1.0, {"oom_kills": float(n)}))) for end, n in enumerate(events, 1)]
+    sums = [sum(events[max(0, end - for_s) : end]) for end in range(1, len(events) + 1)]
+    assert told == [total > above for total in sums]
+    assert watched.record()["worst"] == max(sums)
+
+
+def test_events_of_a_gap_count_by_their_share_and_what_is_not_counted_says_nothing() -> None:
+    """A host that runs out of memory tells nothing for a while: the event is told, though nobody knows the second."""
+    watched = _Watched(HostLimit(metric="oom_kills", above=0), "app", 10)
+    assert watched.see((1.0, 1.0, {"run_queue": 1.0})) is None
+    assert watched.record()["samples"] == 0
+    assert watched.see((41.0, 40.0, {"oom_kills": 2.0})) == "host app: oom_kills 0.5 > 0 within 10 s (plan: stop)"
+
+
 def test_what_nobody_saw_does_not_count(tmp_path: Path) -> None:
     found, path = watch(tmp_path, HostLimit(host="app", metric="run_queue", above=8))
     assert strikes_at(found, path, [9, 9, 9, 9, 9, 9], {3: 30.0}) == 6

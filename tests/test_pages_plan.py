@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from genkai.pages import plan as page
+from genkai.pages.plan_tables import safety
+from genkai.plan import HostLimit, StopRule
 from genkai.report.messages import Messages
 from genkai.study import Study, read_study
 from genkai.workspace import Cycle
@@ -74,6 +76,15 @@ def test_a_stated_target_is_shown_the_same_way(tmp_path: Path) -> None:
     rows = dict(table_rows(plain(page.capacity(study)), f"{m('column.item')} | "))
     assert rows[m("estimate.target")] == "250 rps"
     assert plain(page.tornado(study))
+
+
+def test_the_document_tells_a_hold_from_a_count_of_events(study: Study) -> None:
+    limits = HostLimit(host="app", metric="run_queue", above=8), HostLimit(metric="oom_kills", above=0, for_s=60)
+    plan = study.plan.model_copy(update={"stop": StopRule(hosts=list(limits))})
+    told = plain(safety(Messages("en"), plan))
+    assert "app: run_queue > 8 for 10 s, every host but the generators: oom_kills > 0 within 1 min" in told
+    assert "app の run_queue > 8 が 10 秒" in plain(safety(Messages("ja"), plan))
+    assert "の oom_kills > 0（1 分間の合計）" in plain(safety(Messages("ja"), plan))
 
 
 def test_the_artifact_is_what_the_page_shows(tmp_path: Path) -> None:

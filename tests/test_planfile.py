@@ -75,9 +75,9 @@ def test_a_field_given_twice_is_refused() -> None:
     assert problems(GOOD + "name: again\n") == ["shop.yaml:12: name: expected once, got it again"]
 
 
-def stop_hosts(limit: str) -> tuple[str, str]:
+def stop_hosts(limit: str, hosts: str = "[{name: local}]") -> tuple[str, str]:
     """The change that adds a limit on a watched host."""
-    return "steps:\n", f"stop: {{hosts: [{limit}]}}\nsteps:\n"
+    return "steps:\n", f"hosts: {hosts}\nstop: {{hosts: [{limit}]}}\nsteps:\n"
 
 
 def tls(given: str) -> tuple[str, str]:
@@ -118,6 +118,12 @@ def tls(given: str) -> tuple[str, str]:
         (stop_hosts("{metric: run_queue, above: 1, below: 2}"), "expected exactly one of above, below, got both"),
         (stop_hosts("{metric: run_queue, above: 1, for_s: 0}"), "stop.hosts[0].for_s: expected a number > 0, got 0"),
         (stop_hosts("{host: app-1, metric: run_queue, above: 1}"), "stop.hosts[0].host: expected host local, got 'ap"),
+        (stop_hosts("{metric: oom_kills, below: 1}"), "stop.hosts[0]: expected above for oom_kills, a count of events"),
+        (
+            stop_hosts("{metric: run_queue, above: 1}", "[{name: a, role: generator}, {name: b, role: generator}]"),
+            "stop.hosts[0]: expected a watched host that does not generate the load, got generators only (a, b)",
+        ),
+        (stop_hosts("{metric: run_queue, above: 1}", "[]"), "does not generate the load, got none: this limit would"),
     ],
 )
 def test_each_mistake_is_named(change: tuple[str, str], expected: str) -> None:

@@ -73,10 +73,18 @@ def _references(given: dict) -> Iterator[Problem]:
 
 
 def _watched(given: dict) -> Iterator[Problem]:
-    """Limits of the stop rule speak of hosts that are watched."""
+    """Limits of the stop rule speak of hosts that are watched; without a host, of those that do not send the load."""
     hosts = _named(given, "hosts") if "hosts" in given else ["local"]
+    targets = "hosts" not in given or any(host.get("role") != "generator" for _, host in _items(given, "hosts"))
     for index, limit in _items(given.get("stop"), "hosts"):
         yield from _known(("stop", "hosts", index, "host"), limit.get("host"), hosts, "host")
+        if limit.get("host") is None and not targets:
+            yield (
+                ("stop", "hosts", index),
+                "expected a watched host that does not generate the load, got "
+                f"{'generators only (' + ', '.join(hosts) + ')' if hosts else 'none'}: this limit would watch nothing; "
+                "add the target under hosts, or say host",
+            )
 
 
 def _known(path: tuple, name: Any, names: list[str], what: str) -> Iterator[Problem]:

@@ -16,6 +16,8 @@ HOST_METRICS = (
     "memory_pressure_ratio", "tcp_established", "sockets_time_wait", "tcp_listen_drops", "tcp_listen_overflows",
     "net_received_bytes_per_s", "net_sent_bytes_per_s", "files_open",
 )  # fmt: skip
+# what happened in a sample, not what there is
+EVENT_METRICS = ("oom_kills", "tcp_listen_drops", "tcp_listen_overflows")
 # what a host has several of: named as the metrics table names it
 NAMED_METRICS = re.compile(
     r"process_.+_(cpu_ratio|count|threads|rss_bytes|fds_max)|disk_.+_(busy_ratio|queue)|listen_\d+_queue"
@@ -29,7 +31,9 @@ class HostLimit(Model):
     metric: str = Field(description="as in the metrics table, e.g. cpu_busy_ratio, mem_available_bytes")
     above: float | None = Field(None, description="strikes above this")
     below: float | None = Field(None, description="strikes below this")
-    for_s: Positive | None = Field(None, description="so long in a row; default: stop.for_s")
+    for_s: Positive | None = Field(
+        None, description="so long in a row; a count of events (oom_kills …): all within so long; default: stop.for_s"
+    )
 
     @field_validator("metric")
     @classmethod
@@ -49,7 +53,14 @@ class HostLimit(Model):
             raise ValueError(
                 "expected exactly one of above, below, got " + ("neither" if self.above is None else "both")
             )
+        if self.counts_events and self.above is None:
+            raise ValueError(f"expected above for {self.metric}, a count of events, got below; above: 0 is any event")
         return self
+
+    @property
+    def counts_events(self) -> bool:
+        """Whether the metric counts what happened, so that no sample but one tells of an event."""
+        return self.metric in EVENT_METRICS
 
     @property
     def bound(self) -> tuple[str, float]:
@@ -65,6 +76,10 @@ class HostLimit(Model):
         """The limit in short, e.g. cpu_busy_ratio > 0.95."""
         sign, bound = self.bound
         return f"{self.metric} {sign} {bound:g}"
+
+    def lasting(self, for_s: float) -> str:
+        """How long it must be exceeded, e.g. for 10 s; of a count of events: within how long they are added up."""
+        return f"{'within' if self.counts_events else 'for'} {for_s:g} s"
 
 
 class StopRule(Model):

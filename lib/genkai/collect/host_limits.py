@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,11 @@ class _Watched:
         self.limit, self.host, self.for_s = limit, host, for_s
         self.samples, self.worst = 0, math.nan
         self._condition = Condition(self._exceeded, for_s)
+        self._events: deque[tuple[float, float]] = deque()  # middle of a sample, events in it: those of the last for_s
 
     def see(self, sample: Sample) -> str | None:
         """The reason to stop, or None."""
-        return self._condition.see(sample, sample[0])
+        return self._see_events(sample) if self.limit.counts_events else self._condition.see(sample, sample[0])
 
     def _exceeded(self, sample: Sample) -> str | None:
         _, period, values = sample
@@ -83,10 +85,29 @@ class _Watched:
         value = values.get(metric, 0.0 if is_count and self.samples else math.nan)  # one that is gone has no column
         if math.isnan(value):
             return None
+        self._count(value)
+        return self._text(value) if self.limit.breached_by(value) else ""
+
+    def _see_events(self, sample: Sample) -> str | None:
+        """The events of the last for_s added up; of a sample that is longer than that, the part that falls into it."""
+        end, period, values = sample
+        count = values.get(self.limit.metric, math.nan)
+        if math.isnan(count):
+            return None
+        self._events.append((end - period / 2, count if period <= self.for_s else count * self.for_s / period))
+        while len(self._events) > 1 and self._events[0][0] <= end - self.for_s:
+            self._events.popleft()
+        events = sum(number for _, number in self._events)
+        self._count(events)
+        if not self.limit.breached_by(events):
+            return None
+        return f"{self._text(events)} {self.limit.lasting(self.for_s)} (plan: stop)"
+
+    def _count(self, value: float) -> None:
         choose = max if self.limit.above is not None else min
         self.samples, self.worst = self.samples + 1, value if math.isnan(self.worst) else choose(value, self.worst)
-        if not self.limit.breached_by(value):
-            return ""
+
+    def _text(self, value: float) -> str:
         sign, bound = self.limit.bound
         return f"host {self.host}: {self.limit.metric} {value:.4g} {sign} {bound:g}"
 

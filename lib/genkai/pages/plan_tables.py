@@ -157,9 +157,10 @@ def safety(m: Messages, plan: Plan) -> Table:
 
 
 def _host_limits(m: Messages, plan: Plan) -> list[str]:
-    """Each limit on watched hosts: which host, metric and bound, how long in a row."""
+    """Each limit on watched hosts: which host, metric and bound, how long in a row or events within how long."""
+    keys = {False: "plan_doc.safety.host_limit", True: "plan_doc.safety.host_events"}
     return [
-        m("plan_doc.safety.host_limit", host=limit.host or m("plan_doc.safety.every_host"), limit=limit.text,
+        m(keys[limit.counts_events], host=limit.host or m("plan_doc.safety.every_host"), limit=limit.text,
           seconds=m.format(limit.for_s or plan.stop.for_s, "duration")) for limit in plan.stop.hosts
     ]  # fmt: skip
 

@@ -52,7 +52,7 @@ def stop_rule(plan: Plan) -> str:
     parts = [f"error ratio > {rule.error_ratio:g}"]
     parts += [f"p95 > {rule.p95_ms:g} ms"] if rule.p95_ms else []
     parts += ["generator limited"] if rule.generator_limited else []
-    limits = [f"{h.host or 'a watched host'}: {h.text} for {h.for_s or rule.for_s:g} s" for h in rule.hosts]
+    limits = [f"{h.host or 'a watched host'}: {h.text} {h.lasting(h.for_s or rule.for_s)}" for h in rule.hosts]
     return "; ".join([f"{' or '.join(parts)}, for {rule.for_s:g} s", *limits])
 
 
