@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genkai.analyse.credits import credit_rows
+from genkai.analyse.credits import NO_WHOLE_VALUE, credit_rows
 from genkai.analyse.type_limits import QUANTITIES, limit_rows, limits_of, used_of, used_table
 from genkai.metrics import Metrics
 
@@ -25,6 +25,7 @@ FOUND = {
     ],
     "instance_types": {"t3.medium": T3, "c6.xlarge": C6},
 }
+LOAD = (0.0, 3600.0)  # wide enough for every value of a test
 BY_NAME = {q.name: q for q in QUANTITIES}
 
 
@@ -90,8 +91,8 @@ def test_without_discovery_or_samples_nothing_is_said():
     assert limit_rows(Metrics({}), FOUND) == []
     assert used_table(Metrics({}), FOUND).empty
     assert limit_rows(metrics(("ec2:i-1", "NetworkIn", "sum", 60, [1])), {}) == []
-    assert credit_rows(Metrics({}), FOUND) == []
-    assert credit_rows(metrics(("ec2:i-3", "CPUUtilization", "average", 60, [90])), FOUND) == []
+    assert credit_rows(Metrics({}), FOUND, LOAD) == []
+    assert credit_rows(metrics(("ec2:i-3", "CPUUtilization", "average", 60, [90])), FOUND, LOAD) == []
 
 
 @settings(max_examples=80, deadline=None)
@@ -101,7 +102,7 @@ def test_minutes_left_are_those_of_the_bucket_that_is_played_out(busy, balance, 
     spent = busy * 2
     how = ("CPUCreditUsage", "sum", 300, [spent * 5]) if published else ("CPUUtilization", "average", 60, [busy * 100])
     held = metrics(("ec2:i-1", *how), ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [balance]))
-    (row,) = credit_rows(held, FOUND)
+    (row,) = credit_rows(held, FOUND, LOAD)
     assert row["earned"]["value"] == pytest.approx(0.4), "t3.medium: 24 an hour"
     if spent <= 0.4:
         assert row["left"]["value"] is None
@@ -119,7 +120,7 @@ def test_who_runs_out_first_comes_first_and_the_latest_values_count():
         ("ec2:i-2", "CPUCreditUsage", "sum", 300, [0, 7]), ("ec2:i-2", "CPUCreditBalance", "minimum", 300, [900, 10]),
         ("ec2:i-2", "CPUSurplusCreditBalance", "maximum", 300, [0, 3]),
     )  # fmt: skip
-    first, second = credit_rows(held, FOUND)
+    first, second = credit_rows(held, FOUND, LOAD)
     assert (first["resource"], first["mode"], first["left"]["value"]) == ("ec2:i-2", "unlimited", pytest.approx(600))
     assert (first["surplus"]["value"], first["soon"]) == (3, True)
     assert (second["mode"], second["left"]["value"], second["soon"]) == ("standard", pytest.approx(6000), False)
@@ -130,11 +131,60 @@ def test_credits_of_a_bucket_that_is_mostly_idle_do_not_hide_what_is_spent():
     busy = metrics(("ec2:i-1", "CPUUtilization", "average", 60, [100] * 4))
     usage = metrics(("ec2:i-1", "CPUCreditUsage", "sum", 300, [2 * 2]))
     both = Metrics.of(pd.concat([busy.frame, usage.frame.assign(time=pd.Timestamp(120, unit="s", tz="UTC"))]))
-    assert credit_rows(both, FOUND)[0]["spent"]["value"] == pytest.approx(2.0), "one credit is one vCPU-minute"
-    assert credit_rows(usage, FOUND)[0]["spent"]["value"] == pytest.approx(0.8), "nothing better is known"
+    assert credit_rows(both, FOUND, LOAD)[0]["spent"]["value"] == pytest.approx(2.0), "one credit is one vCPU-minute"
+    assert credit_rows(usage, FOUND, LOAD)[0]["spent"]["value"] == pytest.approx(0.8), "nothing better is known"
 
 
 def test_a_pace_without_a_balance_is_told_without_an_end():
-    (row,) = credit_rows(metrics(("ec2:i-1", "CPUUtilization", "average", 60, [0, 100])), FOUND)
+    (row,) = credit_rows(metrics(("ec2:i-1", "CPUUtilization", "average", 60, [0, 100])), FOUND, LOAD)
     assert (row["spent"]["value"], row["left"]["value"], row["balance"]["value"]) == (2.0, None, None)
     assert np.isfinite(row["earned"]["value"])
+
+
+def test_what_was_idle_after_the_load_does_not_hide_what_is_spent():
+    """Truth: both vCPUs full for four minutes, then nothing; the load lasts these four minutes."""
+    idle_after = metrics(("ec2:i-1", "CPUUtilization", "average", 60, [100] * 4 + [0] * 4))
+    (row,) = credit_rows(idle_after, FOUND, (0.0, 245.0))
+    assert (row["spent"]["value"], row["spent"]["notes"]) == (2.0, [])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.0, 1.0), st.integers(0, 280), st.integers(20, 300), st.floats(0.0, 1.0))
+def test_where_no_value_lies_within_the_load_the_bounds_hold_the_truth(busy, begin, seconds, before):
+    """Truth: so busy under the load, busy by any amount below that around it; values of five minutes, as without
+    detailed monitoring.
+    """
+    end, value = min(begin + seconds, 599), []
+    for bucket in (0, 300):
+        loaded = max(0, min(end, bucket + 300) - max(begin, bucket))
+        value.append(100 * (busy * loaded + before * busy * (300 - loaded)) / 300)
+    held = metrics(
+        ("ec2:i-1", "CPUUtilization", "average", 300, value), ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [50, 50])
+    )
+    (row,) = credit_rows(held, FOUND, (float(begin), float(end)))
+    spent = row["spent"]
+    if begin == 0 and end >= 300:
+        assert spent["value"] == pytest.approx(2 * busy)
+        assert spent["low"] is None
+    else:
+        assert spent["low"] - 1e-9 <= 2 * busy <= spent["high"] + 1e-9
+        assert spent["value"] == spent["high"] <= 2.0
+        assert spent["notes"] == [NO_WHOLE_VALUE]
+    if 2 * busy > 0.401:
+        assert row["left"]["value"] is not None, "credits that run out are never said to last"
+
+
+def test_values_that_do_not_touch_the_load_say_nothing_of_it():
+    held = metrics(("ec2:i-1", "CPUUtilization", "average", 60, [100] * 4))
+    assert credit_rows(held, FOUND, (300.0, 400.0)) == []
+    usage = metrics(("ec2:i-1", "CPUUtilization", "average", 60, [50]), ("ec2:i-1", "CPUCreditUsage", "sum", 300, [9]))
+    assert credit_rows(usage, FOUND, (60.0, 300.0))[0]["spent"]["low"] == pytest.approx(1.8), "of the one that does"
+
+
+def test_the_balance_is_that_of_the_end_of_the_load():
+    held = metrics(
+        ("ec2:i-1", "CPUUtilization", "average", 60, [100] * 20),
+        ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [90, 80, 70, 60]),
+    )
+    (row,) = credit_rows(held, FOUND, (0.0, 610.0))
+    assert row["balance"]["value"] == 70

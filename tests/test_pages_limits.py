@@ -116,8 +116,8 @@ def test_what_discovery_does_not_know_is_said(study, lang):
 
 
 def test_how_credits_end_depends_on_the_mode():
-    def made(spent: float, left: float | None, mode: str = "standard") -> dict:
-        count = {"value": spent, "unit": "count"}
+    def made(spent: float, left: float | None, mode: str = "standard", notes: tuple[str, ...] = ()) -> dict:
+        count = {"value": spent, "unit": "count", "notes": notes}
         return {"resource": "ec2:i", "type": "t3.micro", "mode": mode, "balance": {"value": 9, "unit": "count"},
                "spent": count, "earned": {"value": 0.2, "unit": "count"}, "surplus": {"value": None, "unit": "count"},
                "left": {"value": left, "unit": "duration"}, "soon": left is not None and left < 1800}  # fmt: skip
@@ -131,6 +131,8 @@ def test_how_credits_end_depends_on_the_mode():
     assert "they last 2 h; then it is held at its base line" in told(0.5, 7200)
     assert "they last only 20 min" in told(0.5, 1200)
     assert "AWS bills the surplus" in told(0.5, 1200, "unlimited")
+    assert "lies within the load" in told(0.5, 1200, "standard", ("bounds only",)).splitlines()[-1]
+    assert "lies within the load" not in told(0.5, 1200)
     quiet = [{**row, "resource": f"ec2:{n}"} for n, row in enumerate([made(0.1, None)] * 5)]
     assert len(machine_limits(Messages("en"), [], quiet, {})[0].to_plain().splitlines()) == 1, "all last: one is enough"
     scarce = [made(0.5, 60.0 * n) for n in range(1, 6)]

@@ -10,22 +10,25 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from genkai.analyse.records import number
 from genkai.analyse.type_limits import instances_of
 from genkai.metrics import Key, Metrics
 
 RECENT_S = 60.0  # the present
 SOON_S = 1800.0  # less than half an hour left is worth a warning
+NO_WHOLE_VALUE = "no value of CloudWatch lies within the load"
 
 
-def credit_rows(metrics: Metrics, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def credit_rows(metrics: Metrics, found: Mapping[str, Any], load: tuple[float, float]) -> list[dict[str, Any]]:
     """One row a burstable instance whose spending was measured: least time left first, then who spends most.
 
     {resource, type, mode, balance, spent, earned (credits a minute), surplus, left (duration; null: it does not run
-    out, or the balance was not measured), soon}: as of the end of the metrics.
+    out, or the balance was not measured), soon}: as of the end of the load. load: its start and end, epoch seconds.
     """
     rows = [
-        _row(metrics, resource, kind, limits, instance.get("credit_mode") or "")
+        _row(metrics, load, resource, kind, limits, instance.get("credit_mode") or "")
         for resource, kind, limits, instance in instances_of(found)
         if limits.get("burstable") and limits.get("credit_base_line_ratio") and limits.get("vcpus")
     ]
@@ -35,41 +38,66 @@ def credit_rows(metrics: Metrics, found: Mapping[str, Any]) -> list[dict[str, An
     return [known[i] for i in order]
 
 
-def _row(metrics: Metrics, resource: str, kind: str, limits: Mapping[str, Any], mode: str) -> dict[str, Any] | None:
+def _row(metrics: Metrics, load: tuple[float, float], resource: str, kind: str, limits: Mapping[str, Any],
+         mode: str) -> dict[str, Any] | None:  # fmt: skip
     earned = limits["credit_base_line_ratio"] * limits["vcpus"]
-    spent = _spent_per_min(metrics, resource, limits["vcpus"])
+    spent = _spent_per_min(metrics, load, resource, limits["vcpus"])
     if spent is None:
         return None
     balance, surplus = (
-        _last(metrics, resource, name, statistic)
+        _last(metrics, load, resource, name, statistic)
         for name, statistic in (("CPUCreditBalance", "minimum"), ("CPUSurplusCreditBalance", "maximum"))
     )
-    left = balance / (spent - earned) * 60 if balance is not None and spent > earned else None
+    pace = spent["value"] - earned
+    left = balance / pace * 60 if balance is not None and pace > 0 else None
     return {
         "resource": resource, "type": kind, "mode": mode, "balance": number(balance, unit="count"),
-        "spent": number(spent, unit="count"), "earned": number(earned, unit="count"),
+        "spent": spent, "earned": number(earned, unit="count"),
         "surplus": number(surplus, unit="count"), "left": number(left, unit="duration"),
         "soon": left is not None and left < SOON_S,
     }  # fmt: skip
 
 
-def _last(metrics: Metrics, resource: str, name: str, statistic: str) -> float | None:
+def _last(metrics: Metrics, load: tuple[float, float], resource: str, name: str, statistic: str) -> float | None:
     key = Key("cloudwatch", resource, name, statistic)
-    return float(metrics.arrays(key)[2][-1]) if key in metrics.keys else None
+    if key not in metrics.keys:
+        return None
+    start, _, value = metrics.arrays(key)
+    return float(value[max(int((start < load[1]).sum()) - 1, 0)])
 
 
-def _spent_per_min(metrics: Metrics, resource: str, vcpus: float) -> float | None:
-    """Credits a minute: CPU × vCPUs of the last minute, or, where CPU was not measured, the last CPUCreditUsage.
+def _spent_per_min(metrics: Metrics, load: tuple[float, float], resource: str, vcpus: float) -> dict[str, Any] | None:
+    """Credits a minute: CPU × vCPUs of the load's last minute, or, where CPU was not measured, CPUCreditUsage.
 
     CPUCreditUsage covers five minutes: in a short run most of them may lie before or after the load.
     """
-    busy = Key("cloudwatch", resource, "CPUUtilization", "average")
-    usage = Key("cloudwatch", resource, "CPUCreditUsage", "sum")
-    if busy not in metrics.keys:
-        if usage not in metrics.keys:
-            return None
-        _, period, value = metrics.arrays(usage)
-        return float(value[-1] / period[-1] * 60)
-    start, period, value = metrics.arrays(busy)
-    recent = start + period > start[-1] + period[-1] - RECENT_S
-    return float((value[recent] * period[recent]).sum() / period[recent].sum() / 100 * vcpus)
+    for name, statistic, per_min in (("CPUUtilization", "average", vcpus / 100), ("CPUCreditUsage", "sum", None)):
+        key = Key("cloudwatch", resource, name, statistic)
+        if key in metrics.keys:
+            start, period, value = metrics.arrays(key)
+            rate = value * per_min if per_min else value / period * 60
+            if (spent := _under_load(start, period, rate, load, vcpus)) is not None:
+                return spent
+    return None
+
+
+def _under_load(start: np.ndarray, period: np.ndarray, rate: np.ndarray, load: tuple[float, float],
+                most: float) -> dict[str, Any] | None:  # fmt: skip
+    """The mean of the last minute that lies within the load; None where no value touches it.
+
+    Where none lies within it as a whole (a short run, values of five minutes), the one that covers most of it bounds
+    what was spent: from its mean, had the load been the same all the time, to all of it spent under the load, but no
+    more than every vCPU can. The value is the upper bound, so that credits are never said to last when they may not.
+    """
+    end = start + period
+    whole = (start >= load[0]) & (end <= load[1])
+    if whole.any():
+        recent = whole & (end > end[whole].max() - RECENT_S)
+        return number(float(np.average(rate[recent], weights=period[recent])), unit="count")
+    covered = np.minimum(end, load[1]) - np.maximum(start, load[0])
+    best = int(np.argmax(covered))
+    if covered[best] <= 0:
+        return None
+    low = float(rate[best])
+    high = max(low, min(low * float(period[best] / covered[best]), most))
+    return number(high, low, high, unit="count", notes=[NO_WHOLE_VALUE])

@@ -10,14 +10,13 @@ import pandas as pd
 from genkai import figures
 from genkai.analyse import type_limits
 from genkai.analyse.counted import request_counts
-from genkai.analyse.credits import credit_rows
 from genkai.collect.catalogue import metric_warnings
 from genkai.figures import Limit
 from genkai.report.display import Contents, Displayed, Figure, Paragraph
 from genkai.report.messages import Messages
 from genkai.report.sections import machine_limits as sections
 from genkai.study import RunStudy, Study
-from genkai.study.results import discovered
+from genkai.study.results import credits_of, discovered
 
 _CPU = {"CPUUtilization": 100.0, "cpu_busy_ratio": 1.0}  # metrics of the timeline that speak of CPU, and their whole
 
@@ -81,7 +80,7 @@ def rows_of(study: Study, run: RunStudy) -> dict[str, Any]:
     """{"limits": rows, "credits": rows} of a run, for the report's section of the machines."""
     found = discovered(run)
     return {"limits": type_limits.limit_rows(run.metrics, found, addresses(study)),
-            "credits": credit_rows(run.metrics, found), "warnings": warning_rows(run),
+            "credits": credits_of(run), "warnings": warning_rows(run),
             "counts": request_counts(run.metrics, run.requests, run.generator)}  # fmt: skip
 
 

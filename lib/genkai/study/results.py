@@ -45,7 +45,7 @@ def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None)
         fit=fit, target_rps=study.target_of(run),
         facts=replace(facts, limits={**facts.limits, **link_limits(run, facts.generator_host)},
                       zones=zones_of(run),
-                      credits={row["resource"]: row for row in credit_rows(run.metrics, discovered(run))}),
+                      credits={row["resource"]: row for row in credits_of(run)}),
     )  # fmt: skip
 
 
@@ -53,6 +53,11 @@ def discovered(run: RunStudy) -> dict[str, Any]:
     """What discovery found behind the load balancer when the run was collected; {} where nobody asked."""
     path = run.run.raw("discovery.json")
     return read_json(path) if path.exists() else {}
+
+
+def credits_of(run: RunStudy) -> list[dict[str, Any]]:
+    """What burstable instances spent under the run's load, see `analyse.credits`."""
+    return credit_rows(run.metrics, discovered(run), run.window) if len(run.marks) else []
 
 
 def network_limits(run: RunStudy) -> dict[str, float]:

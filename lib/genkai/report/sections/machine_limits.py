@@ -23,7 +23,9 @@ def machine_limits(
     """
     items: list[Displayed] = [_table(m, rows, names)] if rows else []
     scarce = [row for row in credits if row["spent"]["value"] > row["earned"]["value"]]
-    told = [_credits(m, row, names) for row in scarce[:MOST_INSTANCES] or credits[:1]]
+    shown = scarce[:MOST_INSTANCES] or credits[:1]
+    told = [_credits(m, row, names) for row in shown]
+    told += [m.text("machine.credits.bound")] if any(row["spent"]["notes"] for row in shown) else []
     return items + ([Bullets(told, messages=m)] if told else [])
 
 
