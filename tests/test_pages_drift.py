@@ -13,7 +13,7 @@ from genkai.report.messages import Messages
 from genkai.report.sections.decision import decision
 from genkai.steps import judge_step
 from genkai.study import Study, read_study
-from genkai.study.facts import action_rows
+from genkai.study.actions import proposed_rows
 from genkai.study.results import cycle_record, drift_findings
 from genkai.workspace import Cycle
 from sample_cycles import SAMPLE, own_cycle, plain
@@ -95,9 +95,9 @@ def test_page_1_does_not_call_the_endurance_step_passed_and_the_actions_hold_its
         page = decision(m, cycle_record(study)).to_plain()
         row = next(line for line in page.splitlines() if line.startswith(m("step_short.endurance")) and " | " in line)
         assert f"[{m(f'status.{status}')}]" in row
-        asked = [row["action"]["key"] for row in action_rows(study, {"findings": []}, None, None)]
+        asked = [row["action"]["key"] for row in proposed_rows(study, {"findings": []})]
         assert ("cause.memory_leak.remedy" in asked) is (status == "fail")
-    twice = action_rows(leaking, {"findings": drift_findings(leaking)}, None, None)
+    twice = proposed_rows(leaking, {"findings": drift_findings(leaking)})
     assert len(twice) == len(drift_findings(leaking))
 
 

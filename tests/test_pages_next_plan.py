@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from genkai.pages.next_plan import next_plan, next_text, proposed_actions, with_actions
+from genkai.pages.next_plan import Next, next_plan, next_text, proposed_actions, with_actions
 from genkai.planfile import parse_plan, read_plan
 from genkai.report.messages import Messages
 from genkai.study import StudyError
@@ -52,16 +52,16 @@ def test_only_the_actions_change(name: str) -> None:
 
 def test_without_a_finding_the_text_stays() -> None:
     assert with_actions(BASE + AFTER, [], 7) == BASE + AFTER
-    assert "the plan is the same" in next_text(Path("x"), [])
+    assert "the plan is the same" in next_text(Next(Path("x"), [], 7))
 
 
 def findings(**fields: object) -> dict:
-    return {"3-scenario-mix": {**FINDINGS, "findings": [{**FINDINGS["findings"][0], **fields}]}}
+    return {"3-scenario-mix": {**FINDINGS, "kind": "throughput", "findings": [{**FINDINGS["findings"][0], **fields}]}}
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 def test_a_finding_becomes_one_sentence(lang: str) -> None:
-    found = proposed_actions(findings(), parse_plan(BASE + AFTER), Messages(lang))
+    found = proposed_actions(findings(), parse_plan(BASE + AFTER), Messages(lang), 1)
     assert [(a["cause"], a["done"]) for a in found] == [("load_balancer_capacity", False)]
     whole = Messages(lang)("cause.load_balancer_capacity.remedy", **FINDINGS["findings"][0]["values"])
     assert whole.startswith(found[0]["what"])
@@ -70,12 +70,12 @@ def test_a_finding_becomes_one_sentence(lang: str) -> None:
 
 def test_weak_evidence_and_what_is_waiting_are_not_proposed() -> None:
     plan, m = parse_plan(BASE + AFTER), Messages()
-    assert proposed_actions(findings(strength="weak"), plan, m) == []
+    assert proposed_actions(findings(strength="weak"), plan, m, 1) == []
     twice = {**findings(), "2-api-a": findings()["3-scenario-mix"]}
-    assert len(proposed_actions(twice, plan, m)) == 1
+    assert len(proposed_actions(twice, plan, m, 1)) == 1
     asked = "actions: [{what: warm it, cause: load_balancer_capacity, done: %s}]\n" + AFTER
-    assert proposed_actions(findings(), parse_plan(BASE + asked % "false"), m) == []
-    assert len(proposed_actions(findings(), parse_plan(BASE + asked % "true"), m)) == 1, "it did not work"
+    assert proposed_actions(findings(), parse_plan(BASE + asked % "false"), m, 1) == []
+    assert len(proposed_actions(findings(), parse_plan(BASE + asked % "true"), m, 1)) == 1, "it did not work"
 
 
 def test_the_newest_cycle_speaks_and_nothing_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,11 +87,27 @@ def test_the_newest_cycle_speaks_and_nothing_is_overwritten(tmp_path: Path, monk
     first = new_cycle(Path("data/cycles"), plan_file)
     first.write_result("findings", findings())
     new_cycle(Path("data/cycles"), plan_file)  # begun, not analysed
-    path, proposed = next_plan(plan_file)
-    assert (path.name, len(proposed)) == ("mini.next.yaml", 1)
-    assert [a.cause for a in read_plan(path).actions] == ["load_balancer_capacity"]
-    assert not read_plan(path).actions[0].done
+    made = next_plan(plan_file)
+    path, proposed = made.path, made.proposed
+    assert (path.name, len(proposed), made.cycle, made.unread) == ("mini.cycle-03.yaml", 1, 1, [2])
+    assert next_text(made).startswith("note: cycle 2 is not analysed")
+    (action,) = read_plan(path).actions
+    assert (action.cause, action.done) == ("load_balancer_capacity", False)
+    aim = action.judged_by
+    assert (aim.subject, aim.step, aim.quantity, aim.cycle) == ("mix", "scenario", "throughput", 1)
+    assert aim.load == FINDINGS["findings"][0]["values"]["load"]["value"]
+    assert action.verify.startswith("In the next cycle, throughput rises above")
     assert plan_file.read_text() == BASE + AFTER
     assert json.dumps(proposed)
-    with pytest.raises(StudyError, match=r"mini\.next\.yaml: expected no such file"):
+    with pytest.raises(StudyError, match=r"mini\.cycle-03\.yaml: expected no such file"):
         next_plan(plan_file)
+
+
+def test_the_plan_of_the_cycle_after_next_is_named_like_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan_file = tmp_path / "mini.cycle-01.yaml"
+    plan_file.write_text(BASE + AFTER)
+    new_cycle(Path("data/cycles"), plan_file).write_result("findings", findings())
+    assert next_plan(plan_file).path.name == "mini.cycle-02.yaml"

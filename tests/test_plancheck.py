@@ -60,3 +60,11 @@ def test_sizes_need_a_way_a_base_and_a_step_that_may_have_them() -> None:
         ((path, message),) = cross_problems(broken)
         assert words in message
         assert path[0] in ("steps", "scaling")
+
+
+def test_an_action_is_judged_by_what_the_plan_tests() -> None:
+    given = {"base_url": "http://localhost", "estimate": {}, "apis": [{"name": "a"}], "scenarios": [{"name": "mix"}]}
+    aims = [{"subject": "a"}, {"subject": "mix"}, {"subject": "old", "cycle": 1}, {"subject": "b"}, None]
+    ((path, told),) = cross_problems({**given, "actions": [{"what": "x", "judged_by": aim} for aim in aims]})
+    assert path == ("actions", 3, "judged_by", "subject")
+    assert told == "expected API or scenario a or mix, got 'b'"

@@ -192,7 +192,19 @@ def test_actions_carry_owner_due_and_outcome():
             "evidence": "fig-a",
         }
     ]
-    assert "warm the LB | Sato | 2026-06-01 | [WORKED] | [fig-a]" in actions(EN, rows).to_plain()
+    assert "warm the LB | Sato | 2026-06-01 | [WORKED] | – | [fig-a]" in actions(EN, rows).to_plain()
+
+
+@LANGS
+def test_what_shows_an_outcome_is_one_text_of_all_changes(m):
+    change = {"key": "outcome.ceiling_gone", "values": {"before": number(520, "rps")}}
+    values = {"cycle": "1", "changes": [change, {"key": "outcome.nothing_in_common", "values": {}}]}
+    row = {"action": "x", "outcome": "worked", "text_key": "outcome.own_better", "values": values, "rows": [{}]}
+    plain = actions(m, [row]).to_plain()
+    said = [m.format(change), m("outcome.nothing_in_common")]
+    assert m("actions.separator").join(said) in plain
+    assert m("actions.read") in plain
+    assert m("actions.read") not in actions(m, [{**row, "rows": []}]).to_plain()
 
 
 def test_appendix_names_every_run_and_the_plan_hash():

@@ -13,8 +13,6 @@ from genkai.study import Study, facts, read_study
 from genkai.workspace import Cycle, write_json
 from sample_cycles import SAMPLE, own_cycle
 
-CAUSE = "load_balancer_capacity"
-
 
 @pytest.fixture(scope="module")
 def study() -> Study:
@@ -27,15 +25,6 @@ def changed(plan: Plan, **fields: Any) -> Plan:
 
 def with_plan(study: Study, **fields: Any) -> Study:
     return dataclasses.replace(study, plan=changed(study.plan, **fields))
-
-
-def found(*causes: str, strength: str = "strong") -> dict[str, Any]:
-    return {
-        "findings": [
-            {"cause": c, "strength": strength, "remedy_key": f"cause.{c}.remedy", "values": {},
-             "evidence": [{"figure": None}, {"figure": "fig-evidence-1"}]} for c in causes
-        ]
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -105,44 +94,6 @@ def test_conditions_name_what_is_watched_and_leave_out_what_is_empty(study: Stud
     assert "actions_taken" not in rows
     assert all(rows.values())
     assert all(f"setup.{key}" in Messages(lang) for key in rows for lang in ("en", "ja"))
-
-
-@pytest.mark.parametrize(
-    ("done", "cause", "now", "then", "verdicts", "outcome"),
-    [
-        (True, CAUSE, [], [CAUSE], ["same", "better"], "worked"),
-        (True, CAUSE, [CAUSE], [CAUSE], ["better"], "did_not_work"),
-        (True, CAUSE, [CAUSE], [], [], "did_not_work"),
-        (True, CAUSE, [], [CAUSE], ["same", "worse"], "cannot_tell"),
-        (True, CAUSE, [], [CAUSE], None, "cannot_tell"),
-        (True, CAUSE, [], ["target_cpu"], ["better"], "cannot_tell"),
-        (True, None, [], [CAUSE], ["better"], "cannot_tell"),
-        (False, CAUSE, [], [CAUSE], ["better"], "open"),
-    ],
-)
-def test_what_became_of_an_action(study: Study, done, cause, now, then, verdicts, outcome) -> None:
-    action = {"what": "warmed", "cause": cause, "owner": "me", "due": "today", "done": done}
-    comparison = None if verdicts is None else {"rows": [{"verdict": v} for v in verdicts]}
-    rows = facts.action_rows(with_plan(study, actions=[action]), found(*now), found(*then), comparison)
-    assert rows[0] == {
-        "action": "warmed", "owner": "me", "due": "today", "outcome": outcome,
-        "evidence": "tab-comparison" if comparison else None,
-    }  # fmt: skip
-    assert len(rows) == 1 + len(now)
-
-
-def test_a_refused_comparison_proves_nothing(study: Study) -> None:
-    action = {"what": "warmed", "cause": CAUSE}
-    rows = facts.action_rows(with_plan(study, actions=[action]), found(), found(CAUSE), {"refused": "x", "rows": []})
-    assert rows[0]["outcome"] == "cannot_tell"
-
-
-def test_findings_ask_for_actions_but_weak_ones(study: Study) -> None:
-    rows = facts.action_rows(study, found(CAUSE), None, None)
-    assert rows == [{"action": {"key": f"cause.{CAUSE}.remedy", "values": {}}, "outcome": "open",
-                     "evidence": "fig-evidence-1"}]  # fmt: skip
-    assert facts.action_rows(study, found(CAUSE, strength="weak"), None, None) == []
-    assert facts.action_rows(study, None, None, None) == []
 
 
 def limits(study: Study) -> dict[str, list[dict[str, Any]]]:

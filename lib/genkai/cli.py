@@ -246,7 +246,7 @@ def next_(plan: PlanFile, lang: OneLang = "en") -> None:
     """The plan file of the next cycle: the newest findings as actions to confirm."""
     from genkai.pages.next_plan import next_plan, next_text
 
-    print(next_text(*next_plan(plan, lang)))
+    print(next_text(next_plan(plan, lang)))
 
 
 @app.command()

@@ -288,6 +288,7 @@ def write_outcome(cycle: Cycle) -> str:
         cycle.read_result("findings") if findings.exists() else {}, facts.run_rows(cycle.runs()),
         outcome.results_files(folder, cycle.path),
         cycle.read_result("history") if cycle.result("history.json").exists() else None,
+        cycle.read_result("actions") if cycle.result("actions.json").exists() else (),
     )  # fmt: skip
     write_text(folder / "verdict.xml", verdict_xml(record))
     write_text(folder / "verdict.json", outcome.verdict_json(record))

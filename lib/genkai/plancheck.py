@@ -21,7 +21,7 @@ Problem = tuple[tuple, str]
 def cross_problems(given: dict[str, Any]) -> list[Problem]:
     """(path of the field, what is wrong) for everything that concerns more than one field."""
     return [*_names(given), *_references(given), *_host(given), *_aim(given), *_sizes(given),
-            *_watched(given), *_tls(given)]  # fmt: skip
+            *_watched(given), *_tls(given), *_judged(given)]  # fmt: skip
 
 
 def file_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
@@ -85,6 +85,16 @@ def _watched(given: dict) -> Iterator[Problem]:
                 f"{'generators only (' + ', '.join(hosts) + ')' if hosts else 'none'}: this limit would watch nothing; "
                 "add the target under hosts, or say host",
             )
+
+
+def _judged(given: dict) -> Iterator[Problem]:
+    """What an action is to change is tested; of an earlier cycle it may have had another name."""
+    subjects = [*_named(given, "apis"), *_named(given, "scenarios")]
+    for index, action in _items(given, "actions"):
+        aim = action.get("judged_by")
+        if isinstance(aim, dict) and not aim.get("cycle"):
+            yield from _known(("actions", index, "judged_by", "subject"), aim.get("subject"), subjects,
+                              "API or scenario")  # fmt: skip
 
 
 def _known(path: tuple, name: Any, names: list[str], what: str) -> Iterator[Problem]:

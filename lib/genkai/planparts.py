@@ -243,11 +243,27 @@ class Aws(Model):
     services: dict[Literal["dynamodb", "rds", "elasticache", "sqs", "ecs", "lambda"], list[str]] = {}
 
 
+class JudgedBy(Model):
+    """A3: the measurement that an action is meant to change; of a finding, where it was found."""
+
+    subject: Name = Field(description="API or scenario")
+    step: Literal["verify", "api", "scenario", "endurance"] | None = Field(
+        None, description="default: where the subject was tested in both cycles, scenario first"
+    )
+    quantity: Literal["throughput", "response_time", "errors"] | None = Field(
+        None, description="default: of a cause, whether it is found again; without one, all three"
+    )
+    load: Positive | None = Field(None, description="users or requests/s at which it was the limit")
+    cycle: int | None = Field(None, gt=0, description="the cycle to compare with; default: see docs/comparison.md")
+
+
 class Action(Model):
     """A3: what was done since the last cycle, so that this one can say whether it worked."""
 
     what: str
     cause: str | None = Field(None, description="cause of the finding that it answers, e.g. load_balancer_capacity")
+    judged_by: JudgedBy | None = Field(None, description="what it is meant to change; genkai next writes it")
+    verify: str = Field("", description="what will show in the next cycle that it worked")
     owner: str = ""
     due: str = ""
     done: bool = True

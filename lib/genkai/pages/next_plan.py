@@ -6,37 +6,53 @@ Only the block `actions` of the text is touched; every other line and every comm
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from genkai.plan import STEPS, Plan
+from genkai.analyse.actions import MOST_TELLING, aim_of
+from genkai.plan import Plan
 from genkai.planfile import parse_plan, read_plan
 from genkai.report.messages import Messages
 from genkai.report.sections.decision import cause_text
 from genkai.study import CYCLES, StudyError
-from genkai.workspace import Cycle, cycles, write_text
-
-SUFFIX = ".next.yaml"
+from genkai.workspace import Cycle, Run, cycles, write_text
 
 
-def next_plan(plan_file: Path, lang: str = "en") -> tuple[Path, list[dict[str, Any]]]:
-    """Write <plan>.next.yaml beside the plan; (its path, the actions that it proposes).
+@dataclass(frozen=True)
+class Next:
+    """What was written: the file, the actions that it proposes, the cycle whose findings ask for them.
+
+    unread: newer cycles that are not analysed.
+    """
+
+    path: Path
+    proposed: Sequence[Mapping[str, Any]]
+    cycle: int
+    unread: Sequence[int] = ()
+
+
+def next_plan(plan_file: Path, lang: str = "en") -> Next:
+    """Write the next cycle's plan beside the plan: shop.yaml or shop.cycle-02.yaml make shop.cycle-03.yaml.
 
     Raises PlanError, StudyError where no cycle has been analysed or the file exists already.
     """
     plan = read_plan(plan_file, files=False)
-    path = plan_file.with_name(plan_file.name.removesuffix(".yaml").removesuffix(".yml") + SUFFIX)
+    cycle = newest_analysed(plan)
+    newer = [c.number for c in cycles(CYCLES / plan.name) if c.number > cycle.number]
+    name = re.sub(r"(\.cycle-\d+)?\.ya?ml$", "", plan_file.name)
+    path = plan_file.with_name(f"{name}.cycle-{max([cycle.number, *newer]) + 1:02d}.yaml")
     if path.exists():
         raise StudyError(f"{path}: expected no such file, got one; confirm what it proposes, or move it away")
-    cycle = newest_analysed(plan)
-    proposed = proposed_actions(cycle.read_result("findings"), plan, Messages(lang))
+    proposed = proposed_actions(cycle.read_result("findings"), plan, Messages(lang), cycle.number)
     text = with_actions(plan_file.read_text(encoding="utf-8"), proposed, cycle.number)
     parse_plan(text, str(path), plan_file.parent, files=False)
     write_text(path, text)
-    return path, proposed
+    return Next(path, proposed, cycle.number, newer)
 
 
 def newest_analysed(plan: Plan) -> Cycle:
@@ -48,19 +64,23 @@ def newest_analysed(plan: Plan) -> Cycle:
     return found[-1]
 
 
-def proposed_actions(findings: Mapping[str, Any], plan: Plan, m: Messages) -> list[dict[str, Any]]:
-    """An action for each cause with at least moderate evidence, most telling step first.
+def proposed_actions(findings: Mapping[str, Any], plan: Plan, m: Messages, cycle: int) -> list[dict[str, Any]]:
+    """An action for each cause with at least moderate evidence in a cycle's findings, most telling step first.
 
     A cause that an action of the plan is still to answer is not proposed twice.
     """
     waiting = {a.cause for a in plan.actions if not a.done}
-    order = ["scenario", "endurance", "api", *[s for s in STEPS if s == "verify"]]
     proposed: dict[str, dict[str, Any]] = {}
-    for run in sorted(findings, key=lambda name: (order.index(name.split("-")[1]), name)):
-        for found in findings[run]["findings"]:
+    runs = [Run(Path(name)) for name in findings]
+    for run in sorted(runs, key=lambda run: (MOST_TELLING.index(run.step), run.name)):
+        record = findings[run.name]
+        for found in record["findings"]:
             if found["strength"] != "weak" and found["cause"] not in waiting:
-                what = str(cause_text(m, found, "remedy").first_sentence())
-                proposed.setdefault(found["cause"], {"what": what, "cause": found["cause"], "done": False})
+                aim = aim_of(record, found, run.step, run.subject, cycle)
+                texts = {"what": cause_text(m, found, "remedy").first_sentence(), "cause": found["cause"],
+                         "verify": cause_text(m, found, "verify")}  # fmt: skip
+                action = {**{k: str(v) for k, v in texts.items()}, "judged_by": aim.model_dump(exclude_none=True)}
+                proposed.setdefault(found["cause"], {**action, "done": False})
     return list(proposed.values())
 
 
@@ -96,9 +116,11 @@ def _items(head: str, actions: Sequence[Mapping[str, Any]], indent: str) -> str:
     return "".join(lines)
 
 
-def next_text(path: Path, proposed: Sequence[Mapping[str, Any]]) -> str:
+def next_text(made: Next) -> str:
     """What the command prints."""
-    if not proposed:
-        return f"{path}: no finding asks for an action; the plan is the same"
-    lines = [f"  {a['cause']}: {a['what']}" for a in proposed]
-    return "\n".join([f"{path}: confirm these actions, act, then: genkai cycle {path}", *lines])
+    lines = [f"note: cycle {number} is not analysed, its findings are not in this plan" for number in made.unread]
+    if not made.proposed:
+        return "\n".join([*lines, f"{made.path}: no finding of cycle {made.cycle} asks for a new action; "
+                          "the plan is the same"])  # fmt: skip
+    head = f"{made.path}: confirm these actions of cycle {made.cycle}, act, then: genkai cycle {made.path}"
+    return "\n".join([*lines, head, *(f"  {a['cause']}: {a['what']}" for a in made.proposed)])

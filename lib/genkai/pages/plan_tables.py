@@ -177,11 +177,13 @@ def roles(m: Messages, plan: Plan) -> Table:
 
 
 def actions(m: Messages, plan: Plan) -> Table:
-    """What was done since the last cycle, or is still to do."""
+    """What was done since the last cycle, or is still to do, and what will show that it worked where a plan says so."""
+    verified = any(a.verify for a in plan.actions)
     rows = [
         {"action": a.what, "cause": named(m, "cause", f"{a.cause}.name") if a.cause else m("number.missing"),
+         **({"shown_by": a.verify or m("number.missing")} if verified else {}),
          "owner": a.owner or m("number.missing"), "due": a.due or m("number.missing"),
          "state": m(f"plan_doc.{'done' if a.done else 'to_do'}")}
         for a in plan.actions
     ]  # fmt: skip
-    return plan_table(m, "actions", rows, {"action": "1fr"})
+    return plan_table(m, "actions", rows, {"action": "1fr", **({"shown_by": "1fr"} if verified else {})})

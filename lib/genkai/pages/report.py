@@ -18,6 +18,7 @@ from genkai.report import sections
 from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
 from genkai.study import RunStudy, Study, facts, find_cycle, read_study
+from genkai.study.actions import proposed_rows, taken_rows
 from genkai.study.history import NAME as SUMMARY
 from genkai.study.history import summary_of
 from genkai.study.repetitions import repetition_rows
@@ -82,8 +83,14 @@ class Report:
         """All cycles of the plan up to this one, or None in the first."""
         return report_history(self.study, self.summary)
 
+    @cached_property
+    def actions(self) -> list[dict[str, Any]]:
+        """The actions of the plan, and what became of each."""
+        return taken_rows(self.study, self.before)
+
     def write(self) -> None:
-        """results/verdicts.json, comparison.json, summary.json and history.json."""
+        """results/verdicts.json, actions.json, comparison.json, summary.json and history.json."""
+        self.study.cycle.write_result("actions", self.actions)
         self.study.cycle.write_result(SUMMARY, self.summary)
         if self.history:
             self.study.cycle.write_result("history", self.history)
@@ -138,12 +145,10 @@ class Report:
 
     def closing(self) -> Contents:
         """Comparison, actions, reservations, appendix."""
-        before = Diagnosis(self.before).record if self.before and _measured(self.before) else None
-        actions = facts.action_rows(self.study, self.findings, before, self.comparison)
         parts = [
             sections.comparison(self.m, self._compared(), self._comparison_figures()),
             sections.history(self.m, self.history, self._history_figures()),
-            sections.actions(self.m, actions),
+            sections.actions(self.m, [*self.actions, *proposed_rows(self.study, self.findings)]),
             sections.limits(self.m, facts.limit_rows(self.study, self.findings)),
             sections.appendix(self.m, facts.appendix_record(self.study)),
         ]
@@ -205,7 +210,7 @@ class Report:
 def analyse(cycle: str) -> None:
     """Compute what the reports of a cycle need in any language: it is kept with the study, here and in forks."""
     report = Report(read_study(find_cycle(cycle)))
-    _ = report.verdicts, report.findings, report.history
+    _ = report.verdicts, report.findings, report.history, report.actions
 
 
 def scale_record(shown: scale.Scale) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genkai.analyse.actions import MOST_TELLING
 from genkai.plan import Plan
 from genkai.report.messages import LANGUAGES, Messages
+from genkai.report.sections.closing import outcome_text
 from genkai.report.sections.decision import cause_text
 from genkai.report.sections.history import change_sentences
 from genkai.report.sections.records import message, named
@@ -17,7 +19,6 @@ from genkai.report.sections.records import message, named
 SCHEMA = "genkai.verdict/1"
 EXIT_CODES = {"pass": 0, "fail": 1}
 CANNOT_TELL = 2
-MOST_TELLING = ("scenario", "api", "endurance", "verify")
 
 Record = Mapping[str, Any]
 
@@ -45,11 +46,14 @@ def verdict_record(
     runs: Sequence[Record],
     files: Files,
     history: Record | None = None,
+    actions: Sequence[Record] = (),
 ) -> dict[str, Any]:
     """The content of verdict.json.
 
     manifest: cycle.json; verdicts, findings: the results of those names; runs: [{"run_id", "step", "start", "end",
-    "stop_reason"}]; history: the result of that name. Raises ReportError for a record whose texts are missing.
+    "stop_reason"}]; history, actions: the results of those names.
+
+    Raises ReportError for a record whose texts are missing.
     """
     status = verdicts["overall"]["status"]
     starts, ends = ([r[k] for r in runs if r.get(k)] for k in ("start", "end"))
@@ -65,6 +69,7 @@ def verdict_record(
         "window": {"start": min(starts, default=None), "end": max(ends, default=None)},
         "limit": _limit(main),
         "cause": _cause(main),
+        "actions": [_action(row) for row in actions],
         "history": _history(history) if history else None,
         "targets": [_target(row) for row in verdicts["targets"]],
         "purposes": [{"purpose": r["purpose"], "status": r["status"], "why": said(r, "why_key")}
@@ -131,6 +136,12 @@ def _history(record: Record) -> dict[str, Any]:
     """How many cycles there are, the limit of each, and the change points as sentences."""
     limits = [{"number": row["number"], "status": row["status"], "limit": row["limit"]} for row in record["cycles"]]
     return {"cycles": limits, "change_points": change_sentences(record, LANGUAGES)}
+
+
+def _action(row: Record) -> dict[str, Any]:
+    kept = {k: row[k] for k in ("action", "cause", "owner", "due", "done", "outcome")}
+    told = {lang: str(outcome_text(Messages(lang), row)) for lang in LANGUAGES} if row.get("text_key") else None
+    return {**kept, "why": told}
 
 
 def _target(row: Record) -> dict[str, Any]:

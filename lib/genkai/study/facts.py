@@ -15,7 +15,6 @@ from genkai.collect.sampling import clock_records
 from genkai.hosts import CLOCK_WARNING_S
 from genkai.plan import STEPS, Level, Plan
 from genkai.study.reading import Study
-from genkai.study.results import drift_findings
 from genkai.workspace import Run
 
 Record = dict[str, Any]
@@ -101,46 +100,6 @@ def _level_load(level: Level, target: float | None) -> float | str:
     if level.target_ratio is None:
         return float(level.users or level.arrival_rate_rps or 0)
     return level.target_ratio * target if target else f"{level.target_ratio:.0%}"
-
-
-def action_rows(study: Study, findings: Mapping[str, Any] | None, before: Mapping[str, Any] | None,
-                comparison: Mapping[str, Any] | None) -> list[Record]:  # fmt: skip
-    """Actions that were taken, with what became of them; then what this cycle's findings and its drifts ask for.
-
-    findings, before: findings records of this cycle's and the previous cycle's main run.
-    """
-    now, then = _causes(findings), _causes(before)
-    rows = [
-        {"action": a.what, "owner": a.owner, "due": a.due, "evidence": "tab-comparison" if comparison else None,
-         "outcome": _outcome(a.cause, a.done, now, then, comparison)}
-        for a in study.plan.actions
-    ]  # fmt: skip
-    proposed = [f for f in (findings or {}).get("findings", []) if f["strength"] != "weak"]
-    proposed += [
-        {**f, "evidence": []} for f in drift_findings(study) if f["strength"] != "weak" and f["cause"] not in now
-    ]
-    rows += [
-        {"action": {"key": f["remedy_key"], "values": f["values"]}, "outcome": "open",
-         "evidence": next((e["figure"] for e in f["evidence"] if e.get("figure")), None)}
-        for f in proposed
-    ]  # fmt: skip
-    return rows
-
-
-def _causes(findings: Mapping[str, Any] | None) -> set[str]:
-    return {f["cause"] for f in (findings or {}).get("findings", [])}
-
-
-def _outcome(cause: str | None, done: bool, now: set[str], then: set[str], comparison: Mapping[str, Any] | None) -> str:
-    """worked: its cause was found before and no longer, and something became better; otherwise what is known."""
-    if not done:
-        return "open"
-    better = any(row["verdict"] == "better" for row in (comparison or {}).get("rows") or [])
-    if cause and cause in now:
-        return "did_not_work"
-    if cause and cause in then and better:
-        return "worked"
-    return "cannot_tell"
 
 
 def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]:

@@ -86,7 +86,8 @@ def _changes_table(m: Messages, changes: Sequence[Record]) -> Table:
 def actions(m: Messages, rows: Sequence[Record]) -> Contents:
     """Return "Actions".
 
-    Rows are {"action": text or {"key", "values"}, "owner", "due", "outcome", "evidence": label or None}.
+    Rows are {"action": text or {"key", "values"}, "owner", "due", "outcome", "text_key", "values", "evidence": label or
+    None}; text_key: what shows the outcome, of an open action what will show it.
     """
     items: list[Displayed] = [Heading(m("section.actions"), 1, m)]
     if not rows:
@@ -97,15 +98,26 @@ def actions(m: Messages, rows: Sequence[Record]) -> Contents:
             "owner": row.get("owner") or m("number.missing"),
             "due": row.get("due") or m("number.missing"),
             "outcome": Badge(row.get("outcome") or "open", m),
+            "shown_by": outcome_text(m, row),
             "evidence": reference(m, row.get("evidence")),
         }
         for row in rows
     ]
     columns = {name: m(f"column.{name}") for name in cells[0]}
-    table = Table(
-        cells, caption=m("caption.actions"), label="tab-actions", columns=columns, widths={"action": "1fr"}, messages=m
-    )
+    if any(row.get("rows") for row in rows):
+        items.append(Paragraph(m.text("actions.read"), m, lead=True))
+    widths = {"action": "2fr", "shown_by": "3fr"}
+    table = Table(cells, caption=m("caption.actions"), label="tab-actions", columns=columns, widths=widths, messages=m)
     return Contents([*items, table], m)
+
+
+def outcome_text(m: Messages, row: Record) -> Text:
+    """Return what shows an action's outcome; several changes become one text."""
+    if not row.get("text_key"):
+        return Text.plain(m("number.missing"))
+    between = m("actions.separator")
+    values = {k: between.join(map(m.format, v)) if isinstance(v, list) else v for k, v in row["values"].items()}
+    return m.text(row["text_key"], **values)
 
 
 def _action(m: Messages, action: Any) -> Text | str:
