@@ -131,7 +131,7 @@ def test_verdicts_go_beside_the_sample_not_into_it(tmp_path: Path, computed: dic
     made.write()
     assert checksums(cycle.path) == before
     folder = tmp_path / "data/cycles/.recorded/sample"
-    assert sorted(p.name for p in folder.iterdir()) == ["summary.json", "verdicts.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["actions.json", "summary.json", "verdicts.json"]
     assert json.loads((folder / "verdicts.json").read_text()) == json.loads(json.dumps(made.verdicts))
 
 
