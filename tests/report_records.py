@@ -28,7 +28,8 @@ LEVELS = [
 
 # ruff: noqa: E501
 def target(step, api, what, aim, measured, margin, status, evidence):
-    return {"step": step, "api": api, "what": what, "target": aim, "measured": measured,
+    kind = {"throughput": "throughput", "error_ratio": "errors"}.get(what, "response_time")
+    return {"step": step, "api": api, "what": what, "kind": kind, "target": aim, "measured": measured,
             "margin_ratio": number(margin, "ratio"), "status": status, "evidence": evidence}  # fmt: skip
 
 

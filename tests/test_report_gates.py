@@ -134,7 +134,7 @@ def test_the_report_says_what_the_results_say(report: Rendered, cycle: Cycle) ->
     m, verdicts = report.m, cycle.read_result("verdicts")
     assert verdicts == json.loads(json.dumps(report.made.verdicts)), "the PDF and the file are of one analysis"
     for row in verdicts["targets"]:
-        assert report.says(target_value(m, row["what"], row["target"])), row
+        assert report.says(target_value(m, row)), row
         assert report.says(m.format(row["measured"], "measured")), row
         assert report.says(m.format(row["margin_ratio"], "signed")), row
     wrong = {**verdicts["targets"][2]["measured"], "value": 123.4, "low": None, "high": None}

@@ -19,7 +19,7 @@ from genkai.report.sections import (
     scale,
     step_results,
 )  # fmt: skip
-from report_records import CEILING, FINDINGS, KNEE, LEVELS, VERDICTS, document, figures, number, records
+from report_records import CEILING, FINDINGS, KNEE, LEVELS, VERDICTS, document, figures, number, records, target
 
 LANGS = pytest.mark.parametrize("m", [Messages("en"), Messages("ja")], ids=["en", "ja"])
 EN = Messages("en")
@@ -89,6 +89,26 @@ def test_page_1_shows_what_was_missed_first_and_leaves_the_generator_out():
     assert states == sorted(states, key=["FAIL", "CANNOT TELL", "NOT RUN", "PASS"].index)
     assert "498 rps / ≥ 700 rps" in next(row for row in rows if row.startswith("API · items"))
     assert not [row for row in rows if row.startswith("Verify")]
+
+
+@LANGS
+def test_machines_have_a_column_of_their_own_where_the_plan_asks(m):
+    throughput = target(
+        "scenario", None, "throughput", number(700, "rps"), number(710, "rps"), 0.01, "pass", "fig-scale"
+    )
+    machine = {"kind": "machine", "bound": "at_most", "margin_ratio": number(0.21, "ratio")}
+    cpu = throughput | machine | {"api": "ec2:i-2", "what": "CPUUtilization", "target": number(70, "percent"),
+                                  "measured": number(55, "percent")}  # fmt: skip
+    memory = cpu | {"what": "mem_available_bytes", "bound": "at_least", "target": number(5e8, "bytes"),
+                    "measured": number(6e8, "bytes"), "margin_ratio": number(0.2, "ratio")}  # fmt: skip
+    verdicts = changed(VERDICTS, targets=[throughput, cpu, memory])
+    page = decision(m, verdicts).to_plain()
+    assert m("column.machines") in page
+    floor = m("number.at_least", value=m.format(memory["target"]))
+    assert f"mem_available_bytes 600 MB / {floor}" in page, "the one with the least margin"
+    whole = step_results(m, verdicts).to_plain()
+    assert f"ec2:i-2 | {m('metric.CPUUtilization')} | {m('number.at_most', value='70%')} | 55% " in whole
+    assert m("column.machines") not in decision(m, VERDICTS).to_plain()
 
 
 def test_a_target_without_measurement_field_is_refused():

@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr
 
 from genkai.allow import AllowEntry
 from genkai.planhosts import Generator, Host, WorkerHost
+from genkai.planmachines import MachineTarget, PlanTargets
 from genkai.planparts import (
     ALL_APIS,
     PURPOSES,
@@ -61,8 +62,10 @@ __all__ = [
     "HostLimit",
     "JudgedBy",
     "Level",
+    "MachineTarget",
     "Milestone",
     "Plan",
+    "PlanTargets",
     "Preconditions",
     "Scaling",
     "Scenario",
@@ -87,7 +90,7 @@ class Plan(Model):
     scope: Scope = Scope()
     preconditions: Preconditions = Preconditions()
     estimate: Estimate | None = None
-    targets: Targets = Targets()
+    targets: PlanTargets = PlanTargets()
     environment: Environment = Environment()
     base_url: str = Field(pattern=r"^https?://[^/\s]+$")
     tls: Tls = Tls()

@@ -93,18 +93,28 @@ class Judge:
 
     def rows(self) -> list[dict[str, Any]]:
         """The target rows: throughput first, then each API's errors and response times."""
-        valid = [r for r in self.whole if not _limited(r)]
-        reached = [r for r in valid if self.reaches(r)]
-        steady = [r for r in reached if not _restless(r)]
-        deciding = (steady or reached)[0] if reached else (valid or self.whole or [None])[-1]
-        found = [self._throughput(valid, reached)]
+        found, (deciding, reached) = [self._throughput()], self.deciding
         if deciding is None:
             return found
         for api, row in self.rows_of(int(deciding["level"])).items():
-            found += [self._limit(api, row, limit, deciding, bool(reached)) for limit in limits(self.plan, api)]
+            found += [self._limit(api, row, limit, deciding, reached) for limit in limits(self.plan, api)]
         return found
 
-    def _throughput(self, valid: Sequence[dict], reached: Sequence[dict]) -> dict[str, Any]:
+    @property
+    def _valid(self) -> list[dict[str, Any]]:
+        return [r for r in self.whole if not _limited(r)]
+
+    @property
+    def deciding(self) -> tuple[dict[str, Any] | None, bool]:
+        """(row of the level that everything but throughput is judged at, whether it reaches the target)."""
+        valid = self._valid
+        reached = [r for r in valid if self.reaches(r)]
+        steady = [r for r in reached if not _restless(r)]
+        return (steady or reached)[0] if reached else (valid or self.whole or [None])[-1], bool(reached)
+
+    def _throughput(self) -> dict[str, Any]:
+        valid = self._valid
+        reached = [r for r in valid if self.reaches(r)]
         kept = [r for r in reached if self.broken(int(r["level"])) is None]
         steady = [r for r in kept if not _restless(r)]
         if steady:
@@ -140,33 +150,45 @@ class Judge:
                reached: bool) -> dict[str, Any]:  # fmt: skip
         what, column, bound = limit
         measured, target = self.measured(row, column), number(bound, unit=UNITS[column])
-        value, kind = measured["value"], "errors" if what == "error_ratio" else "response_time"
+        value = measured["value"]
         margin = 1 - value / bound if value is not None and bound > 0 else None
-        status, why = self._limit_status(value, bound, kind, deciding, reached)
+        whys = ("errors_kept", "errors_exceeded") if what == "error_ratio" else WHYS
+        kept = None if value is None else value <= bound
+        status, why = limit_status(kept, deciding, reached, *whys)
         values = {"throughput": self.measured(deciding, "throughput_rps")} if why == "kept_below_target" else {}
         return target_row(self.run.step, api, what, target, measured, margin, status, int(row["level"]), why, values)
 
-    @staticmethod
-    def _limit_status(value: float | None, bound: float, kind: str, deciding: Mapping[str, Any],
-                      reached: bool) -> tuple[str, str]:  # fmt: skip
-        if value is None:
-            return CANNOT_TELL, "nothing_measured"
-        if _limited(deciding):
-            return CANNOT_TELL, "generator_limited"
-        if value > bound:
-            return FAIL, "errors_exceeded" if kind == "errors" else "response_time_missed"
-        if not reached:
-            return CANNOT_TELL, "kept_below_target"
-        return (CANNOT_TELL, "no_steady_state") if _restless(deciding) else (PASS, f"{kind}_kept")
+
+WHYS = ("response_time_kept", "response_time_missed")
+
+
+def limit_status(
+    kept: bool | None, deciding: Mapping[str, Any], reached: bool, kept_why: str, missed_why: str,
+    unknown_why: str = "nothing_measured",
+) -> tuple[str, str]:  # fmt: skip
+    """(status, reason) of a limit at the deciding level. kept: None where nothing was measured."""
+    if kept is None:
+        return CANNOT_TELL, unknown_why
+    if _limited(deciding):
+        return CANNOT_TELL, "generator_limited"
+    if not kept:
+        return FAIL, missed_why
+    if not reached:
+        return CANNOT_TELL, "kept_below_target"
+    return (CANNOT_TELL, "no_steady_state") if _restless(deciding) else (PASS, kept_why)
 
 
 def target_row(
     step: str, api: str, what: str, target: Record, measured: Record, margin: float | None, status: str,
     level: int | None, why: str, values: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    """One row of verdicts["targets"]; every number is a record, margin_ratio > 0 is the safe side."""
+    """One row of verdicts["targets"]; every number is a record, margin_ratio > 0 is the safe side.
+
+    kind: throughput, errors, response_time (or machine, which machine_rows sets).
+    """
+    kind = {"throughput": "throughput", "error_ratio": "errors"}.get(what, "response_time")
     return {
-        "step": step, "api": api, "what": what, "target": target, "measured": measured,
+        "step": step, "api": api, "what": what, "kind": kind, "target": target, "measured": measured,
         "margin_ratio": number(margin, unit="ratio"), "status": status, "level": level,
         "why_key": f"verdict.why.{why}", "values": {"api": api, "measured": measured, "target": target, **values},
     }  # fmt: skip

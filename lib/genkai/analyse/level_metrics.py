@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genkai.metrics import Metrics
+from genkai.metrics import Key, Metrics
 
 COLUMNS = ("level", "intended", "source", "resource", "metric", "statistic", "unit", "n", "mean", "minimum", "p95",
            "maximum")  # fmt: skip
@@ -24,17 +24,29 @@ def summarise_levels(metrics: Metrics | pd.DataFrame, marks: Sequence[Mapping[st
     holds = [_hold(mark) for mark in marks]
     rows = []
     for key in table.keys:
-        start, period, value = table.arrays(key)
-        middle = start + period / 2
-        if len(middle) > 1 and (np.diff(middle) < 0).any():
-            order = np.argsort(middle, kind="stable")
-            middle, value = middle[order], value[order]
+        middle, value = _by_middle(table, key)
         for mark, hold in zip(marks, holds, strict=True):
             first, last = np.searchsorted(middle, hold)
             inside = value[first:last]
             if len(inside):
                 rows.append((mark["level"], mark["intended"], *key, table.unit(key), len(inside), *_summary(inside)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def level_samples(metrics: Metrics, key: Key, mark: Mapping[str, Any]) -> np.ndarray:
+    """The samples of one series whose middle lies in the hold of a level, in order of time."""
+    middle, value = _by_middle(metrics, key)
+    first, last = np.searchsorted(middle, _hold(mark))
+    return value[first:last]
+
+
+def _by_middle(metrics: Metrics, key: Key) -> tuple[np.ndarray, np.ndarray]:
+    start, period, value = metrics.arrays(key)
+    middle = start + period / 2
+    if len(middle) > 1 and (np.diff(middle) < 0).any():
+        order = np.argsort(middle, kind="stable")
+        middle, value = middle[order], value[order]
+    return middle, value
 
 
 def _hold(mark: Mapping[str, Any]) -> tuple[float, float]:

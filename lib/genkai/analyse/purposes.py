@@ -36,7 +36,7 @@ def _told(status: str, why: str, **values: Any) -> Row:
 
 
 def _responsiveness(targets: Sequence[Row]) -> Row:
-    rows = [t for t in targets if t["step"] in TELLING and t["what"] not in ("throughput", "error_ratio")]
+    rows = [t for t in targets if t["step"] in TELLING and t["kind"] == "response_time"]
     for status in (FAIL, CANNOT_TELL):
         found = next((t for t in rows if t["status"] == status), None)
         if found:

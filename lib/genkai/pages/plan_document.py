@@ -93,7 +93,8 @@ class PlanDocument:
         if self.plan.estimate is not None:
             shown += [parts.capacity(self.study, self.lang), Paragraph(m.text("plan_doc.estimate_read"), m)]
             shown += [parts.tornado(self.study, self.lang), Paragraph(m.text("plan_doc.tornado_read"), m)]
-        return self._section("target", [*shown, parts.split(self.study, self.lang)])
+        machines = tables.machine_targets(m, self.plan)
+        return self._section("target", [*shown, parts.split(self.study, self.lang), *filter(None, [machines])])
 
     def environment(self) -> Contents:
         """What is tested, how it differs from production, and with which tools."""

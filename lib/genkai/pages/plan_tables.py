@@ -137,6 +137,20 @@ def limits_text(m: Messages, plan: Plan) -> str:
     return ", ".join(texts) or m("number.missing")
 
 
+def machine_targets(m: Messages, plan: Plan) -> Table | None:
+    """What the machines must keep under the target load; None where the plan says nothing of them."""
+    rows = [
+        {
+            "resource": target.resource or m("plan_doc.machines.every"),
+            "metric": " · ".join(filter(None, (named(m, "metric", target.metric), target.statistic))),
+            "target": m(f"number.{target.bound[0]}", value=m.format(target.bound[1], "count")),
+            "judged": m(f"plan_doc.machines.{target.over_level}"),
+        }
+        for target in plan.targets.machines
+    ]
+    return plan_table(m, "machines", rows, {"resource": "1fr", "metric": "1fr"}) if rows else None
+
+
 def safety(m: Messages, plan: Plan) -> Table:
     """Where load may go, and what ends a run."""
     allowed = [

@@ -56,6 +56,9 @@ class Report:
                 "scenario": "fig-scale",
             }
             row["evidence"] = shown.get(row["step"], f"tab-levels-{row['step']}")
+            drawn = self.scale is not None and row["step"] == self.scale.run.step
+            if drawn and row["kind"] == "machine" and row["measured"]["value"] is not None:
+                row["evidence"] = "fig-timeline"
         return record
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from genkai.report.messages import Messages
-from genkai.report.sections.records import named, target_value
+from genkai.report.sections.records import named, quantity, target_value
 
 # A missed target fails; one that could not be judged is an error of the test, not of the service.
 ELEMENTS = {"fail": "failure", "cannot_tell": "error", "not_run": "skipped"}
@@ -64,11 +64,11 @@ def _case(
 
 
 def _title(m: Messages, row: Record) -> str:
-    return f"{row['api']}: {named(m, 'quantity', row['what'])}" if row.get("api") else named(m, "quantity", row["what"])
+    return f"{row['api']}: {quantity(m, row)}" if row.get("api") else quantity(m, row)
 
 
 def _measured(m: Messages, row: Record) -> str:
-    aim = target_value(m, row["what"], row["target"])
+    aim = target_value(m, row)
     return f"measured {m.format(row['measured'], 'measured')}, target {aim}"
 
 

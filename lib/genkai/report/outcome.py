@@ -145,8 +145,9 @@ def _action(row: Record) -> dict[str, Any]:
 
 
 def _target(row: Record) -> dict[str, Any]:
-    kept = {k: row[k] for k in ("step", "api", "what", "target", "measured", "margin_ratio", "status")}
-    return {**kept, "level": row.get("level"), "evidence": row.get("evidence"), "why": said(row, "why_key")}
+    kept = {k: row[k] for k in ("step", "api", "what", "kind", "target", "measured", "margin_ratio", "status")}
+    more = {k: row.get(k) for k in ("bound", "level", "evidence")}
+    return {**kept, **more, "why": said(row, "why_key")}
 
 
 def _step(row: Record, runs: Sequence[Record]) -> dict[str, Any]:

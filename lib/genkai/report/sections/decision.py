@@ -10,7 +10,16 @@ from genkai.report.displayed import Badge, Contents, Displayed, Terms, Verdict
 from genkai.report.figure import Figure
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
-from genkai.report.sections.records import Record, message, named, reference, require, subject, target_value
+from genkai.report.sections.records import (
+    Record,
+    message,
+    named,
+    quantity,
+    reference,
+    require,
+    subject,
+    target_value,
+)
 from genkai.report.table import Table
 
 
@@ -49,7 +58,7 @@ def cause_text(m: Messages, finding: Record, part: str) -> Text:
 
 MIXED = ("scenario", "endurance")  # one run of several APIs
 WORST_FIRST = ("fail", "cannot_tell", "not_run", "pass")
-_SHORT = {"throughput": "throughput", "error_ratio": "error_ratio"}  # what is left is a response time
+COLUMNS = {"throughput": "throughput", "response_time": "response_time", "errors": "error_ratio", "machine": "machines"}
 
 
 def subjects_table(m: Messages, targets: Sequence[Record], steps: Sequence[Record] = ()) -> Table:
@@ -63,7 +72,10 @@ def subjects_table(m: Messages, targets: Sequence[Record], steps: Sequence[Recor
     for target in targets:
         mixed = target["step"] in MIXED
         groups.setdefault((target["step"], None if mixed else target.get("api")), []).append(target)
-    rows = [_subject_row(m, group, lasting if step == "endurance" else "pass") for (step, _), group in groups.items()]
+    shown = [c for kind, c in COLUMNS.items() if kind != "machine" or any(t["kind"] == kind for t in targets)]
+    rows = [
+        _subject_row(m, group, shown, lasting if step == "endurance" else "pass") for (step, _), group in groups.items()
+    ]
     rows.sort(key=lambda row: WORST_FIRST.index(row["verdict"].status))
     columns = {name: m(f"column.{name}") for name in rows[0]}
     return Table(
@@ -72,10 +84,10 @@ def subjects_table(m: Messages, targets: Sequence[Record], steps: Sequence[Recor
     )  # fmt: skip
 
 
-def _subject_row(m: Messages, targets: Sequence[Record], of_step: str) -> dict[str, Any]:
-    columns: dict[str, list[Record]] = {"throughput": [], "response_time": [], "error_ratio": []}
+def _subject_row(m: Messages, targets: Sequence[Record], shown: Sequence[str], of_step: str) -> dict[str, Any]:
+    columns: dict[str, list[Record]] = {column: [] for column in shown}
     for target in targets:
-        columns[_SHORT.get(target["what"], "response_time")].append(target)
+        columns[COLUMNS[require(target, "kind", "target")]].append(target)
     status = min((of_step, *(t["status"] for t in targets)), key=WORST_FIRST.index)
     cells = {column: _worst(m, found) for column, found in columns.items()}
     whole = next(iter(columns["throughput"]), targets[0])
@@ -92,12 +104,14 @@ def _worst(m: Messages, targets: Sequence[Record]) -> str:
     ]
     worst = targets[order.index(min(order))]
     shown = _against(m, worst)
+    if worst["kind"] == "machine":
+        shown = m("decision.machine", metric=quantity(m, worst), shown=shown)
     return m("decision.worst", shown=shown, api=worst["api"]) if len({t.get("api") for t in targets}) > 1 else shown
 
 
 def _against(m: Messages, target: Record) -> str:
     plain = _without_intervals({"measured": require(target, "measured", "target")})["measured"]
-    goal = target_value(m, target["what"], require(target, "target", "target"))
+    goal = target_value(m, target)
     return m("decision.against", measured=m.format(plain, "measured"), target=goal)
 
 
@@ -120,8 +134,8 @@ def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
 def _target_row(m: Messages, target: Record) -> dict[str, Any]:
     return {
         "subject": subject(m, target),
-        "quantity": named(m, "quantity", target["what"]),
-        "target": target_value(m, target["what"], require(target, "target", "target")),
+        "quantity": quantity(m, target),
+        "target": target_value(m, target),
         "measured": require(target, "measured", "target"),
         "margin": target.get("margin_ratio"),
         "verdict": Badge(target["status"], m),

@@ -45,14 +45,20 @@ def subject(m: Messages, row: Record) -> str:
     return " · ".join(parts + ([named(m, "word", api)] if api else [])) or m("word.all_apis")
 
 
+def quantity(m: Messages, row: Record) -> str:
+    """Return the name of what a target row speaks of; a machine's metric as the figures call it."""
+    return named(m, "metric" if row.get("kind") == "machine" else "quantity", row["what"])
+
+
 def reference(m: Messages, label: str | None) -> Text:
     """Return a cross-reference to a figure or table, or the sign of a missing value."""
     return m.text("word.reference", label=label) if label else Text.plain(m("number.missing"))
 
 
-def target_value(m: Messages, what: str, target: Any) -> str:
-    """Return a target with its direction: "≥ 1,000 rps" or "≤ 100 ms"."""
-    return m("number.at_least" if what in AT_LEAST else "number.at_most", value=m.format(target))
+def target_value(m: Messages, row: Record) -> str:
+    """Return the target of a row with its direction: "≥ 1,000 rps" or "≤ 100 ms"."""
+    bound = row.get("bound") or ("at_least" if row["what"] in AT_LEAST else "at_most")
+    return m(f"number.{bound}", value=m.format(require(row, "target", "target")))
 
 
 def levels_table(m: Messages, levels: Any, caption: str | Text, label: str) -> Table:

@@ -1,0 +1,59 @@
+"""What the machines must keep while the target load is on them: server-side targets of a plan."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from genkai.planparts import Model, Targets
+from genkai.planstop import HOST_METRICS
+
+NEARLY = 0.95  # likeness (0–1) from which another name is taken for a slip of the pen
+
+
+class MachineTarget(Model):
+    """A limit on one measured quantity of a host or an AWS resource, judged at the level that reaches the target."""
+
+    metric: str = Field(pattern=r"^[A-Za-z]\w*$", description="as in the metrics table: cpu_busy_ratio, CPUUtilization")
+    resource: str | None = Field(
+        None, description="a host's name, a kind (ec2, elb) or kind:name; default: each that tells it, no generator"
+    )
+    at_most: float | None = Field(None, description="in the metric's own unit")
+    at_least: float | None = Field(None, description="in the metric's own unit")
+    over_level: Literal["mean", "p95", "maximum", "minimum"] = Field("mean", description="of the level's samples")
+    statistic: str | None = Field(None, description="CloudWatch's, e.g. maximum; default: average, where it is there")
+
+    @field_validator("metric")
+    @classmethod
+    def _no_slip(cls, metric: str) -> str:
+        near = difflib.get_close_matches(metric, HOST_METRICS, 1, NEARLY)
+        near = near or [known for known in HOST_METRICS if known.startswith(f"{metric}_")]
+        if near and metric not in HOST_METRICS:
+            raise ValueError(f"expected a name of the metrics table, got {metric!r}; did you mean {near[0]}?")
+        return metric
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> MachineTarget:
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError(
+                "expected exactly one of at_most, at_least, got " + ("neither" if self.at_most is None else "both")
+            )
+        return self
+
+    @property
+    def bound(self) -> tuple[Literal["at_most", "at_least"], float]:
+        """(at_most or at_least, the limit)."""
+        return ("at_most", self.at_most) if self.at_most is not None else ("at_least", self.at_least)
+
+    def kept_by(self, value: float) -> bool:
+        """Whether a value is within the limit."""
+        kind, limit = self.bound
+        return value <= limit if kind == "at_most" else value >= limit
+
+
+class PlanTargets(Targets):
+    """The plan's own targets: those of every API, and those of the machines."""
+
+    machines: list[MachineTarget] = Field([], description="judged by the scenario and the endurance step")
