@@ -93,7 +93,7 @@ def test_cloudwatch_by_kind_and_statistic() -> None:
     asked = {"metric": "CPUUtilization", "at_most": 70, "resource": "ec2"}
     rows = rows_of(plan_with(asked, {**asked, "statistic": "maximum"}, {**asked, "resource": "ec2:i-1"}), run)
     assert [(r["api"], r["measured"]["value"], r["status"]) for r in rows] == [
-        ("ec2:i-2", 55, "pass"), ("ec2:i-1", 95, "fail"), ("ec2:i-1", 40, "pass")]  # fmt: skip
+        ("i-2", 55, "pass"), ("i-1", 95, "fail"), ("i-1", 40, "pass")]  # fmt: skip
     assert rows[0]["target"]["unit"] == "percent"
 
 

@@ -97,7 +97,7 @@ def test_machines_have_a_column_of_their_own_where_the_plan_asks(m):
         "scenario", None, "throughput", number(700, "rps"), number(710, "rps"), 0.01, "pass", "fig-scale"
     )
     machine = {"kind": "machine", "bound": "at_most", "margin_ratio": number(0.21, "ratio")}
-    cpu = throughput | machine | {"api": "ec2:i-2", "what": "CPUUtilization", "target": number(70, "percent"),
+    cpu = throughput | machine | {"api": "i-2", "what": "CPUUtilization", "target": number(70, "percent"),
                                   "measured": number(55, "percent")}  # fmt: skip
     memory = cpu | {"what": "mem_available_bytes", "bound": "at_least", "target": number(5e8, "bytes"),
                     "measured": number(6e8, "bytes"), "margin_ratio": number(0.2, "ratio")}  # fmt: skip
@@ -107,7 +107,7 @@ def test_machines_have_a_column_of_their_own_where_the_plan_asks(m):
     floor = m("number.at_least", value=m.format(memory["target"]))
     assert f"mem_available_bytes 600 MB / {floor}" in page, "the one with the least margin"
     whole = step_results(m, verdicts).to_plain()
-    assert f"ec2:i-2 | {m('metric.CPUUtilization')} | {m('number.at_most', value='70%')} | 55% " in whole
+    assert f"i-2 | {m('metric.CPUUtilization')} | {m('number.at_most', value='70%')} | 55% " in whole
     assert m("column.machines") not in decision(m, VERDICTS).to_plain()
 
 

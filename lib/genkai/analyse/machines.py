@@ -58,7 +58,7 @@ def _row(
     )  # fmt: skip
     margin = None if value is None or limit == 0 else (1 - value / limit) * (1 if kind == "at_most" else -1)
     values = {"metric": target.metric, "near": near, "throughput": judge.measured(deciding, "throughput_rps")}
-    name = resource.removeprefix("host:")
+    name = resource.partition(":")[2] or resource  # the metric tells of what kind it is
     row = target_row(run.step, name, target.metric, number(limit, unit=measured["unit"]), measured, margin, status,
                      int(deciding["level"]), why, values)  # fmt: skip
     return row | {"kind": "machine", "bound": kind}

@@ -80,7 +80,7 @@ def subjects_table(m: Messages, targets: Sequence[Record], steps: Sequence[Recor
     columns = {name: m(f"column.{name}") for name in rows[0]}
     return Table(
         rows, caption=m("caption.subjects"), label="tab-decision", columns=columns, messages=m,
-        widths={"subject": "1fr", "throughput": "auto"},
+        widths={"subject": "3fr", "throughput": "auto", **({"machines": "4fr"} if "machines" in shown else {})},
     )  # fmt: skip
 
 
@@ -89,12 +89,13 @@ def _subject_row(m: Messages, targets: Sequence[Record], shown: Sequence[str], o
     for target in targets:
         columns[COLUMNS[require(target, "kind", "target")]].append(target)
     status = min((of_step, *(t["status"] for t in targets)), key=WORST_FIRST.index)
-    cells = {column: _worst(m, found) for column, found in columns.items()}
+    cells = {column: _worst(m, found, named="machines" not in shown) for column, found in columns.items()}
     whole = next(iter(columns["throughput"]), targets[0])
     return {"subject": subject(m, whole), **cells, "verdict": Badge(status, m)}
 
 
-def _worst(m: Messages, targets: Sequence[Record]) -> str:
+def _worst(m: Messages, targets: Sequence[Record], named: bool) -> str:
+    """The cell of a column: its worst target; named: with the API it is of, where the row has room for it."""
     if not targets:
         return m("number.missing")
     margin = [t.get("margin_ratio") for t in targets]
@@ -105,8 +106,9 @@ def _worst(m: Messages, targets: Sequence[Record]) -> str:
     worst = targets[order.index(min(order))]
     shown = _against(m, worst)
     if worst["kind"] == "machine":
-        shown = m("decision.machine", metric=quantity(m, worst), shown=shown)
-    return m("decision.worst", shown=shown, api=worst["api"]) if len({t.get("api") for t in targets}) > 1 else shown
+        return m("decision.machine", metric=quantity(m, worst), shown=shown)
+    several = len({t.get("api") for t in targets}) > 1
+    return m("decision.worst", shown=shown, api=worst["api"]) if several and named else shown
 
 
 def _against(m: Messages, target: Record) -> str:
@@ -127,7 +129,7 @@ def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
     formats = {"measured": "measured", "margin": "signed"}
     return Table(
         rows, caption=m("caption.targets"), label="tab-targets", columns=columns, formats=formats,
-        widths={"subject": "1fr"}, messages=m,
+        widths={"subject": "3fr", "quantity": "2fr"}, messages=m,
     )  # fmt: skip
 
 
