@@ -5,8 +5,9 @@
 
 Truths: one of each model, bent within the measured range. Levels scatter in proportion to the throughput, or all the
 same (--equal). `fixed`: the true model is given; `auto`: the model is chosen, and counted is each case in which the
-true one was. `lost`: cases in which a number that the truth has was not stated. Also: how often a hard ceiling was
-told as a peak of USL (never).
+true one was; `told`: what a user gets, each case counts, whichever model was chosen. `lost`: cases in which a number
+that the truth has was not stated. Also: how often a hard ceiling was told as a peak of USL (never), and how often a
+limit was told with an upper end where the truth has none (`made up`). The bar is for `fixed`.
 """
 
 from __future__ import annotations
@@ -59,25 +60,33 @@ def inside(record: dict | None, truth: float) -> bool | None:
     return record["low"] <= truth <= (math.inf if record["high"] is None else record["high"])
 
 
-def cover(name: str, levels: int, noise: float, seeds: range, equal: bool) -> dict[str, list[tuple[bool, bool | None]]]:
-    """{number: (whether the true model was chosen, whether the interval holds the truth) of each case}."""
+Case = tuple[bool, bool | None, bool | None]
+
+
+def cover(name: str, levels: int, noise: float, seeds: range, equal: bool) -> dict[str, list[Case]]:
+    """{number: (whether the true model was chosen, whether its interval and the one told hold the truth)}."""
     loads = np.array(LOADS[levels], dtype=float)
     exact, truth = CATALOGUE[name].throughput(np.array(TRUTHS[name]), loads), truth_numbers(name)
-    found: dict[str, list[tuple[bool, bool | None]]] = defaultdict(list)
+    found: dict[str, list[Case]] = defaultdict(list)
     for seed in seeds:
         rng = np.random.default_rng([seed, levels, MODELS.index(name)])
         scatter = np.full(levels, np.median(exact)) if equal else exact
         series = np.maximum(exact + scatter * rng.normal(0, noise, levels), 0)
-        fit = fit_scalability(loads, series, seed=seed)
-        chosen = fit["model"] == name
-        peak = name == "ceiling" and fit["model"] == "usl" and fit["peak_load"] is not None
-        found["false_peak"].append((chosen, peak))
-        if not chosen:
-            fit = fit_scalability(loads, series, model=name, seed=seed)
+        told = fit_scalability(loads, series, seed=seed)
+        chosen = told["model"] == name
+        peak = name == "ceiling" and told["model"] == "usl" and told["peak_load"] is not None
+        found["false_peak"].append((chosen, peak, None))
+        made_up = any(told[key] and told[key]["high"] is not None for key in LIMITS if key not in truth)
+        found["made_up"].append((chosen, made_up, None))
+        fit = told if chosen else fit_scalability(loads, series, model=name, seed=seed)
         for key, value in truth.items():
-            record = fit["parameters"][key] if key in fit["parameters"] else fit[key]
-            found[key].append((chosen, inside(record, value)))
+            found[key].append((chosen, inside(stated(fit, key), value), inside(stated(told, key), value)))
     return found
+
+
+def stated(fit: dict, key: str) -> dict | None:
+    """A limit or a parameter of a fit; None where it states none."""
+    return fit[key] if key in LIMITS else fit["parameters"].get(key)
 
 
 def rows_of(levels: int, noise: float, seeds: range, name: str, equal: bool) -> list[dict]:
@@ -86,12 +95,14 @@ def rows_of(levels: int, noise: float, seeds: range, name: str, equal: bool) -> 
     rows = []
     for key in truth_numbers(name):
         row = {"equal": equal, "noise": noise, "levels": levels, "model": name, "number": key, "cases": len(seeds)}
-        for kind, cases in (("fixed", told[key]), ("auto", [c for c in told[key] if c[0]])):
-            row[f"{kind}_known"] = sum(c[1] is not None for c in cases)
-            row[f"{kind}_inside"] = sum(c[1] is True for c in cases)
+        for kind, cases in (("fixed", [c[1] for c in told[key]]), ("auto", [c[1] for c in told[key] if c[0]]),
+                            ("told", [c[2] for c in told[key]])):  # fmt: skip
+            row[f"{kind}_known"] = sum(held is not None for held in cases)
+            row[f"{kind}_inside"] = sum(held is True for held in cases)
             row[f"{kind}_lost"] = len(cases) - row[f"{kind}_known"]
         row["chosen"] = sum(c[0] for c in told[key])
         row["false_peaks"] = sum(c[1] for c in told["false_peak"])
+        row["made_up"] = sum(c[1] for c in told["made_up"])
         rows.append(row)
     return rows
 
@@ -99,10 +110,11 @@ def rows_of(levels: int, noise: float, seeds: range, name: str, equal: bool) -> 
 def told_row(row: dict) -> bool:
     """Print a row; whether it keeps the bar."""
     share = {kind: row[f"{kind}_inside"] / row[f"{kind}_known"] if row[f"{kind}_known"] else math.nan
-             for kind in ("fixed", "auto")}  # fmt: skip
+             for kind in ("fixed", "auto", "told")}  # fmt: skip
     ok = LOW <= share["fixed"] <= HIGH and not row["false_peaks"]
     print(f"{row['levels']:6d} {row['model']:7s} {row['number']:22s} {share['fixed']:6.1%} ({row['fixed_lost']:3d})  "
-          f"{share['auto']:6.1%} ({row['auto_lost']:3d})  {row['chosen'] / row['cases']:6.1%}  {row['false_peaks']:5d}"
+          f"{share['auto']:6.1%} ({row['auto_lost']:3d})  {share['told']:6.1%} ({row['told_lost']:3d})  "
+          f"{row['chosen'] / row['cases']:6.1%}  {row['false_peaks']:5d}  {row['made_up']:7d}"
           f"{'' if ok else '   <-- outside 92–98 %'}", flush=True)  # fmt: skip
     return ok
 
@@ -116,7 +128,8 @@ def main() -> int:
     parser.add_argument("--equal", action="store_true", help="the same scatter at every level")
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     arguments = parser.parse_args()
-    print("levels model   number                  fixed (lost)    auto (lost)   chosen  false peaks")
+    print("levels model   number                  fixed (lost)    auto (lost)    told (lost)   chosen  false peaks  "
+          "made up")  # fmt: skip
 
     def count(seeds: range) -> Iterator[dict]:
         for levels in arguments.levels:
