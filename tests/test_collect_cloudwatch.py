@@ -548,6 +548,37 @@ def test_every_metric_of_the_catalogue_is_well_formed():
     assert len(keys) == len(set(keys))
 
 
+@pytest.mark.parametrize(
+    ("node", "limit"),
+    [
+        ({"type": "cache.t3.micro", "engine": "redis", "vcpus": 2}, 45),
+        ({"type": "cache.t2.micro", "engine": "valkey", "vcpus": 1}, 90),
+        ({"type": "cache.m5.xlarge", "engine": "redis", "vcpus": 4}, 90),  # its EngineCPUUtilization is judged
+        ({"type": "cache.t3.micro", "engine": "memcached", "vcpus": 2}, 90),
+        ({"type": "cache.new", "engine": "redis", "vcpus": None}, 90),
+        (None, 90),
+    ],
+)
+def test_the_cpu_of_a_cache_node_is_held_against_one_core_of_few(node, limit):
+    def told(value):
+        frame = pd.DataFrame({
+            "time": [at(0)], "source": "cloudwatch", "resource": "elasticache:c", "statistic": "maximum",
+            "metric": ["CPUUtilization"], "value": [value],
+        })  # fmt: skip
+        return [w["rule"] for w in metric_warnings(frame, {"elasticache:c": node} if node else None)]
+
+    assert told(limit + 0.5) == [f"maximum > {limit}"]
+    assert told(limit - 0.5) == []
+
+
+def test_a_database_with_more_sessions_at_work_than_vcpus_is_worth_a_look():
+    frame = pd.DataFrame({
+        "time": [at(0), at(60)], "source": "cloudwatch", "resource": "rds:shop", "statistic": "average",
+        "metric": "DBLoadRelativeToNumVCPUs", "value": [0.9, 1.4],
+    })  # fmt: skip
+    assert [(w["rule"], w["worst"]) for w in metric_warnings(frame)] == [("average > 1", 1.4)]
+
+
 def test_a_broken_host_comes_before_what_is_only_worth_a_look():
     frame = pd.DataFrame({
         "time": [at(0), at(60)], "source": "cloudwatch", "resource": "ec2:i", "statistic": "maximum",

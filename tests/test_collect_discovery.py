@@ -14,17 +14,25 @@ from botocore.config import Config
 
 from genkai.collect import aws as aws_module
 from genkai.collect.aws import iam_action
+from genkai.collect.cache_nodes import core_share
 from genkai.collect.catalogue import metrics_of
 from genkai.collect.discovery import Discovery, discover
 from genkai.collect.discovery_view import environment_differences
 from genkai.collect.errors import CollectError
 from genkai.collect.limits import credit_base_line
 from genkai.demo.children import Child
+from genkai.pages.discovery import discovery_table
 from genkai.plan import Aws, Environment
+from genkai.report.messages import Messages
 
 ROOT = Path(__file__).parents[1]
-SERVICES = ("elbv2", "elb", "ec2", "autoscaling", "ecs", "cloudwatch")
+SERVICES = ("elbv2", "elb", "ec2", "autoscaling", "ecs", "cloudwatch", "elasticache")
 REGION = "ap-northeast-1"
+CACHES = {
+    "sessions": ("cache.t3.micro", "redis"),
+    "pages": ("cache.t3.small", "memcached"),
+    "big": ("cache.m5.xlarge", "redis"),
+}
 
 
 class World:
@@ -57,6 +65,7 @@ class World:
             LoadBalancerName="old", AvailabilityZones=[f"{REGION}a"],
             Listeners=[{"Protocol": "HTTP", "LoadBalancerPort": 80, "InstanceProtocol": "HTTP", "InstancePort": 80}],
         )  # fmt: skip
+        self.caches()
         self.instances = self.group_instances()
         self.made["elb"].register_instances_with_load_balancer(
             LoadBalancerName="old", Instances=[{"InstanceId": self.instances[0]}]
@@ -96,8 +105,18 @@ class World:
         groups = self.made["autoscaling"].describe_auto_scaling_groups(AutoScalingGroupNames=["web"])
         return [i["InstanceId"] for i in groups["AutoScalingGroups"][0]["Instances"]]
 
-    def aws(self, name=None, **endpoints) -> Aws:
-        return Aws(load_balancer=name, endpoints={**dict.fromkeys(SERVICES, self.url), **endpoints})
+    def caches(self):
+        for name, (kind, engine) in CACHES.items():
+            self.made["elasticache"].create_cache_cluster(
+                CacheClusterId=name, CacheNodeType=kind, Engine=engine, NumCacheNodes=1
+            )
+
+    def aws(self, name=None, *caches, **endpoints) -> Aws:
+        return Aws(
+            load_balancer=name,
+            services={"elasticache": list(caches)},
+            endpoints={**dict.fromkeys(SERVICES, self.url), **endpoints},
+        )
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +141,27 @@ def test_from_an_alb_to_its_instances_group_and_limits(world):
     assert (limits["vcpus"], limits["memory_gib"], limits["burstable"]) == (2, 4.0, True)
     assert limits["credit_base_line_ratio"] == 0.2
     assert limits["network_base_line_gbps"] == 0.256
+
+
+def test_cache_nodes_with_their_engine_and_vcpus(world):
+    found = discover(world.aws(None, *CACHES))
+    assert found.warnings == []
+    assert found.nodes == {
+        "elasticache:sessions": {"type": "cache.t3.micro", "engine": "redis", "vcpus": 2},
+        "elasticache:pages": {"type": "cache.t3.small", "engine": "memcached", "vcpus": 2},
+        "elasticache:big": {"type": "cache.m5.xlarge", "engine": "redis", "vcpus": 4},
+    }
+    assert [core_share(found.nodes[f"elasticache:{name}"]) for name in CACHES] == [0.5, 1.0, 1.0]
+    told = discovery_table(found, Messages("en")).set_index("name")
+    assert (told.loc["sessions", "state"], told.loc["sessions", "limits"]) == ("cache.t3.micro, redis", "2 vCPU")
+    assert Discovery.from_record(json.loads(json.dumps(found.record()))) == found
+
+
+def test_a_cache_that_does_not_exist_hides_no_other_and_is_told(world):
+    found = discover(world.aws(None, "gone", "sessions"))
+    assert list(found.nodes) == ["elasticache:sessions"]
+    (warning,) = found.warnings
+    assert "DescribeCacheClusters: expected a resource of that name on gone" in warning
 
 
 def test_what_is_found_is_what_cloudwatch_is_asked_about(world):
@@ -238,7 +278,7 @@ def policy(name: str) -> set[str]:
 
 def calls_in(*modules: str) -> set[str]:
     """Every API call that stands in the source: they all go through aws.call with both names as literals."""
-    pattern = re.compile(r'"(elbv2|elb|ec2|autoscaling|ecs|cloudwatch|sts)",\s*"([A-Z][A-Za-z]+)"')
+    pattern = re.compile(r'"(elbv2|elb|ec2|autoscaling|ecs|cloudwatch|elasticache|sts)",\s*"([A-Z][A-Za-z]+)"')
     texts = [(ROOT / "lib" / "genkai" / "collect" / f"{m}.py").read_text() for m in modules]
     return {iam_action(service, action) for text in texts for service, action in pattern.findall(text)}
 
@@ -271,5 +311,5 @@ def test_the_calls_that_are_made_are_in_the_policy(world, monkeypatch):
 
     monkeypatch.setattr("genkai.collect.discovery.client", watched)
     for name in ("shop", "fast", "old", "boxes"):
-        discover(world.aws(name))
+        discover(world.aws(name, "sessions"))
     assert seen == {a for a in policy("read") if not a.startswith("cloudwatch:")}

@@ -30,7 +30,7 @@ THROUGH = {
     "test_cli.py": (PART, "cli_profile cli_worker cli_import"),
     "test_collect_cloudwatch.py": (PART, "collect/aws collect/catalogue collect/cloudwatch_pull collect/errors "
                                          "collect/metric_data"),
-    "test_collect_discovery.py": (PART, "collect/discovery_view collect/limits"),
+    "test_collect_discovery.py": (PART, "collect/cache_nodes collect/discovery_view collect/limits"),
     "test_collect_proc.py": (PART, "collect/proc_log collect/proc_names collect/proc_sampler"),
     "test_collect_vmstat.py": (PART, "collect/rows collect/stamps collect/vmstat_lines collect/vmstat_runs"),
     "test_demo_balancer.py": (PROCESS, "demo/backends demo/http demo/routing"),

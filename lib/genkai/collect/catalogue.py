@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from itertools import product
@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 import yaml
+
+from genkai.collect.cache_nodes import core_share
 
 STATISTICS = {
     "Average": "average", "Sum": "sum", "Minimum": "minimum", "Maximum": "maximum", "Increase": "increase",
@@ -60,6 +62,7 @@ class Metric:
     settles_s: int = 600
     increments: bool = False
     listed: bool = False
+    one_core: bool = False
     fixed: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -104,6 +107,7 @@ def _group(group: dict[str, Any]) -> Iterable[Metric]:
                 of=line.get("of"), zero=line.get("zero"),
                 period_s=line.get("period", 60), settles_s=line.get("settles", 600),
                 increments=line.get("increments", False), listed=group.get("listed", False),
+                one_core=line.get("one_core", False),
                 fixed=tuple(zip(each, values, strict=True)),
             )  # fmt: skip
 
@@ -122,8 +126,10 @@ def metrics_of(kind: str) -> list[Metric]:
     return [metric for metric in catalogue() if metric.kind == kind]
 
 
-def metric_warnings(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def metric_warnings(frame: pd.DataFrame, nodes: Mapping[str, Mapping[str, Any]] | None = None) -> list[dict[str, Any]]:
     """Where CloudWatch rows of a metrics table are beyond the catalogue's limits, severe ones first.
+
+    nodes: {resource: type, engine, vcpus} as discovery found them; what is not known is judged as if it had one core.
 
     Records {resource, metric, statistic, rule, severe, worst, time, points, tells}: time is that of the worst value.
     """
@@ -136,6 +142,8 @@ def metric_warnings(frame: pd.DataFrame) -> list[dict[str, Any]]:
         if key not in known:
             continue
         metric, rule = known[key]
+        if metric.one_core:
+            rule = replace(rule, limit=rule.limit * core_share((nodes or {}).get(resource)))
         beyond = part[(part["value"] > rule.limit) if rule.above else (part["value"] < rule.limit)]
         if len(beyond):
             worst = beyond.loc[beyond["value"].idxmax() if rule.above else beyond["value"].idxmin()]

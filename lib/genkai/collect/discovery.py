@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from genkai.collect.aws import NotFound, PermissionMissing, call, client
+from genkai.collect.cache_nodes import cache_nodes
 from genkai.collect.catalogue import Resource
 from genkai.collect.errors import CollectError
 from genkai.collect.limits import type_limits
@@ -29,6 +30,7 @@ class Discovery:
     groups: list[dict[str, Any]] = field(default_factory=list)
     ecs_services: list[dict[str, Any]] = field(default_factory=list)
     services: dict[str, list[str]] = field(default_factory=dict)
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _named(kind: str, names: list[str]) -> list[Resource]:
     return [Resource(kind, name, {dimension[kind]: name}) for name in names]
 
 
-class _Reader:
+class Reader:
     """The calls of one discovery: each service's client once; a failure that is not ours to die of is a warning."""
 
     def __init__(self, aws: Aws, found: Discovery) -> None:
@@ -118,17 +120,18 @@ def discover(aws: Aws) -> Discovery:
     exist, or AWS cannot be reached at all.
     """
     found = Discovery(aws.region, services={kind: list(names) for kind, names in aws.services.items()})
-    reader = _Reader(aws, found)
+    reader = Reader(aws, found)
     ids: list[str] = []
     if aws.load_balancer:
         ids = _load_balancer(reader, found, aws.load_balancer)
     _instances(reader, found, ids)
     if any(group["type"] == "ip" for group in found.target_groups):
         _ecs(reader, found)
+    found.nodes = cache_nodes(reader, found.services.get("elasticache", []))
     return found
 
 
-def _load_balancer(reader: _Reader, found: Discovery, name: str) -> list[str]:
+def _load_balancer(reader: Reader, found: Discovery, name: str) -> list[str]:
     """The load balancer and its target groups; returns ids of instances."""
     try:
         newer = reader.call("elbv2", "DescribeLoadBalancers", name, Names=[name])["LoadBalancers"]
@@ -170,7 +173,7 @@ def _load_balancer(reader: _Reader, found: Discovery, name: str) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _classic(reader: _Reader, found: Discovery, name: str) -> list[str]:
+def _classic(reader: Reader, found: Discovery, name: str) -> list[str]:
     try:
         answer = reader.call("elb", "DescribeLoadBalancers", name, LoadBalancerNames=[name])["LoadBalancerDescriptions"]
     except NotFound:
@@ -191,7 +194,7 @@ def _classic(reader: _Reader, found: Discovery, name: str) -> list[str]:
     return [i["InstanceId"] for i in balancer.get("Instances", [])]
 
 
-def _instances(reader: _Reader, found: Discovery, ids: list[str]) -> None:
+def _instances(reader: Reader, found: Discovery, ids: list[str]) -> None:
     if not ids:
         return
     by_filter = [{"Name": "instance-id", "Values": ids}]  # as a filter an unknown id is no error
@@ -214,7 +217,7 @@ def _instances(reader: _Reader, found: Discovery, ids: list[str]) -> None:
     _types(reader, found)
 
 
-def _scaling(reader: _Reader, found: Discovery, ids: list[str]) -> None:
+def _scaling(reader: Reader, found: Discovery, ids: list[str]) -> None:
     members: list[dict[str, Any]] = []
     for first in range(0, len(ids), 50):
         part = ids[first : first + 50]
@@ -241,7 +244,7 @@ def _scaling(reader: _Reader, found: Discovery, ids: list[str]) -> None:
         })  # fmt: skip
 
 
-def _types(reader: _Reader, found: Discovery) -> None:
+def _types(reader: Reader, found: Discovery) -> None:
     names = sorted({i["type"] for i in found.instances if "type" in i})
     if names:
         for entry in reader.attempt(
@@ -262,7 +265,7 @@ def _types(reader: _Reader, found: Discovery) -> None:
                 instance["credit_mode"] = mode_of.get(instance["id"])
 
 
-def _ecs(reader: _Reader, found: Discovery) -> None:
+def _ecs(reader: Reader, found: Discovery) -> None:
     """ECS services whose load balancers are among our target groups."""
     ours = {group["arn"] for group in found.target_groups}
     for cluster in reader.attempt(lambda: reader.all("ecs", "ListClusters", "clusterArns", _next), []):

@@ -21,6 +21,7 @@ ENDPOINT_VARIABLES = {
     "ecs": "AWS_ENDPOINT_URL_ECS",
     "sts": "AWS_ENDPOINT_URL_STS",
     "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
+    "elasticache": "AWS_ENDPOINT_URL_ELASTICACHE",
 }
 
 

@@ -71,7 +71,11 @@ def discovery_table(found: Discovery, m: Messages, names: Mapping[str, str] | No
     for service in found.ecs_services:
         size = m("discovery.size", here=service["running"], desired=service["desired"])
         rows.append((m("discovery.ecs"), f"{service['cluster']}/{service['service']}", size, service["launch_type"]))
-    rows += [(kind, name, m("discovery.named"), "") for kind, names in found.services.items() for name in names]
+    for kind, names in found.services.items():
+        for name in names:
+            node = found.nodes.get(f"{kind}:{name}")
+            state = f"{node['type']}, {node['engine']}" if node else m("discovery.named")
+            rows.append((kind, name, state, limits_told({"vcpus": node["vcpus"]}, m) if node else ""))
     return pd.DataFrame(rows, columns=["kind", "name", "state", "limits"])
 
 

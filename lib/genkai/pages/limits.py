@@ -86,7 +86,7 @@ def rows_of(study: Study, run: RunStudy) -> dict[str, Any]:
 
 def warning_rows(run: RunStudy) -> list[dict[str, Any]]:
     """Where CloudWatch's values of a run were beyond the catalogue's rules."""
-    return metric_warnings(run.metrics.select(source="cloudwatch"))
+    return metric_warnings(run.metrics.select(source="cloudwatch"), discovered(run).get("nodes"))
 
 
 def warnings(study: Study, step: str = "", lang: str = "en") -> Displayed:

@@ -13,6 +13,7 @@ from genkai.analyse.rules.case import Case
 from genkai.analyse.scale_levels import fit_levels
 from genkai.analyse.type_limits import instances_of
 from genkai.analyse.verdict import cycle_verdicts
+from genkai.collect.cache_nodes import core_share
 from genkai.study.evidence import evidence_series
 from genkai.study.kept import kept
 from genkai.study.reading import RunStudy, Study
@@ -39,7 +40,8 @@ def fit_run(study: Study, run: RunStudy) -> dict[str, Any]:
 
 def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None) -> Tables:
     """What the rules of the diagnosis read."""
-    facts = facts_of(study.plan, run.step, run.subject, network_limits(run), run.record.get("clock_offsets"))
+    limits = {**network_limits(run), **cache_limits(run)}
+    facts = facts_of(study.plan, run.step, run.subject, limits, run.record.get("clock_offsets"))
     return Tables(
         levels=run.whole, requests=run.requests, failures=run.failures, generator=run.generator, metrics=run.metrics,
         fit=fit, target_rps=study.target_of(run),
@@ -66,6 +68,12 @@ def network_limits(run: RunStudy) -> dict[str, float]:
     signals = ("network.instance_in", "network.instance_out")
     return {f"{resource} {signal}": gigabits * 1e9 / 8 for resource, gigabits in known.items() if gigabits
             for signal in signals}  # fmt: skip
+
+
+def cache_limits(run: RunStudy) -> dict[str, float]:
+    """{"elasticache:NAME elasticache.node_cpu": share of the node's CPU that its engine can use}, for Facts.limits."""
+    nodes = discovered(run).get("nodes") or {}
+    return {f"{resource} elasticache.node_cpu": core_share(node) for resource, node in nodes.items()}
 
 
 def link_limits(run: RunStudy, host: str) -> dict[str, float]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from genkai.analyse.rules.case import Case
 from genkai.analyse.rules.evidence import amount
-from genkai.analyse.rules.relations import BUSY, IDLE, machine_full, wait_sides, worker_use
+from genkai.analyse.rules.relations import (
+    BUSY,
+    CACHE_FULL,
+    IDLE,
+    cache_signal,
+    engine_share,
+    machine_full,
+    wait_sides,
+    worker_use,
+)
 
 AS_BEFORE = 1.1  # times the use below the limit: no more is as much
 
@@ -27,6 +36,7 @@ class Check:
     errors_limit: float = 0.0
     low_is_bad: bool = False
     generator: bool = False
+    idle: float = IDLE
 
 
 CHECKS = (
@@ -38,7 +48,8 @@ CHECKS = (
     Check("accept_queue", errors=("listen.overflows",), errors_limit=4),
     Check("balancer", saturated="lb.queue", saturated_limit=5, errors=("lb.spillover", "lb.rejected", "lb.errors")),
     Check("database", "rds.cpu", "rds.queue", saturated_limit=64),
-    Check("cache", "elasticache.cpu", used_limit=0.9),
+    Check("cache", "elasticache.cpu", used_limit=CACHE_FULL),
+    Check("cache", "elasticache.node_cpu", used_limit=CACHE_FULL),
     Check("table", errors=("dynamodb.read_throttles", "dynamodb.write_throttles", "dynamodb.throttled_requests")),
     Check("function", errors=("lambda.throttles",)),
 )
@@ -58,6 +69,8 @@ def examine(case: Case) -> list[dict[str, Any]]:
 def _resources(case: Case, check: Check) -> list[str]:
     names = [n for n in (check.used, check.saturated, *check.errors) if n]
     found = {s.resource for name in names for s in case.series(name)}
+    if check.group == "cache":
+        found = {resource for resource in found if cache_signal(case, resource) == check.used}
     shared = case.facts.shared and check.used != "cpu.busy"  # of the CPU there is a line for the generator's machine
     return sorted(r for r in found if case.generates(r) == check.generator or shared)
 
@@ -70,6 +83,9 @@ def _value(case: Case, name: str, resource: str) -> tuple[float, str]:
 
 
 def _row(case: Case, check: Check, resource: str) -> dict[str, Any]:
+    if check.used == "elasticache.node_cpu":
+        share = engine_share(case, resource)
+        check = replace(check, used_limit=check.used_limit * share, idle=check.idle * share)
     used, unit = _value(case, check.used, resource)
     if check.low_is_bad and math.isfinite(used):
         used = 1 - min(case.lowest(s) for s in case.series(check.used) if s.resource == resource)
@@ -110,7 +126,7 @@ def judged(resource: str, check: Check, used: dict, saturated: dict, errors: dic
         verdict, why = "limit", "queue"
     elif wrong is not None and wrong > check.errors_limit:
         verdict, why = "limit", "errors"
-    elif use is not None and use >= IDLE:
+    elif use is not None and use >= check.idle:
         verdict, why = "busy", "near"
     elif use is not None:
         verdict, why = "idle", "low_use"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from genkai.analyse.rules.case import Case
-from genkai.analyse.rules.evidence import Finding, Rule, observed, throughput_evidence
+from genkai.analyse.rules.evidence import Finding, Rule, amount, observed, throughput_evidence
 from genkai.analyse.rules.host import threshold
+from genkai.analyse.rules.relations import CACHE_FULL, cache_signal, engine_share
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,20 @@ _THRESHOLDS = (
     threshold("rds_cpu", "rds.cpu", 0.85, fit=0.8, used=True),
     threshold("rds_io", "rds.queue", 64, fit=0.6),
     threshold("rds_io", "rds.burst", 0.05, low_is_bad=True, fit=0.7),
-    threshold("elasticache_cpu", "elasticache.cpu", 0.9, fit=0.8, used=True),
+    threshold("elasticache_cpu", "elasticache.cpu", CACHE_FULL, fit=0.8, used=True),
 )
+
+
+def cache_cpu(case: Case) -> Finding | None:
+    """A cache node used nearly all of the CPU that its engine can use: of few cores one, if that has one thread."""
+    for series in case.series("elasticache.node_cpu"):
+        full, before = CACHE_FULL * engine_share(case, series.resource), case.well_before(series)
+        if cache_signal(case, series.resource) != series.signal or not case.peak(series) >= full:
+            continue
+        if not before >= full or case.peak(series) > 1.1 * before:
+            evidence = observed("evidence.elasticache.cpu", case, series, threshold=amount(full, series.unit))
+            return Finding("elasticache_cpu", "strong", (throughput_evidence(case), evidence), fit=0.8)
+    return None
 
 
 def connections(case: Case) -> Finding | None:
@@ -77,6 +90,7 @@ def queue_age(case: Case) -> Finding | None:
 RULES = (
     *(Rule(data.cause, "middleware", data.applies) for data in _COUNTED),
     *(Rule(cause, "middleware", rule) for cause, rule in _THRESHOLDS),
+    Rule("elasticache_cpu", "middleware", cache_cpu),
     Rule("rds_connections", "middleware", connections),
     Rule("queue_backlog", "middleware", queue_age),
 )

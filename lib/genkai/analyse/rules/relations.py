@@ -13,6 +13,7 @@ from genkai.analyse.rules.stall import RESPONSE_RISE
 
 BUSY = 0.85  # CPU from here on makes requests wait noticeably
 IDLE = 0.70
+CACHE_FULL = 0.9  # of the CPU that the engine can use; source: ElastiCache user guide, which metrics to monitor
 UNEVEN = 0.6  # of the fullest instance's CPU: one that uses less has room
 MACHINE_FULL = 0.95
 WORKERS_FULL = 0.95
@@ -196,3 +197,14 @@ def only_this_side(case: Case) -> bool:
     if wait is None:
         return case.facts.load_balancer is None
     return wait.rises_behind or wait.share_behind >= 0.5
+
+
+def engine_share(case: Case, resource: str) -> float:
+    """Share of a cache node's CPU that its engine can use (facts.limits, "elasticache:NAME elasticache.node_cpu")."""
+    return case.facts.limits.get(f"{resource} elasticache.node_cpu", 1.0)
+
+
+def cache_signal(case: Case, resource: str) -> str:
+    """The signal that tells of a cache node's CPU: its engine's, but on small nodes and without one the node's."""
+    measured = any(series.resource == resource for series in case.series("elasticache.cpu"))
+    return "elasticache.cpu" if measured and engine_share(case, resource) == 1.0 else "elasticache.node_cpu"
