@@ -14,6 +14,7 @@ from pypdf import PdfReader
 
 from genkai.report.exporter import laid_out
 from genkai.report.fonts import font_directories
+from genkai.report.layout import floating_figures, inputs
 from genkai.report.typst_source import Source
 from sample_cycles import ROOT
 
@@ -33,7 +34,7 @@ def picture(source: Source, number: int) -> Image.Image:
     """A page of a document, small and grey."""
     with laid_out(source) as main:
         pages = typst.compile(str(main), root=str(main.parent), font_paths=font_directories(), format="png", ppi=PPI,
-                              ignore_system_fonts=True)  # fmt: skip
+                              ignore_system_fonts=True, sys_inputs=inputs(floating_figures(main)))  # fmt: skip
     return Image.open(BytesIO(pages[number - 1])).convert("L")
 
 

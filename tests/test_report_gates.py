@@ -16,7 +16,8 @@ from PIL import Image
 from pypdf import PdfReader
 
 from genkai.pages.plan_document import PlanDocument
-from genkai.report.exporter import compile_pdf
+from genkai.report.exporter import compile_pdf, laid_out
+from genkai.report.layout import floating_figures, laid
 from genkai.report.messages import Messages
 from genkai.report.outcome import Files, verdict_record
 from genkai.report.sections.decision import cause_text
@@ -88,6 +89,24 @@ def report(request: pytest.FixtureRequest, cycle: Cycle) -> Rendered:
 @pytest.fixture(scope="module", params=["en", "ja"])
 def plan(request: pytest.FixtureRequest, cycle: Cycle) -> Rendered:
     return Rendered("10_plan", cycle, request.param)
+
+
+MOST_WHITE = 0.35  # share of a page's height for text
+
+
+def half_white(source: Source, floating: list[str] | None = None) -> list[int]:
+    """Numbers of the pages, the last one apart, that are too white at their end."""
+    with laid_out(source) as main:
+        found = laid(main, floating_figures(main) if floating is None else floating)
+    return [page for page, white in enumerate(found.white[:-1], 1) if white > MOST_WHITE]
+
+
+def test_no_page_of_the_report_is_half_white(report: Rendered) -> None:
+    assert half_white(report.source) == []
+
+
+def test_no_page_of_the_plan_is_half_white(plan: Rendered) -> None:
+    assert half_white(plan.source) == []
 
 
 def without_intervals(values: dict[str, Any]) -> dict[str, Any]:

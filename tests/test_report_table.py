@@ -27,11 +27,6 @@ def test_records_badges_and_texts_in_cells():
     assert table.numeric == [False, True, False]
 
 
-def test_long_tables_may_break_short_ones_not():
-    assert "breakable" not in Table([{"a": 1}] * 12).to_typst()
-    assert "breakable: true" in Table([{"a": 1}] * 13).to_typst()
-
-
 def test_html_escapes_cells_and_headers():
     markup = Table([{"<b>": "<script>"}]).to_html()
     assert "<script>" not in markup

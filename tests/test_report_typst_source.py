@@ -5,6 +5,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from genkai.report.display import Document, Figure, Paragraph, Table, Text
 from genkai.report.errors import ReportError
+from genkai.report.fonts import missing_glyphs
 from genkai.report.typst_source import notebook_source
 from report_records import notebook, scale_figure, shown_cell
 
@@ -99,9 +100,12 @@ def test_pictures_of_markdown_cells(tmp_path):
             main(new_markdown_cell(f"![x]({path})"), folder=tmp_path)
 
 
-def test_characters_without_glyph_stop_a_report_by_name():
-    with pytest.raises(ReportError, match=r"characters that the fonts have, got 😀 \(U\+1F600\)"):
-        main(shown_cell(DOCUMENT, Paragraph("ok 😀")))
+def test_characters_that_the_fonts_lack_are_replaced_and_told():
+    source = main(shown_cell(DOCUMENT, Paragraph("ok 😀 限界")))
+    assert "ok 〓 限界" in source
+    assert "〓 で示す：GRINNING FACE (U+1F600)。" in source
+    assert missing_glyphs(source) == []
+    assert "〓" not in main(shown_cell(DOCUMENT, Paragraph("ok 限界")))
 
 
 def test_standard_error_is_left_out_and_the_repr_beside_a_plot():

@@ -14,6 +14,7 @@ from nbconvert.exporters import Exporter
 from genkai.report.compact import compact
 from genkai.report.errors import ReportError
 from genkai.report.fonts import font_directories
+from genkai.report.layout import floating_figures, inputs
 from genkai.report.typst_source import Source, notebook_source
 
 # Archivable, figures keep their transparency; documents for stakeholders must be accessible (alt texts, headings) too.
@@ -64,6 +65,7 @@ def compile_pdf(source: Source) -> bytes:
             pdf, warnings = typst.compile_with_warnings(
                 str(main), root=str(main.parent), font_paths=font_directories(), ignore_system_fonts=True,
                 format="pdf", pdf_standards=list(standards), timestamp=_TIMESTAMP,
+                sys_inputs=inputs(floating_figures(main)),
             )  # fmt: skip
         except typst.TypstError as error:
             raise ReportError("Typst", "a document that compiles", _told(error), "correct the output named") from error

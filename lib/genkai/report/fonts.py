@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 FAMILY = "Noto Sans CJK JP"
+GETA = "〓"  # what Japanese typesetters put where they have no type for a character
 
 
 def font_files() -> tuple[Path, Path]:
@@ -41,4 +42,4 @@ def missing_glyphs(text: str) -> list[str]:
     []
     """
     covered = covered_code_points()
-    return sorted({c for c in text if ord(c) not in covered and not c.isspace() and ord(c) >= 32})
+    return sorted({c for c in set(text) if ord(c) not in covered and not c.isspace() and ord(c) >= 32})

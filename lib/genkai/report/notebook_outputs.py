@@ -93,7 +93,6 @@ def _one_table(table: Any) -> str:
         align=array("right" if side else "left" for side in numeric),
         header=array(literal(cell) for cell in rows[0]),
         rows=array(array(map(literal, row)) for row in rows[1:]),
-        breakable="true" if len(rows) > 13 else None,
     )
 
 

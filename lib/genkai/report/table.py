@@ -1,4 +1,4 @@
-"""Tables: typed columns, literal cells, badges, a caption and a label; long ones go over pages with their header."""
+"""Tables: typed columns, literal cells, badges, a caption and a label; high ones go over pages with their header."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from genkai.report.messages import Messages, check_label
 from genkai.report.quantities import is_missing, is_record
 from genkai.report.typst_text import array, call, literal
 
-_UNBREAKABLE_ROWS = 12  # a table of at most this many rows stays on one page
 _TEXT_SPECS = ("text", "datetime", "date")
 
 
@@ -97,7 +96,6 @@ class Table(Displayed):
             header=header,
             rows=rows,
             caption=self.caption.to_typst() if str(self.caption) else None,
-            breakable="true" if len(self.cells) > _UNBREAKABLE_ROWS else None,
             tag=f"<{self.label}>" if self.label else None,
         )
 

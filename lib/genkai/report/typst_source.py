@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import Any
 
 from genkai.report.displayed import REPORT_MIME, TYPST_MIME, status_colour
 from genkai.report.errors import ReportError
-from genkai.report.fonts import missing_glyphs
+from genkai.report.fonts import GETA, missing_glyphs
 from genkai.report.inline import LABEL
 from genkai.report.messages import Messages
 from genkai.report.notebook_outputs import Rendered, _joined, html_table, picture, printed, raised
@@ -44,7 +45,8 @@ class Source:
 def notebook_source(notebook: Any, *, name: str = "notebook", folder: Path | None = None) -> Source:
     """Return the Typst source of an executed notebook; `folder` is where its Markdown's picture paths start.
 
-    Raises ReportError for a failed cell in a report, an unknown or repeated label, or a missing picture or glyph.
+    Characters that the fonts lack are replaced, and a note says so. Raises ReportError for a failed cell in a report,
+    an unknown or repeated label, or a missing picture.
     """
     pieces: list[str] = []
     outputs: list[tuple[int, Rendered]] = []
@@ -67,7 +69,21 @@ def notebook_source(notebook: Any, *, name: str = "notebook", folder: Path | Non
         files |= output.files
     _check_labels(body, outputs)
     title, body = (document["title"], body) if document else _title(body, name)
-    return Source(_preamble(document, title, body) + body + "\n", files, document)
+    return _drawable(Source(_preamble(document, title) + body + "\n", files, document))
+
+
+def _drawable(source: Source) -> Source:
+    """The source with a geta mark for each character that the fonts lack, and a note at its end that says which."""
+    drawn = {name: content.decode("utf-8") for name, content in source.files.items() if name.endswith(".svg")}
+    missing = missing_glyphs(source.main + "".join(drawn.values()))
+    if not missing:
+        return source
+    table = {ord(c): GETA for c in missing}
+    m = Messages((source.document or {}).get("language", "en"))
+    named = ", ".join(f"{unicodedata.name(c, '?')} (U+{ord(c):04X})" for c in missing)
+    note = "#" + call("par", m.text("document.replaced", geta=GETA, characters=named).to_typst())
+    files = source.files | {name: text.translate(table).encode() for name, text in drawn.items()}
+    return Source(f"{source.main.translate(table)}\n{note}\n", files, source.document)
 
 
 def _slot(index: int) -> str:
@@ -183,7 +199,7 @@ def _title(body: str, name: str) -> tuple[str, str]:
     return title, cover + "\n\n" + (body.replace(first[0], "", 1) if first else body)
 
 
-def _preamble(document: Mapping[str, Any] | None, title: str, body: str) -> str:
+def _preamble(document: Mapping[str, Any] | None, title: str) -> str:
     facts = document or {}
     lang, verdict, window = facts.get("language", "en"), facts.get("verdict", ""), facts.get("window") or []
     tag = (
@@ -192,7 +208,6 @@ def _preamble(document: Mapping[str, Any] | None, title: str, body: str) -> str:
         else "none"
     )
     day = datetime.fromisoformat(window[-1].removesuffix(" UTC")) if window else datetime(1970, 1, 1)
-    _refuse_missing_glyphs(body if document else title)
     foot = Messages(lang)("cover.foot", hash=facts["plan_hash"][:12]) if facts.get("plan_hash") else ""
     arguments = {
         "lang": literal(lang),
@@ -205,12 +220,3 @@ def _preamble(document: Mapping[str, Any] | None, title: str, body: str) -> str:
         "foot": literal(foot),
     }
     return f'#import "template.typ": *\n#show: {call("report.with", **arguments)}\n\n'
-
-
-def _refuse_missing_glyphs(text: str) -> None:
-    missing = missing_glyphs(text)
-    if missing:
-        shown = ", ".join(f"{c} (U+{ord(c):04X})" for c in missing[:8])
-        raise ReportError(
-            "text of the document", "characters that the fonts have", shown, "replace them in the notebook or plan"
-        )
