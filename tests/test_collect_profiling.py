@@ -160,9 +160,11 @@ def test_a_process_that_ends_meanwhile_leaves_what_was_seen(tmp_path: Path) -> N
         process.stdout.readline()
         capture = Capture(find_targets(LOCAL, [process.pid]), "limit", 30, tmp_path / "raw")
         raw = tmp_path / f"raw/limit.local.{process.pid}.txt"
-        assert wait_until(lambda: "Sampling process" in raw.read_text())
-        time.sleep(1)  # py-spy tells what it saw at its end only
-        process.kill()
+        try:
+            assert wait_until(lambda: "Sampling process" in raw.read_text())
+            time.sleep(1)  # py-spy tells what it saw at its end only
+        finally:
+            process.kill()
         table, notes = capture.read()
     assert table["seconds"].sum() > 0
     assert notes == [f"local:{process.pid}: the process ended while it was profiled"]

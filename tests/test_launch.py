@@ -82,6 +82,7 @@ def judge_closed(folder: Path) -> None:
     assert seen[-1].total_s == 3.5
     assert max(p.throughput_rps for p in seen) > 0
     assert seen[-1].level == 1
+    assert "WARNING" not in run.raw("locust.log").read_text()
 
 
 def judge_dropped(folder: Path) -> None:
@@ -95,6 +96,7 @@ def judge_dropped(folder: Path) -> None:
     assert requests["sent"].sum() + requests["dropped"].sum() == 100
     assert requests["completed"].sum() == answered
     assert answered == pytest.approx(5 / 0.5 * 2, abs=5), "five at a time, half a second each"
+    assert "no tasks left" not in run.raw("locust.log").read_text()
 
 
 def judge_unanswered(folder: Path, level: dict, sent: int) -> None:

@@ -31,3 +31,27 @@ def test_a_tail_sees_each_line_once_and_half_a_line_later(run: Run) -> None:
     assert later.sent == 5
     assert later.error_ratio is None
     assert later.users == 5
+
+
+def test_a_late_flush_is_told_as_the_seconds_that_it_covers(run: Run) -> None:
+    tail = Tail(run)
+    looks = [((100, 100),), ((101, 101),), (), ((102, 102), (103, 103)), ((104, None),), ((105, 104), (None, 105))]
+    found = []
+    for told in looks:
+        for pair in told:
+            for process, second in zip("ab", pair, strict=True):
+                if second:
+                    write(run, "generator", process, {"t": second, "users": 1})
+        found.append(tail.look().seconds)
+    assert found == [1, 1, 0, 2, 0.5, 1.5]
+
+
+def test_a_process_that_is_lost_does_not_stretch_the_seconds_of_the_others(run: Run) -> None:
+    tail = Tail(run)
+    write(run, "generator", "gone", {"t": 100, "users": 1})
+    write(run, "generator", "a", *({"t": second, "users": 1} for second in (100, 101)))
+    tail.look()
+    write(run, "generator", "a", *({"t": second, "users": 1} for second in range(102, 107)))
+    tail.look()
+    write(run, "generator", "a", {"t": 107, "users": 1})
+    assert tail.look().seconds == 1

@@ -188,7 +188,8 @@ class RunningLoad:
         self._process, self._workers = process, workers
         self._tail = Tail(run)
         self._timed: list[TimedLevel] = []
-        self._failed = 0
+        self._failed = self._untold = 0
+        self._rate = 0.0
         self._outcome: RunOutcome | None = None
 
     @property
@@ -233,12 +234,14 @@ class RunningLoad:
             if not (marks := journals.compile_marks(self.run)):
                 return None
             self._timed = time_levels(self.job.levels, marks[0]["start"])
-        self._failed += news.failed + news.dropped
+        self._failed, self._untold = self._failed + news.failed + news.dropped, self._untold + news.completed
+        if news.seconds:  # else a flush is late: what comes with the next one is of two seconds
+            self._rate, self._untold = self._untold / news.seconds, 0
         moment = min(time.time(), self._timed[-1].end - 1e-6)
         level = level_at(self._timed, moment) or self._timed[0]
         return Progress(
             level=level.level, workload=level.workload, intended=level.load_at(moment), users=news.users,
-            throughput_rps=float(news.completed), p95_s=news.p95_s, failed=self._failed,
+            throughput_rps=self._rate, p95_s=news.p95_s, failed=self._failed,
             generator_cpu_ratio=news.cpu_ratio, elapsed_s=moment - self._timed[0].start, total_s=self.job.duration_s,
             ports_left=news.ports_left,
         )  # fmt: skip

@@ -18,11 +18,16 @@ from genkai.load.http.clock import now
 PAUSE_AFTER_FAILURE_S = 0.05  # without a think time a refused connect would spin and starve the others
 
 
+def plan_calls(user: User) -> None:
+    """What Locust's log and page take for the user's task; `live` makes the calls."""
+
+
 class PlanUser(User):
     """One user: a call, its think time measured from the response, the next call; one connection of its own."""
 
     abstract = True
     engine: ClassVar[Engine]
+    tasks: ClassVar = [plan_calls]
 
     def start(self, group: Group) -> Any:
         """Start the user's greenlet (locust finds the user as its first argument)."""

@@ -21,6 +21,7 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 from genkai.load.arrivals import plan_arrivals
 from genkai.load.calls import PlanCall
+from genkai.load.closed import plan_calls
 from genkai.load.engine import Engine
 from genkai.load.exchange import perform
 from genkai.load.http.clock import now
@@ -152,6 +153,7 @@ class ScheduleUser(User):
 
     abstract = True
     engine: ClassVar[Engine]
+    tasks: ClassVar = [plan_calls]
     _schedule: Schedule | None = None
 
     def start(self, group: Group) -> Any:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from genkai.load.tail import News
+from genkai.load.tail import SILENT_S, News
 from genkai.plan import StopRule
 
-SILENT_S = 5.0  # a process that told nothing for so long is lost; a slow link delays its lines by less
 CPU_RATIO, LATE_S = 0.9, 0.05  # from where the analysis calls a process the limit, too
 
 

@@ -11,12 +11,15 @@ from typing import Any
 from genkai import histogram
 from genkai.workspace import COUNTS, Run
 
+SILENT_S = 5.0  # a process that told nothing for so long is lost; a slow link delays its lines by less
+
 
 @dataclass(frozen=True)
 class News:
     """What the journals gained since the last look; responses are of all seconds and APIs together.
 
-    told: {process: the last second that it told of}.
+    told: {process: the last second that it told of}. seconds: how many of them are new, the mean over the processes
+    that still tell: 1 in most looks, 0 and then 2 where a flush is late.
     """
 
     sent: int = 0
@@ -30,6 +33,7 @@ class News:
     late_s: float | None = None
     ports_left: int | None = None
     told: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
     event: dict[str, Any] | None = None
 
     @property
@@ -37,6 +41,12 @@ class News:
         """(failed + dropped) ÷ (completed + failed + dropped); None when nothing ended."""
         ended = self.completed + self.failed + self.dropped
         return (self.failed + self.dropped) / ended if ended else None
+
+
+def _new_seconds(before: Mapping[str, int], told: Mapping[str, int]) -> float:
+    newest = max(told.values(), default=0)
+    new = [last - before.get(process, last - 1) for process, last in told.items() if last >= newest - SILENT_S]
+    return sum(new) / len(new) if new else 0.0
 
 
 class Tally:
@@ -72,6 +82,7 @@ class Tail:
         self._offsets: dict[Path, int] = {}
         self._event: dict[str, Any] | None = None
         self._health: dict[str, dict[str, Any]] = {}
+        self._told: dict[str, int] = {}
 
     def look(self) -> News:
         """What is new; users, CPU, lateness (loop lag, slip), ports: each process's latest, all but users the worst."""
@@ -86,11 +97,12 @@ class Tail:
         late = [h[n] for h in health for n in ("loop_lag_p99_s", "schedule_slip_p99_s") if h.get(n) is not None]
         ports = [h["ports_left"] for h in health if h.get("ports_left") is not None]
         counts.pop("bytes")
+        before, self._told = self._told, {p: h["t"] for p, h in self._health.items()}
         return News(
             **counts, hists=tuple(hists), p95_s=histogram.quantile_s(histogram.merge(hists), 0.95) if hists else None,
             users=sum(users) if users else None, cpu_ratio=max(cpus, default=None),
             late_s=max(late, default=None), ports_left=min(ports, default=None),
-            told={p: h["t"] for p, h in self._health.items()},
+            told=dict(self._told), seconds=_new_seconds(before, self._told),
             event=self._event,
         )  # fmt: skip
 
