@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import select
 import socket
 import ssl
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from genkai import launch
 from genkai.journals import read_requests
 from genkai.load.http import Connection, Failure, Target, Timeouts, TlsSettings
 from genkai.load.http.certificates import CertificateError, check_files, validity
+from genkai.load.http.tls import TlsStream
 from genkai.load.process import LaunchError
 from genkai.workspace import Run
 from load_target import make_plan
@@ -222,6 +224,27 @@ def test_each_file_that_cannot_be_used_is_named_with_a_next_step(authority: Auth
     ):
         with pytest.raises(CertificateError, match=message):
             check_files(TlsSettings(**wrong))
+
+
+def test_why_a_server_hung_up_is_told_though_it_did_before_the_request(authority: Authority) -> None:
+    """TLS 1.3: the client's handshake is over before the server has looked at its certificate."""
+    context = server_context(authority, "127.0.0.1", client_ca=True)
+
+    def wait_for(events: int) -> None:
+        poll = select.poll()
+        poll.register(sock, events)
+        assert poll.poll(10_000)
+
+    with (
+        ScriptedServer(over_tls(context, forever)) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as sock,
+    ):
+        sock.setblocking(False)
+        stream = TlsStream(sock, Target("https", "127.0.0.1", server.port, TlsSettings(ca_file=authority.ca_file)))
+        stream.handshake(lambda: wait_for(select.POLLIN), lambda: wait_for(select.POLLOUT))
+        wait_for(0)  # the reset, which a server sends that ends with the rest of the handshake unread
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+            stream.send(GET)
 
 
 def forever(sock: socket.socket, server: ScriptedServer) -> None:

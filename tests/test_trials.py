@@ -63,7 +63,8 @@ def test_genkai_stop_ends_a_search_too(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_stop_rule_ends_the_trials_and_is_told(tmp_path: Path) -> None:
     with running_target(tmp_path) as target:
-        plan = make_plan(target.url, LEVELS, {"ok": "/once"}, stop={"error_ratio": 0.2, "for_s": 1})
+        stop = {"error_ratio": 0.2, "for_s": 3}  # longer than a ramp, which may take 1.5 s
+        plan = make_plan(target.url, LEVELS, {"ok": "/once"}, stop=stop)
         timeouts = {"connect_s": 1, "read_s": 0.3, "total_s": 1}
         with Trials(Run(tmp_path / "2-api-ok"), plan, "api", "ok", timeouts=timeouts) as trials:
             found = trials.measure(20.0, 9.0, [])

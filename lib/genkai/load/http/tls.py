@@ -113,8 +113,20 @@ class TlsStream:
                 sent = self._sock.send(self._unsent)
             except BlockingIOError:
                 return False
+            except ConnectionError:
+                self._raise_alert()
+                raise
             self._unsent = self._unsent[sent:]
         return True
+
+    def _raise_alert(self) -> None:
+        """What the server said before it hung up: in TLS 1.3 a client's certificate is refused after its handshake."""
+        try:
+            self._incoming.write(self._recv_raw(_RAW_BYTES))
+        except (BlockingIOError, ConnectionError):
+            return
+        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._tls.read(1)
 
     def recv(self, count: int) -> bytes:
         """Up to ``count`` decrypted bytes, b"" at the peer's end."""
