@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 from genkai.load.http import (
     CallState,
     CallTemplate,
-    Choice,
     Counter,
     RandomInt,
     Rows,
     Target,
     Uuid,
-    placeholder_names,
 )
 
 TARGET = Target("http", "shop.example", 8080)
@@ -143,7 +141,7 @@ def test_value_that_is_not_set_yet() -> None:
 
 def test_rows_of_users_do_not_overlap_and_columns_stay_together() -> None:
     rows = [{"user": f"u{n}", "secret": f"s{n}"} for n in range(6)]
-    call = CallTemplate(TARGET, "GET", "/{user}/{secret}", names=placeholder_names({"accounts": Rows(rows)}))
+    call = CallTemplate(TARGET, "GET", "/{user}/{secret}", names=frozenset(rows[0]))
     assert call.names == {"user", "secret"}
     paths = []
     for user in range(2):
@@ -159,25 +157,10 @@ def test_counters_are_unique_over_users(users: int, start: int, step: int) -> No
     assert sorted(numbers) == [start + step * k for k in range(10 * users)]
 
 
-def test_scopes() -> None:
-    sources = {"call": Counter(), "pass_": Counter(scope="iteration"), "user": Counter(scope="user")}
-    values = CallState(sources)
-    seen = []
-    for _ in range(2):
-        seen += [tuple(values.draw().values()) for _ in range(2)]
-        values.next_iteration()
-    rows = [dict(zip(("user", "pass_", "call"), row, strict=True)) for row in seen]
-    assert [row["call"] for row in rows] == [1, 2, 3, 4]
-    assert [row["pass_"] for row in rows] == [1, 1, 2, 2]
-    assert [row["user"] for row in rows] == [1, 1, 1, 1]
-
-
 def test_random_sources_repeat_by_seed_and_differ_by_user() -> None:
     sources = {
-        "choice": Choice(["a", "b", "c"], [1, 0, 3]),
         "number": RandomInt(1, 1000),
         "id": Uuid(),
-        "row": Rows([{"x": n} for n in range(50)], order="random"),
     }
 
     def drawn(user: int, seed: int | None) -> list[dict]:
@@ -187,7 +170,6 @@ def test_random_sources_repeat_by_seed_and_differ_by_user() -> None:
     assert drawn(0, 7) == drawn(0, 7)
     assert drawn(0, 7) != drawn(1, 7)
     rows = drawn(0, None)
-    assert {row["choice"] for row in rows} == {"a", "c"}
     assert all(1 <= row["number"] <= 1000 for row in rows)
     assert len({row["id"] for row in rows}) == 200
 
@@ -196,8 +178,6 @@ def test_random_sources_repeat_by_seed_and_differ_by_user() -> None:
     ("make", "match"),
     [
         (lambda: Rows([]), "at least one row"),
-        (lambda: Choice([]), "at least one value"),
-        (lambda: Choice([1], [1, 2]), "expected 1 numbers, got 2"),
         (lambda: RandomInt(2, 1), "low ≤ high"),
         (lambda: CallState(user=3, users=3), "user 3 of 3"),
         (lambda: Target("ftp", "h", 1), "http or https"),

@@ -105,11 +105,11 @@ def test_no_ceiling_is_said(tmp_path: Path, lang: str) -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_verdict_opens_the_gate(tmp_path: Path, lang: str) -> None:
     study = read_study(own_cycle(tmp_path, results=False))
-    assert not page.artifact(study, "api").exists()
+    assert not study.cycle.result("step-api.json").exists()
     told = plain(page.verdict(study, "api", lang))
     recorded = json.loads((SAMPLE / "results/step-api.json").read_text())
     assert told.startswith(f"[{Messages(lang)('status.' + recorded['status'])}]")
-    written = json.loads(page.artifact(study, "api").read_text())
+    written = json.loads(study.cycle.result("step-api.json").read_text())
     assert written["status"] == recorded["status"]
     assert [t["status"] for t in written["targets"]] == [t["status"] for t in recorded["targets"]]
 

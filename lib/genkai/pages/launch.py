@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from genkai import figures
@@ -17,7 +16,7 @@ from genkai.steps import check_step, write_verdict
 from genkai.study import RunStudy, Study
 from genkai.study.kept import kept
 
-__all__ = ["Live", "artifact", "ceiling", "levels", "planned", "seconds", "verdict"]
+__all__ = ["Live", "ceiling", "levels", "planned", "seconds", "verdict"]
 
 
 def planned(study: Study, step: str, lang: str = "en") -> Displayed:
@@ -100,8 +99,3 @@ def ceiling_records(m: Messages, found: dict[str, Any]) -> dict[str, dict[str, A
 def verdict(study: Study, step: str, lang: str = "en") -> Contents:
     """The step's verdict, also written to results/step-<step>.json: it opens the gate to the next step."""
     return step_banner(write_verdict(study, step), lang)
-
-
-def artifact(study: Study, step: str) -> Path:
-    """Where the verdict lies."""
-    return study.cycle.result(f"step-{step}.json")

@@ -7,7 +7,7 @@ from genkai.load.http.clock import now
 from genkai.load.http.connection import Connection
 from genkai.load.http.errors import KINDS, Failure
 from genkai.load.http.response import Response
-from genkai.load.http.sources import CallState, Choice, Counter, RandomInt, Rows, Uuid, placeholder_names
+from genkai.load.http.sources import CallState, Counter, RandomInt, Rows, Uuid
 from genkai.load.http.target import Target, Timeouts, TlsSettings
 from genkai.load.http.template import CallTemplate
 
@@ -19,7 +19,6 @@ __all__ = [
     "CallState",
     "CallTemplate",
     "Check",
-    "Choice",
     "Connection",
     "Counter",
     "Failure",
@@ -31,7 +30,6 @@ __all__ = [
     "TlsSettings",
     "Uuid",
     "now",
-    "placeholder_names",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Values for the placeholders of a call: data-file rows, counters, random choices."""
+"""Values for the placeholders of a call: data-file rows, counters, random numbers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import random
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from genkai.load.http.cookies import Cookies
-
-Scope = Literal["call", "iteration", "user"]
 
 
 class Source(Protocol):
     """Something that yields values without end for one of several users."""
-
-    scope: Scope
 
     def values(self, name: str, user: int, users: int, rng: random.Random) -> Iterator[Mapping[str, Any]]:
         """Endless mappings from placeholder to value."""
@@ -24,11 +20,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a data file; in turn (user u of n takes rows u, u+n, …, wrapping around) or at random."""
+    """Rows of a data file in turn: user u of n takes rows u, u+n, …, wrapping around."""
 
     rows: Sequence[Mapping[str, Any]]
-    order: Literal["in_turn", "random"] = "in_turn"
-    scope: Scope = "call"
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -38,7 +32,7 @@ class Rows:
         """The rows themselves: each column is a placeholder."""
         index = user
         while True:
-            yield rng.choice(self.rows) if self.order == "random" else self.rows[index % len(self.rows)]
+            yield self.rows[index % len(self.rows)]
             index += users
 
 
@@ -48,7 +42,6 @@ class Counter:
 
     start: int = 1
     step: int = 1
-    scope: Scope = "call"
 
     def values(self, name: str, user: int, users: int, rng: random.Random) -> Iterator[Mapping[str, Any]]:
         """One number after the other."""
@@ -59,32 +52,11 @@ class Counter:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One of the values at random, evenly or by weight."""
-
-    choices: Sequence[Any]
-    weights: Sequence[float] | None = None
-    scope: Scope = "call"
-
-    def __post_init__(self) -> None:
-        if not self.choices:
-            raise ValueError("Choice: expected at least one value, got none")
-        if self.weights is not None and len(self.weights) != len(self.choices):
-            raise ValueError(f"Choice.weights: expected {len(self.choices)} numbers, got {len(self.weights)}")
-
-    def values(self, name: str, user: int, users: int, rng: random.Random) -> Iterator[Mapping[str, Any]]:
-        """Independent draws."""
-        while True:
-            yield {name: rng.choices(self.choices, self.weights)[0] if self.weights else rng.choice(self.choices)}
-
-
-@dataclass(frozen=True)
 class RandomInt:
     """A whole number from low to high, both included, evenly."""
 
     low: int
     high: int
-    scope: Scope = "call"
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -99,8 +71,6 @@ class RandomInt:
 @dataclass(frozen=True)
 class Uuid:
     """A random UUID (version 4) as text."""
-
-    scope: Scope = "call"
 
     def values(self, name: str, user: int, users: int, rng: random.Random) -> Iterator[Mapping[str, Any]]:
         """Independent draws."""
@@ -129,31 +99,10 @@ class CallState:
         rng = random.Random(None if seed is None else seed * 1_000_003 + user)
         self.values: dict[str, Any] = {}
         self.cookies = Cookies() if cookies else None
-        self._by_scope: dict[Scope, list[Iterator[Mapping[str, Any]]]] = {"call": [], "iteration": [], "user": []}
-        for name, source in (sources or {}).items():
-            self._by_scope[source.scope].append(source.values(name, user, users, rng))
-        self._each_call = self._by_scope["call"]
-        self._advance("user")
-        self._advance("iteration")
-
-    def _advance(self, scope: Scope) -> None:
-        for values in self._by_scope[scope]:
-            self.values.update(next(values))
-
-    def next_iteration(self) -> None:
-        """Draw the values that hold for one pass through the scenario."""
-        self._advance("iteration")
+        self._sources = [source.values(name, user, users, rng) for name, source in (sources or {}).items()]
 
     def draw(self) -> dict[str, Any]:
         """Draw the values that are new for each call; all current values."""
-        for values in self._each_call:
+        for values in self._sources:
             self.values.update(next(values))
         return self.values
-
-
-def placeholder_names(sources: Mapping[str, Source]) -> frozenset[str]:
-    """The placeholders that the sources fill."""
-    names: set[str] = set()
-    for name, source in sources.items():
-        names.update(source.rows[0] if isinstance(source, Rows) else (name,))
-    return frozenset(names)
