@@ -162,6 +162,7 @@ def test_nothing_at_all_is_an_error(run):
     with pytest.raises(CollectError, match="expected samples of at least one host, got none") as caught:
         collect_hosts(run, [Host(name="local")])
     assert "\n" not in str(caught.value)
+    assert len(collect_hosts(run, [])) == 0, "a plan may watch no host"
 
 
 def test_logs_cut_at_any_byte_read_without_an_error(run):

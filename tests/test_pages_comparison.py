@@ -68,6 +68,15 @@ def test_the_text_has_a_line_for_each_row_in_straight_columns(cycles: tuple[Path
     assert len({sum(1 + (east_asian_width(c) in "WF") for c in line[: line.index("[")]) for line in badges}) == 1
 
 
+def test_what_only_one_of_them_measured_is_said(cycles: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    other = own_cycle(tmp_path, 4).path
+    record = comparison_record(cycles[0], other)
+    told = {(c["what"], c["before"], c["after"]) for c in record["changes"]}
+    assert {("runs of api search", "–", "1"), ("runs of scenario shopping", "–", "1")} <= told
+    assert not [what for what, *_ in told if what == "runs of api item"]
+    assert "runs of api search" in comparison_text(record, "ja")
+
+
 def test_one_cycle_twice_and_no_cycle_are_refused(cycles: tuple[Path, Path, Path], tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"expected two cycles, got .* twice"):
         comparison_record(cycles[0], cycles[0])

@@ -204,6 +204,21 @@ def test_logs_that_were_never_read_become_a_table(tmp_path: Path) -> None:
     assert any("local.proc.log" in n for n in notes), "the other log is missing, which is said"
 
 
+@pytest.mark.parametrize(("hosts", "said"), [
+    ([], []), ([{"name": "far", "ssh": "nobody@192.0.2.1"}], ["expected samples of at least one host, got none"]),
+])  # fmt: skip
+def test_hosts_that_told_nothing_do_not_hide_the_load(tmp_path: Path, hosts: list, said: list[str]) -> None:
+    cycle = own_cycle(tmp_path, edit=lambda plan: (plan.pop("aws"), plan.update(hosts=hosts)))
+    for run in cycle.runs():
+        for path in (*run.tables("metrics"), run.raw("hosts.json")):
+            path.unlink(missing_ok=True)
+    cycle.runs()[-1].raw("sampling.jsonl").write_text("")
+    study, notes = page.collect(cycle)
+    assert len(study.runs) == 5
+    assert [text for text in said if not any(text in note for note in notes)] == []
+    assert bool(notes) is bool(said)
+
+
 def test_every_series_of_every_level_is_a_line_of_a_table(tmp_path: Path) -> None:
     study, _ = page.collect(copy_sample(tmp_path))
     page.write(study, [])

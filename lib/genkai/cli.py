@@ -169,9 +169,7 @@ def search(
     plan: PlanFile,
     api: Annotated[str | None, typer.Option(help="the API to load")] = None,
     scenario: Annotated[str | None, typer.Option(help="the scenario to load")] = None,
-    trial_s: Annotated[
-        float | None, typer.Option(help="seconds of a short trial; default: what the limits need", min=2)
-    ] = None,
+    trial_s: Annotated[float | None, typer.Option(help="seconds of a short trial; default: by limits", min=2)] = None,
     confirm_s: Annotated[float, typer.Option(help="seconds of the long confirmation", min=2)] = 40,
     lang: Lang = "en",
     as_json: Json = False,
@@ -225,11 +223,12 @@ def diagnose(
 
 @app.command()
 def compare(before: CyclePath, after: CyclePath, lang: OneLang = "en", as_json: Json = False) -> None:
-    """Two cycles at equal load: better, same, worse or cannot tell, and what else changed."""
+    """Two cycles at equal load: better, same, worse or cannot tell; what else changed. Exit code 2: not comparable."""
     from genkai.pages.comparison import comparison_record, comparison_text
 
     record = comparison_record(before, after)
     _print_json(record) if as_json else print(comparison_text(record, lang))
+    raise typer.Exit(2 if record.get("refused") else 0)
 
 
 @app.command()

@@ -9,6 +9,7 @@ out 1 and its best estimate is beyond the minimum effect. A change of everything
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from genkai.analyse.compare_limits import compare_limits
 from genkai.analyse.judge import MeasuredRun
-from genkai.analyse.plan_differences import plan_differences, poolable, run_differences
+from genkai.analyse.plan_differences import ABSENT, differences, plan_differences, poolable, run_differences
 from genkai.analyse.records import Record, number
 from genkai.analyse.resample import UNITS
 from genkai.analyse.scale_levels import fit_levels
@@ -149,7 +150,7 @@ def compare_cycles(before: Any, after: Any, *, minimum_effect: float = MINIMUM_E
     every common load; changes: what else differs; spread: {column: spread between runs as a ratio}, freedom: degrees
     of freedom that it was seen with. {"refused": {"key", "values"}} instead of rows when nothing can be compared.
     """
-    changes = plan_differences(before.plan, after.plan)
+    changes = [*plan_differences(before.plan, after.plan), *_measured_once(before.runs, after.runs)]
     pairs = []
     for key in dict.fromkeys((r.step, r.subject) for r in after.runs if r.step != "verify"):
         sides = [_repetitions(cycle.runs, key, changes) for cycle in (before, after)]
@@ -175,6 +176,13 @@ def compare_cycles(before: Any, after: Any, *, minimum_effect: float = MINIMUM_E
     known = {column: float(np.sqrt(spread.of(column))) for column in COLUMNS[:-1]}
     return {**head, "rows": overall_rows(pairs, spread, minimum_effect) + rows, "details": details, "changes": changes,
             "spread": known, "freedom": spread.freedom}  # fmt: skip
+
+
+def _measured_once(before: Sequence[MeasuredRun], after: Sequence[MeasuredRun]) -> list[dict[str, str]]:
+    """What only one of them measured, as a difference: it is in no row, and whoever reads the rows must know."""
+    counts = [Counter(f"runs of {r.step} {r.subject}" for r in runs if not r.levels.empty) for runs in (before, after)]
+    told = [{name: str(n) for name, n in sorted(count.items())} for count in counts]
+    return [d for d in differences(*told) if ABSENT in (d["before"], d["after"])]
 
 
 def _repetitions(runs: Sequence[MeasuredRun], key: tuple[str, str], changes: list[dict[str, str]]) -> list[MeasuredRun]:

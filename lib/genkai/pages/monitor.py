@@ -57,7 +57,7 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
     study, notes = read_study(cycle), []
     for run in () if cycle.recorded else study.every:
         if not run.run.table("metrics", "hosts").exists() and run.run.raw("sampling.jsonl").exists():
-            collect_hosts(run.run, study.plan.hosts)
+            notes += _collect_hosts(run.run, study.plan)
     if study.plan.aws and study.plan.aws.load_balancer and not cycle.recorded:
         notes += _collect_aws(study, refresh)
     study = read_study(cycle)
@@ -69,6 +69,15 @@ def collect(cycle: Cycle, refresh: bool = False) -> tuple[Study, list[str]]:
         clocks = [told for each in clock_records(run.record.get("clock_offsets")).values() for told in each]
         notes += [f"{run.run.name}: {text}" for told in clocks for text in told.get("warnings") or []]
     return study, list(dict.fromkeys(notes))
+
+
+def _collect_hosts(run: Run, plan: Plan) -> list[str]:
+    """The hosts' logs as a table; hosts that told nothing must not hide what became of the load."""
+    try:
+        collect_hosts(run, plan.hosts)
+    except CollectError as error:
+        return [str(error)]
+    return []
 
 
 def _collect_aws(study: Study, refresh: bool) -> list[str]:

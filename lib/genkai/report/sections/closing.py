@@ -106,7 +106,7 @@ def actions(m: Messages, rows: Sequence[Record]) -> Contents:
     columns = {name: m(f"column.{name}") for name in cells[0]}
     if any(row.get("rows") for row in rows):
         items.append(Paragraph(m.text("actions.read"), m, lead=True))
-    widths = {"action": "2fr", "shown_by": "3fr"}
+    widths = {"action": "2fr", "shown_by": "4fr"}
     table = Table(cells, caption=m("caption.actions"), label="tab-actions", columns=columns, widths=widths, messages=m)
     return Contents([*items, table], m)
 
