@@ -3,7 +3,7 @@
     python tests/bench/bench_sizes.py [--seeds 500] [--noise 0.02] [--first 0] [--json FILE] [--add FILE…]   (slices.py)
 
 Truths: instances that scale, that fill what they share, and that wait for one another. Each size has a characteristic
-of its own, a ceiling over six levels of users, each level off by `noise`.
+of its own, a ceiling over six levels of users, each level off by `noise`. Width: mean of half an interval ÷ truth.
 """
 
 from __future__ import annotations
@@ -47,18 +47,21 @@ def rows_of(truth: str, noise: float, seeds: range) -> list[dict]:
             for number, value in exact.items():
                 if (number, size) != ("efficiency", 1):  # 1 by definition
                     known = counts.setdefault((size, number), [])
-                    known.append(row[number]["low"] <= value <= (row[number]["high"] or math.inf))
-    return [{"noise": noise, "truth": truth, "size": size, "number": number, "cases": len(held), "inside": sum(held)}
-            for (size, number), held in counts.items()]  # fmt: skip
+                    low, high = row[number]["low"], row[number]["high"] or math.inf
+                    known.append((low <= value <= high, (high - low) / 2 / value))
+    return [{"noise": noise, "truth": truth, "size": size, "number": number, "cases": len(told),
+             "inside": sum(held for held, _ in told), "open": sum(math.isinf(width) for _, width in told),
+             "width": sum(width for _, width in told if math.isfinite(width))}
+            for (size, number), told in counts.items()]  # fmt: skip
 
 
 def told_row(row: dict) -> bool:
     """Print a row; whether it keeps the bar."""
     share = row["inside"] / row["cases"]
     ok = LOW <= share <= HIGH
-    print(
-        f"{row['truth']:8s} {row['size']:4d} {row['number']:12s} {share:8.1%}{'' if ok else '   <-- outside 92–98 %'}"
-    )
+    width = row["width"] / max(row["cases"] - row["open"], 1)
+    print(f"{row['truth']:8s} {row['size']:4d} {row['number']:12s} {share:8.1%}   {width:5.1%}"
+          f"{'' if ok else '   <-- outside 92–98 %'}")  # fmt: skip
     return ok
 
 
@@ -68,7 +71,7 @@ def main() -> int:
     slice_arguments(parser, 500)
     parser.add_argument("--noise", type=float, default=0.02)
     arguments = parser.parse_args()
-    print("truth    size number       coverage")
+    print("truth    size number       coverage   width")
     return tell_slice(
         arguments, KEYS, lambda seeds: (row for truth in TRUTHS for row in rows_of(truth, arguments.noise, seeds)),
         told_row, f"numbers within {LOW:.0%}–{HIGH:.0%}",

@@ -2,7 +2,8 @@
 
 The maximum of a size is the highest point of its own scale characteristic within the loads that were measured. Where
 throughput was still following the load at the highest level, that maximum is a lower bound: told, and kept out of the
-model. Intervals are those of the sizes' own bootstrap draws, taken independently of one another.
+model. Intervals come from draws of every model that the levels of a size leave plausible, independently of the other
+sizes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy as np
 from genkai.analyse import models
 from genkai.analyse.fit import fit_all
 from genkai.analyse.models import CATALOGUE
+from genkai.analyse.plausible import plausible_draws
 from genkai.analyse.records import Record, from_draws, interval_of, number
-from genkai.analyse.scalability import BEND, FEW, KEPT, LEAST, NOWHERE, REACH, fit_scalability, limit_record
+from genkai.analyse.scalability import BEND, FEW, KEPT, LEAST, NOWHERE, REACH, RESAMPLES, fit_scalability, limit_record
 from genkai.analyse.texts import phrase
 
 LIMIT, AT_LEAST, UNMEASURED = "limit", "at_least", "unmeasured"
@@ -47,29 +49,32 @@ def size_maximum(size: int, fit: Mapping[str, Any], resized: bool = False) -> di
              "highest_load": fit.get("highest_load"), "generator": generator}  # fmt: skip
     if not points or resized:
         return found
-    value, draws, growth = _of_model(fit) if fit.get("model") else _of_levels(points)
+    rng = np.random.default_rng(int(size))  # the sizes' draws are independent of one another
+    value, draws, growth = _of_model(fit, rng) if fit.get("model") else _of_levels(points, rng)
     kind = AT_LEAST if growth is None or growth >= FOLLOWS else LIMIT
     record = from_draws(value, draws, len(points), "rps")
     return found | {"kind": kind, "maximum_rps": record, "draws": [float(f"{d:.6g}") for d in draws]}
 
 
-def _of_model(fit: Mapping[str, Any]) -> tuple[float, Array, float]:
+def _of_model(fit: Mapping[str, Any], rng: np.random.Generator) -> tuple[float, Array, float]:
     """(maximum, its draws, growth of throughput ÷ growth of load at the highest load)."""
     name, highest = fit["model"], float(fit["highest_load"])
     curve = CATALOGUE[name].throughput
     point = np.array([fit["parameters"][p]["value"] for p in CATALOGUE[name].parameters])
     loads = np.linspace(highest / 200, highest, 200)
     before, last = curve(point, np.array([0.9 * highest, highest]))
-    draws = curve(np.array(fit["draws"], dtype=float), loads).max(axis=1)
+    draws = plausible_draws(fit, lambda model, p: CATALOGUE[model].throughput(p, loads).max(axis=1), rng)
     return float(curve(point, loads).max()), draws, math.log(last / before) / math.log(1 / 0.9)
 
 
-def _of_levels(points: Sequence[Mapping[str, Any]]) -> tuple[float, Array, float | None]:
+def _of_levels(
+    points: Sequence[Mapping[str, Any]], rng: np.random.Generator
+) -> tuple[float, Array, float | None]:  # fmt: skip
     """The same of too few levels for a model: the best level, and the growth from the last but one to the last."""
     best = max(points, key=lambda p: p["throughput_rps"])
     value, ends = best["throughput_rps"], interval_of(best)
     spread = (ends[1] - ends[0]) / (2 * NORMAL_95) if ends else 0.0
-    quantiles = np.random.default_rng(0).standard_normal(KEPT)
+    quantiles = rng.standard_normal(RESAMPLES)
     last, before = points[-1], points[-2] if len(points) > 1 else None
     if before is None or before["load"] >= last["load"]:
         return value, value + spread * quantiles, None
@@ -112,16 +117,10 @@ def _row(own: Mapping[str, Any], first: Mapping[str, Any] | None, price: float |
     if first is not None and own["size"] >= first["size"]:
         ideal = own["size"] / first["size"]
         efficiency = _bounded(value / (ideal * first["maximum_rps"]["value"]),
-                              draws / (ideal * _apart(first, own)), own, "ratio", at_least)  # fmt: skip
+                              draws / (ideal * np.array(first["draws"])), own, "ratio", at_least)  # fmt: skip
     cost = None if price is None else 1000 * price * own["size"]
     paid = None if cost is None else _bounded(cost / value, cost / draws, own, "", at_least, most=True)
     return row | {"efficiency": efficiency, "cost_per_krps": paid}
-
-
-def _apart(first: Mapping[str, Any], own: Mapping[str, Any]) -> Array:
-    """The draws of the smallest size, in another order than those of the size itself: both are independent."""
-    draws = np.array(first["draws"])
-    return draws if first is own else np.random.default_rng(own["size"]).permutation(draws)
 
 
 def _bounded(
@@ -142,7 +141,7 @@ def _fit(known: Sequence[Mapping[str, Any]], unit: str) -> dict[str, Any] | None
 
 def _fit_few(sizes: Array, values: Array, known: Sequence[Mapping[str, Any]], unit: str) -> dict[str, Any]:
     """Contention only (Amdahl), from the draws of each size: two or three sizes leave no choice of a model."""
-    name, drawn = "amdahl", np.column_stack([_apart(known[0], m) if m is known[0] else m["draws"] for m in known])
+    name, drawn = "amdahl", np.column_stack([m["draws"] for m in known])
     point, draws = fit_all(name, sizes, values)[0], fit_all(name, sizes, drawn)
     units = [unit if u == "load" else u for u in CATALOGUE[name].units]
     named = {p: from_draws(point[i], draws[:, i], len(sizes), units[i])
@@ -154,7 +153,8 @@ def _fit_few(sizes: Array, values: Array, known: Sequence[Mapping[str, Any]], un
         "status": "fitted", "model": name, "load_unit": unit, "highest_load": float(sizes.max()),
         "bend": efficiency < BEND and ceiling is not None, "parameters": {"coherency": None, **named},
         "knee_load": None, "peak_load": None, "peak_throughput_rps": None, "ceiling_rps": ceiling, "runner_up": None,
-        "candidates": [], "left_out": [], "warnings": [], "draws": [[float(f"{v:.6g}") for v in d] for d in draws],
+        "candidates": [], "left_out": [], "warnings": [],
+        "draws": [[float(f"{v:.6g}") for v in d] for d in draws[:KEPT]],
         "points": [{"load": float(a), "throughput_rps": float(b)} for a, b in zip(sizes, values, strict=True)],
     }  # fmt: skip
 

@@ -1,0 +1,66 @@
+"""Draws of a number from every model that the levels leave plausible: the choice of the model is part of its interval.
+
+A number that several models have (the highest throughput within the loads measured) is drawn from each of them alike,
+after Buckland, Burnham and Augustin, "Model selection: an integral part of inference" (1997); with equal shares in
+place of Akaike's weights, which trust a model that fits six levels by luck. Plausible are the model chosen, those that
+were passed over for being less simple, and simpler ones up to RULED_OUT behind the best. Six levels leave few
+residuals to resample, and too few to tell how they scatter: draws are normal, in proportion to the throughput.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from genkai.analyse.fit import fit_all
+from genkai.analyse.models import CATALOGUE
+from genkai.analyse.scalability import ENOUGH, RESAMPLES
+
+RULED_OUT = (
+    12.0  # of AICc; from about 10 a model has no support (Burnham and Anderson 2002), with six levels 2 % reach it
+)
+Array = np.ndarray
+
+
+def plausible_models(fit: Mapping[str, Any]) -> list[str]:
+    """The models of a fit record that its levels do not rule out, the one chosen first."""
+    chosen = fit["model"]
+    scores = {c["model"]: c["aicc"] for c in fit["candidates"] if c["aicc"] is not None}
+    best = min(scores.values(), default=math.inf)
+    size = {name: len(CATALOGUE[name].parameters) for name in CATALOGUE}
+    limit = {name: best + (RULED_OUT if size[name] < size[chosen] else ENOUGH) for name in scores}
+    return [chosen, *(name for name in scores if name != chosen and scores[name] <= limit[name])]
+
+
+def plausible_draws(
+    fit: Mapping[str, Any], number: Callable[[str, Array], Array], rng: np.random.Generator, resamples: int = RESAMPLES
+) -> Array:
+    """Draws (resamples,) of number(model, parameters (B, p)) from all plausible models of a fit record, shuffled."""
+    load = np.array([p["load"] for p in fit["points"]], dtype=float)
+    throughput = np.array([p["throughput_rps"] for p in fit["points"]], dtype=float)
+    names = plausible_models(fit)
+    parameters = {c["model"]: list(c["parameters"].values()) for c in fit["candidates"]}
+    draws = [
+        number(name, normal_draws(name, np.array(parameters[name]), load, throughput, share, rng))
+        for name, share in zip(names, _shares(resamples, len(names)), strict=True)
+    ]
+    return rng.permutation(np.concatenate(draws))
+
+
+def normal_draws(name: str, point: Array, load: Array, x: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """Parameters (resamples, p) refitted to normal scatter in proportion to the curve, its scale drawn by √(ν/χ²ν)."""
+    fitted = CATALOGUE[name].throughput(point, load)
+    scale = np.maximum(fitted, 1e-3 * fitted.max())
+    freedom = max(len(load) - len(point), 1)
+    spread = math.sqrt(float((((x - fitted) / scale) ** 2).sum()) / freedom)
+    drawn = spread * rng.standard_normal((resamples, len(load)))
+    drawn *= np.sqrt(freedom / rng.chisquare(freedom, (resamples, 1)))
+    start = point if name in ("amdahl", "usl") else None
+    return fit_all(name, load, fitted + drawn * scale, start=start)
+
+
+def _shares(whole: int, parts: int) -> list[int]:
+    return [whole // parts + (place < whole % parts) for place in range(parts)]
