@@ -57,7 +57,7 @@ def test_scale_says_the_limit_in_its_headline_and_beside_its_line():
     assert figure.axes[0].get_title(loc="left").startswith(f"Limit: {limit:.0f} rps (")
     assert figure.axes[0].get_title(loc="left").endswith("target: 729 rps")
     found = " ".join(texts(figure)).replace("\n", " ")
-    for words in (f"limit {limit:.0f} rps", "target 729 rps", "knee: ", "18 % errors", "model: hard ceiling", "p95"):
+    for words in (f"limit {limit:.0f} rps", "target 729 rps", "knee: ", "18% errors", "model: hard ceiling", "p95"):
         assert words in found, words
 
 
@@ -178,9 +178,9 @@ def test_timeline_draws_what_a_type_can_do_where_a_line_does_not_flatten_the_sam
 
 
 @pytest.mark.parametrize(("lang", "statistic", "title"), [
-    ("en", "sum", "SurgeQueueLength, sum of each 10 s"), ("ja", "Sum", "SurgeQueueLength, 10 秒ごとの合計"),
-    ("en", "maximum", "SurgeQueueLength, maximum"), ("ja", "maximum", "SurgeQueueLength, 最大"),
-    ("ja", "p95", "SurgeQueueLength, p95"), ("ja", "sample", "SurgeQueueLength"),
+    ("en", "sum", "SurgeQueueLength, sum of each 10 s"), ("ja", "Sum", "SurgeQueueLength、10 秒ごとの合計"),
+    ("en", "maximum", "SurgeQueueLength, maximum"), ("ja", "maximum", "SurgeQueueLength、最大"),
+    ("ja", "p95", "SurgeQueueLength、p95"), ("ja", "sample", "SurgeQueueLength"),
 ])  # fmt: skip
 def test_timeline_says_the_statistic_in_the_readers_language(lang, statistic, title):
     rows = story.metrics()

@@ -24,7 +24,7 @@ def study() -> Study:
 def test_every_part_is_shown(study: Study, lang: str) -> None:
     told = plain(page.conditions(study, lang))
     assert study.plan.base_url in told
-    assert "; ".join(study.plan.scope.included) in told
+    assert Messages(lang)("word.semicolon").join(study.plan.scope.included) in told
     assert plain(page.tornado(study, lang)).startswith("[fig-tornado]")
 
 
@@ -33,12 +33,12 @@ def test_the_estimate_is_the_rule_worked_by_hand(study: Study, lang: str) -> Non
     m, told = Messages(lang), plain(page.capacity(study, lang))
     rows = dict(table_rows(told, f"{m('column.item')} | "))
     users, accesses, peak, safety = 350_000, 20, 3, 3
-    assert rows[m("factor.users_per_day")] == "350,000 (300,000 – 380,000)"
+    assert rows[m("factor.users_per_day")] == "350,000 (300,000–380,000)"
     assert rows[m("estimate.accesses_per_day")] == f"{users * accesses:,}"
     for key, value in (("mean", 1), ("peak", peak)):
         expected = m.format({"value": users * accesses / 86_400 * value, "unit": "rps"})
         assert rows[m(f"estimate.{key}")] == expected
-    assert rows[m("estimate.target")].startswith(f"{users * accesses / 86_400 * peak * safety:.4g} (")
+    assert rows[m("estimate.target")].startswith(f"{users * accesses / 86_400 * peak * safety:.3g} rps (")
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -50,7 +50,7 @@ def test_each_api_has_its_share(study: Study, lang: str) -> None:
         value = study.target_rps * api.share if api.share else None
         assert rows[api.name][2] == m.format({"value": value, "unit": "rps"})
     assert rows["order"][1] == "POST /orders"
-    assert "p95 ≤ 200 ms" in rows["order"]
+    assert f"p95 {m('number.at_most', value='200 ms')}" in rows["order"]
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -13,9 +13,9 @@ def test_a_finding_says_claim_strength_evidence_and_advice():
         remedy="暖気",
         messages=Messages("ja"),
     )
-    assert shown.to_plain() == "限界はLBにある。 [根拠: 強]\n- 平坦 ([fig-a])\n対策: 暖気"
+    assert shown.to_plain() == "限界はLBにある。 [根拠：強]\n- 平坦 ([fig-a])\n対策: 暖気"
     for form in (shown.to_html(), shown.to_typst()):
-        assert all(part in form for part in ("限界はLBにある。", "根拠: 強", "平坦", "fig-a", "対策", "暖気"))
+        assert all(part in form for part in ("限界はLBにある。", "根拠：強", "平坦", "fig-a", "対策", "暖気"))
         assert "留意点" not in form
 
 

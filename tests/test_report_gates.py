@@ -201,10 +201,12 @@ def test_the_plan_is_complete_enough_to_approve(plan: Rendered) -> None:
         assert plan.says(f"{api.method} {api.path}")
     words = [given.base_url, *given.scope.included, *given.scope.excluded, given.preconditions.data_volume,
              *(s.why for s in given.scenarios), *(s.what for s in given.schedule), *given.roles,
-             *facts.differences(given), given.digest()]  # fmt: skip
+             *given.environment.differences, given.digest()]  # fmt: skip
     assert [word for word in words if not plan.says(word)] == []
     assert plan.says(m.format({"value": study.target_rps, "unit": "rps"}))
     assert plan.says(m.format(plan.made.load_s, "duration"))
+    assert plan.says("≠") == bool(facts.differences(given))
+    assert plan.says(m("plan_open.unwatched", items=f"M9 {m('plan_doc.monitor.M9')}"))
     steps = [step for step in ("verify", "api", "scenario", "endurance") if given.step_named(step)]
     assert {"fig-capacity", "fig-tornado", *(f"fig-load-{s}" for s in steps)} <= set(labels(plan.source))
 
@@ -253,7 +255,7 @@ def test_a_plan_without_a_cycle_and_with_little_in_it(tmp_path: Path) -> None:
         document, m = PlanDocument(open_plan(plan=str(tmp_path / "plan.yaml")), lang), Messages(lang)
         told = "\n".join(part().to_plain() for part in (document.cover, document.aims, document.target,
                          document.environment, document.load, document.watch, document.agreement))  # fmt: skip
-        for key in ("no_roles", "no_schedule", "no_actions", "no_open_questions", "no_scenario", "no_difference",
+        for key in ("no_actions", "no_scenario", "no_difference",
                     "step_left_out", "not_watched"):  # fmt: skip
             assert m(f"plan_doc.{key}") in told, key
         assert m("plan_doc.stated", target="5 rps") in told

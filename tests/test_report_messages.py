@@ -50,7 +50,7 @@ def test_a_message_formats_its_values():
 
 def test_a_message_inside_a_message_loses_its_full_stop():
     reason = {"key": "verdict.why.no_previous_cycle"}
-    assert Messages("ja")("comparison.refused", reason=reason).endswith("理由: 比較できる前回サイクルがない。")
+    assert Messages("ja")("comparison.refused", reason=reason).endswith("理由：比較できる前回サイクルがない。")
 
 
 def test_values_are_never_markup():
@@ -110,8 +110,8 @@ def test_names_of_the_vocabulary_are_printed_in_the_reader_s_language():
     text = ja(
         "verdict.why.limits_broken", api="(all)", what="p95, error_ratio", target=number(1, "rps"), measured=CEILING
     )
-    assert text.startswith("全体: ")
-    assert "応答時間 p95, エラー率の目標値" in text
+    assert text.startswith("全体：")
+    assert "応答時間 p95、エラー率の目標値" in text
 
 
 def test_the_catalogue_is_made_of_several_files_without_a_key_twice(tmp_path, monkeypatch):

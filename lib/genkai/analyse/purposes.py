@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genkai.analyse.judge import CANNOT_TELL, FAIL, NOT_RUN, PASS
-from genkai.analyse.records import number
+from genkai.analyse.records import number, value_of
 from genkai.analyse.scalability import LEAST
 from genkai.plan import Plan
 
@@ -38,9 +38,10 @@ def _told(status: str, why: str, **values: Any) -> Row:
 def _responsiveness(targets: Sequence[Row]) -> Row:
     rows = [t for t in targets if t["step"] in TELLING and t["kind"] == "response_time"]
     for status in (FAIL, CANNOT_TELL):
-        found = next((t for t in rows if t["status"] == status), None)
+        found = [t for t in rows if t["status"] == status]
         if found:
-            return {"status": status, "why_key": found["why_key"], "values": found["values"]}
+            worst = min(found, key=lambda t: value_of(t["margin_ratio"]) if t.get("margin_ratio") else 0.0)
+            return {"status": status, "why_key": worst["why_key"], "values": worst["values"]}
     return _told(PASS, "targets_met") if rows else _told(CANNOT_TELL, "not_decided")
 
 
@@ -99,7 +100,7 @@ def _scale_characteristics(fits: Mapping[str, Mapping[str, Any]]) -> Row:
     fit = telling_fit(fits)
     if fit is None:
         return _told(NOT_RUN, "not_decided")
-    levels = len({p["load"] for p in fit["points"]})
+    levels = len({p["load"] for p in fit["points"] if p["throughput_rps"]})
     if not fit.get("model"):
         return _told(CANNOT_TELL, "too_few_levels", n=levels, needed=LEAST)
     if fit["bend"] and fit["knee_load"]:

@@ -100,7 +100,7 @@ def _point(row: Mapping[str, Any], reason: dict | None, interval: Mapping[str, R
 
 def refused(points: list, left_out: list, load_unit: str, checks: list) -> dict[str, Any]:
     """The fit record that says there are too few levels."""
-    distinct = len({p["load"] for p in points})
+    distinct = len({p["load"] for p in points if p["throughput_rps"]})
     return {
         "status": "cannot_tell", "model": None, "load_unit": load_unit, "bend": None, "departs": None,
         "highest_load": max((p["load"] for p in points), default=None),

@@ -150,10 +150,16 @@ def worst(statuses: Sequence[str]) -> str:
     return next((status for status in OUTCOME if status in statuses), NOT_RUN)
 
 
+def _name(run: MeasuredRun) -> str:
+    """The run's own name, by which its files and the appendix know it."""
+    named = getattr(run, "run", run)
+    return str(getattr(named, "name", "") or f"{run.step}-{run.subject}")
+
+
 def _step(
     plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequence[dict], drifts: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    names = ", ".join(dict.fromkeys(str(getattr(r, "name", "") or f"{r.step}-{r.subject}") for r in runs))
+    names = ", ".join(dict.fromkeys(_name(r) for r in runs))
     record = {"step": step, "run": names, "run_id": names}
     if not runs:
         why = "step_not_run" if plan.step_named(step) else "step_left_out"

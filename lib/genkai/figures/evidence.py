@@ -34,7 +34,7 @@ def evidence(series: pd.DataFrame, *, stall_load: float | None = None, workload:
     if shown.empty:
         return blank(t("evidence.empty"))
     metrics = list(dict.fromkeys([*shown.loc[shown["role"] == BOTTLENECK, "metric"], *shown["metric"]]))[:MAX_PANELS]
-    figure = new_figure(66 if len(metrics) <= 2 else 112)
+    figure = new_figure(58 if len(metrics) <= 2 else 98)
     axes = _panels(figure, len(metrics))
     _place_x(axes, float(shown["intended"].max()), workload, t)
     waiting = [_draw_panel(panel, shown[shown["metric"] == metric], metric, t)

@@ -15,6 +15,7 @@ from matplotlib.transforms import Bbox
 
 from genkai.figures.style import SMALL_PT, fix_layout
 
+LEADER_PT = 4.0  # width of the line between a height and the label that had to move
 HIDES_A_LINE = 12.0  # cost of each piece of a line under a text, in points of distance from what it names
 
 
@@ -105,12 +106,15 @@ def _spread_right(axes: Axes, labels: Sequence[SideLabel], notes: Sequence[Annot
         if abs(centre - want) > figure.dpi / 72:
             note.set_y(float(axes.transData.inverted().transform((0, centre))[1]))
         if abs(centre - want) > figure.dpi * 3 / 72:
+            # In a narrow panel a share of its width is no room for a line.
+            note.set_x(max(note.get_position()[0], 1 + LEADER_PT * figure.dpi / 72 / box.width))
             _add_leader(axes, note, want)
 
 
 def _add_leader(axes: Axes, note: Annotation, want: float) -> None:
     y = float(axes.transData.inverted().transform((0, want))[1])
-    axes.plot([1.0, note.get_position()[0] - 0.002], [y, note.get_position()[1]], transform=axes.get_yaxis_transform(),
+    end = 1 + 0.8 * (note.get_position()[0] - 1)
+    axes.plot([1.0, end], [y, note.get_position()[1]], transform=axes.get_yaxis_transform(),
               color=note.get_color(), linewidth=0.6, clip_on=False, gid="leader", solid_capstyle="butt")  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def load_curve(levels: Sequence[Level], target_rps: float | None = None, *, t: A
     if not levels:
         return blank(t("plan.no_levels"))
     kind, heights = _planned(levels, target_rps)
-    figure = new_figure(56)
+    figure = new_figure(42 if len(levels) == 1 else 50)
     (axes,) = panels(figure, 1)
     x, y = [0.0], [0.0]
     label_points, labels = [], []

@@ -184,7 +184,9 @@ def metric_title(metric: str, rows: pd.DataFrame, names: Mapping[str, str], unit
         statistic = t("bands.sum_of", seconds=q.number(periods[0]))
     elif statistic in STATISTICS:
         statistic = t(f"bands.{statistic}")
-    name = names.get(metric, metric) + ("" if statistic in ("sample", "") else f", {statistic}")
+    name = names.get(metric, metric)
+    if statistic not in ("sample", ""):
+        name = t("bands.with_statistic", name=name, statistic=statistic)
     return name + (f" ({unit})" if unit else "")
 
 

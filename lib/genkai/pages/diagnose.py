@@ -7,6 +7,7 @@ from typing import Any
 
 from genkai import figures
 from genkai.pages.drift import drift
+from genkai.pages.limits import instance_names
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph
 from genkai.report.messages import Messages
 from genkai.report.sections.explanation import finding_display
@@ -78,6 +79,7 @@ def evidence_figures(run: RunStudy, record: dict[str, Any], lang: str = "en") ->
             continue
         cause = m(f"cause.{finding['cause']}.name")
         workload = str(run.whole["workload"].iloc[0])
+        series = series.assign(resource=series["resource"].replace(instance_names(run, m)))
         drawn = figures.evidence(series, stall_load=stall.get("value"), workload=workload, t=lang)
         alt = m("alt.evidence", cause=cause, n=series["metric"].nunique())
         shown.append(Figure(drawn, label=label, caption=m("caption.evidence", cause=cause), alt=alt, messages=m))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from genkai import figures
-from genkai.capacity import FACTORS, estimate_capacity, estimate_sensitivity, target_rps
+from genkai.capacity import FACTORS, Capacity, estimate_capacity, estimate_sensitivity, target_rps
 from genkai.pages.estimate import plan_record
 from genkai.plan import STEPS, Estimate, Plan
 from genkai.report.display import Contents, Figure, Table
@@ -25,14 +26,29 @@ def conditions(study: Study, lang: str = "en") -> Table:
         "hold": m.format(hold * 3600, "duration") if hold else "",
         "method": plan.preconditions.method,
         "other": plan.preconditions.other,
+        "generator": generator_said(m, plan),
+        "watched": [host.name for host in plan.hosts] + ([plan.aws.load_balancer or ""] if plan.aws else []),
     }
     rows = [
-        {"item": m(f"setup.{k}"), "value": v if isinstance(v, str) else "; ".join(v)} for k, v in facts.items() if v
+        {"item": m(f"setup.{k}"), "value": v if isinstance(v, str) else m("word.semicolon").join(filter(None, v))}
+        for k, v in facts.items()
+        if v
     ]
     return Table(
         rows, caption=m("caption.setup"), label="tab-conditions", messages=m, widths={"value": "1fr"},
         columns={"item": m("column.item"), "value": m("column.value")},
     )  # fmt: skip
+
+
+def generator_said(m: Messages, plan: Plan) -> str:
+    """What sends the load: machines, processes on each, and workers that join from anywhere."""
+    sender, machines = plan.generator, [m("plan_doc.this_machine")] if plan.generator.local else []
+    machines += [host.ssh for host in sender.hosts]
+    processes = m("plan_doc.a_core" if sender.processes == "auto" else "page.processes", n=sender.processes)
+    parts = [m("plan_doc.sends", machines=m("word.comma").join(machines), processes=processes)] if machines else []
+    if sender.workers:
+        parts.append(m("plan_doc.workers", n=sender.workers))
+    return m("word.semicolon").join(parts)
 
 
 def capacity(study: Study, lang: str = "en") -> Contents:
@@ -46,7 +62,7 @@ def capacity(study: Study, lang: str = "en") -> Contents:
         {"item": m("estimate.accesses_per_day"), "value": f"{found.accesses_per_day:,.0f}"},
         {"item": m("estimate.mean"), "value": m.format({"value": found.mean_rps, "unit": "rps"})},
         {"item": m("estimate.peak"), "value": m.format({"value": found.peak_rps, "unit": "rps"})},
-        {"item": m("estimate.target"), "value": f"{_range_text(found.target_rps, found.low_rps, found.high_rps)} rps"},
+        {"item": m("estimate.target"), "value": m.format(target_record(found), "measured")},
     ]
     table = Table(
         rows, caption=m("caption.estimate"), label="tab-estimate", messages=m, widths={"item": "1fr"},
@@ -76,11 +92,13 @@ def split(study: Study, lang: str = "en") -> Table:
     rows = []
     for api in plan.apis:
         targets = plan.targets_for(api.name)
-        limits = [f"{name.removesuffix('_s')} ≤ {s * 1000:g} ms" for name, s in targets.response_times_s().items()]
+        limits = [f"{name.removesuffix('_s')} {m('number.at_most', value=m.format(s, 'time'))}"
+                  for name, s in targets.response_times_s().items()]  # fmt: skip
         rows.append({
             "api": api.name, "call": f"{api.method} {api.path}",
             "throughput": {"value": study.split[api.name] or None, "unit": "rps"},
-            "limits": ", ".join(limits) or "–", "error_ratio": f"≤ {targets.error_ratio:.2%}",
+            "limits": m("word.comma").join(limits) or m("number.missing"),
+            "error_ratio": m("number.at_most", value=m.format(targets.error_ratio, "percent")),
         })  # fmt: skip
     columns = {name: m(f"column.{name}") for name in rows[0]}
     return Table(
@@ -95,12 +113,13 @@ def load_curves(study: Study, lang: str = "en") -> Contents:
         part = study.plan.step_named(step)
         if part is None:
             continue
-        subject = study.plan.subjects(step)[0]
+        subject, *others = study.plan.subjects(step)
         target = study.split.get(subject) or study.target_rps
         name = m(f"step.{step}")
         shown.append(Figure(
             figures.load_curve(part.levels, target, t=lang), label=f"fig-load-{step}", messages=m,
-            caption=m("caption.load_curve", step=name, duration=part.duration_s),
+            caption=m(f"caption.load_curve{'_of' if others else ''}", step=name, subject=subject,
+                      duration=part.duration_s),
             alt=m("alt.load_curve", step=name, n=len(part.levels)),
         ))  # fmt: skip
     return Contents(shown, m)
@@ -118,6 +137,13 @@ def estimate_of(plan: Plan) -> Estimate:
     return Estimate(users_per_day=target_rps(plan) * 86_400, accesses_per_user=1, peak_factor=1, safety_factor=1)
 
 
+def target_record(found: Capacity) -> dict[str, Any]:
+    """The target of an estimate with the range that its factors allow, requests/s."""
+    exact = found.low_rps == found.high_rps
+    low, high = (None, None) if exact else (found.low_rps, found.high_rps)
+    return {"value": found.target_rps, "low": low, "high": high, "unit": "rps"}
+
+
 def _range_text(value: float, low: float, high: float) -> str:
     shown = [f"{v:,.0f}" if v >= 1000 else f"{v:.4g}" for v in (value, low, high)]
-    return shown[0] if low == high else f"{shown[0]} ({shown[1]} – {shown[2]})"
+    return shown[0] if low == high else f"{shown[0]} ({shown[1]}–{shown[2]})"

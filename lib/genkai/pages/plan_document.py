@@ -9,9 +9,10 @@ from typing import Any
 from genkai.capacity import estimate_capacity
 from genkai.pages import plan as parts
 from genkai.pages import plan_tables as tables
+from genkai.pages.plan_gaps import gaps
 from genkai.plan import STEPS
 from genkai.planfile import read_plan
-from genkai.report.display import Bullets, Contents, Displayed, Document, Heading, KeyFigures, Paragraph
+from genkai.report.display import Bullets, Contents, Displayed, Document, Heading, KeyFigures, Paragraph, Text
 from genkai.report.messages import Messages
 from genkai.report.sections.results import load_table
 from genkai.study import Study, facts, find_cycle, read_study
@@ -54,7 +55,7 @@ class PlanDocument:
         document = Document(
             title=plan.title or plan.name, language=self.lang, kind="plan", plan=plan.name, plan_hash=plan.digest(),
             cycle=self.study.cycle.number if self.frozen else None,
-            environment="; ".join(facts.plainly(plan.environment.target)) or plan.base_url,
+            environment=facts.environment_line(plan),
         )  # fmt: skip
         runs = sum(len(plan.runs_of(step)) for step in STEPS)
         summary = m.text(
@@ -67,7 +68,7 @@ class PlanDocument:
         m, found = self.m, estimate_capacity(parts.estimate_of(self.plan))
         note = m("plan_doc.key.stated")
         if self.plan.targets.throughput_rps is None:
-            note = m("plan_doc.key.range", low=self._rps(found.low_rps), high=self._rps(found.high_rps))
+            note = m("plan_doc.key.range", range=parts.target_record(found))
         rows: list[tuple[str, Any, str]] = [
             (m("plan_doc.key.target"), {"value": self.study.target_rps, "unit": "rps"}, note)
         ]
@@ -98,10 +99,12 @@ class PlanDocument:
 
     def environment(self) -> Contents:
         """What is tested, how it differs from production, and with which tools."""
-        m, different = self.m, facts.differences(self.plan)
+        m, told = self.m, self.plan.environment.differences
         shown = [found] if (found := tables.environment(m, self.plan)) else []
-        if different:
-            shown += [Paragraph(m.text("plan_doc.differences"), m, lead=True), Bullets(different, messages=m)]
+        if told:  # in words; the table marks what differs by its values
+            shown += [Paragraph(m.text("plan_doc.differences"), m, lead=True), Bullets(told, messages=m)]
+        elif facts.differences(self.plan):
+            shown.append(Paragraph(m.text("plan_doc.marked"), m))
         else:
             shown.append(Paragraph(m.text("plan_doc.no_difference"), m))
         return self._section("environment", [*shown, tables.tools(m, self.study)])
@@ -127,10 +130,13 @@ class PlanDocument:
         m, plan = self.m, self.plan
         made = {"schedule": tables.schedule, "roles": tables.roles, "actions": tables.actions}
         shown: list[Displayed] = [make(m, plan) for name, make in made.items() if getattr(plan, name)]
-        if plan.open_questions:
-            shown += [Paragraph(m.text("plan_doc.questions"), m, lead=True), Bullets(plan.open_questions, messages=m)]
-        absent = [m.text(f"plan_doc.no_{n}") for n in (*made, "open_questions") if not getattr(plan, n)]
-        return self._section("agreement", [*shown, *([Bullets(absent, messages=m)] if absent else [])])
+        if not plan.actions:
+            shown.append(Paragraph(m.text("plan_doc.no_actions"), m))
+        questions = [*map(Text.plain, plan.open_questions), *gaps(m, plan, tables.unwatched(m, plan))]
+        if not questions:
+            return self._section("agreement", [*shown, Paragraph(m.text("plan_doc.no_open_questions"), m)])
+        asked = [Paragraph(m.text("plan_doc.questions"), m, lead=True), Bullets(questions, numbered=True, messages=m)]
+        return self._section("agreement", [*shown, Heading(m("plan_doc.section.questions"), 2, m), *asked])
 
     def write(self) -> str:
         """results/capacity.json where the plan belongs to a cycle; what was written."""

@@ -21,6 +21,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "M5": ("hosts", "ec2"), "M6": ("generator", "hosts", "elb"), "M7": ("ec2",), "M8": ("hosts", "ec2"),
     "M9": ("status", "services"), "M10": (),
 }  # fmt: skip
+MOST_HOSTS = 3  # that are named each time
 TOOLS = ("genkai", "locust", "python", "boto3", "vmstat", "typst")
 
 
@@ -52,7 +53,7 @@ def environment(m: Messages, plan: Plan) -> Table | None:
 
 def _plain(m: Messages, value: Any) -> str:
     if isinstance(value, bool):
-        return m(f"word.{'yes' if value else 'no'}")
+        return "yes" if value else "no"  # as facts.plainly has it: the keys are the plan's own words, too
     return m("number.missing") if value is None else str(value)
 
 
@@ -86,7 +87,7 @@ def scenarios(m: Messages, plan: Plan) -> Table:
         ]
         own = m("plan_doc.scenario_own", file=str(scenario.locustfile))
         why = scenario.why or m("number.missing")
-        rows.append({"scenario": scenario.name, "calls": ", ".join(calls) or own, "why": why})
+        rows.append({"scenario": scenario.name, "calls": m("word.comma").join(calls) or own, "why": why})
     return plan_table(m, "scenarios", rows, {"calls": "1fr", "why": "1fr"})
 
 
@@ -112,7 +113,8 @@ def monitoring(m: Messages, study: Study) -> Table:
         told = [known[name] for name in names if name in known]
         without = "separate_run" if item == "M10" else "not_watched"
         rows.append({
-            "id": item, "item": m(f"plan_doc.monitor.{item}"), "source": "; ".join(told) or m(f"plan_doc.{without}"),
+            "id": item, "item": m(f"plan_doc.monitor.{item}"),
+            "source": m("word.semicolon").join(told) or m(f"plan_doc.{without}"),
             "threshold": m(f"plan_doc.threshold.{item}", **values),
         })  # fmt: skip
     return plan_table(m, "monitoring", rows, {"source": "1fr", "threshold": "1fr"})
@@ -120,14 +122,25 @@ def monitoring(m: Messages, study: Study) -> Table:
 
 def _known_sources(m: Messages, plan: Plan) -> dict[str, str]:
     """{source: as the document says it} of what the plan names."""
-    names = {"generator": "-", "hosts": ", ".join(h.name for h in plan.hosts),
-             "status": ", ".join(h.name for h in plan.hosts if h.status_url)}  # fmt: skip
+    names = {"generator": "-", "hosts": _hosts_said(m, [h.name for h in plan.hosts]),
+             "status": _hosts_said(m, [h.name for h in plan.hosts if h.status_url])}  # fmt: skip
     period = ""
     if plan.aws:
         period = m.format(plan.aws.period_s, "duration")
         names |= dict.fromkeys(("elb", "ec2"), plan.aws.load_balancer or "")
         names["services"] = ", ".join(f"{s} ({', '.join(found)})" for s, found in plan.aws.services.items())
     return {key: m(f"plan_doc.source.{key}", names=text, period=period) for key, text in names.items() if text}
+
+
+def _hosts_said(m: Messages, names: Sequence[str]) -> str:
+    """Names of hosts, or how many there are: the conditions of the test name every one."""
+    return m("plan_doc.hosts", n=len(names)) if len(names) > MOST_HOSTS else m("word.comma").join(names)
+
+
+def unwatched(m: Messages, plan: Plan) -> list[str]:
+    """The monitoring items that the plan names no source for; profiling (M10) has a run of its own."""
+    known = _known_sources(m, plan)
+    return [item for item, names in SOURCES.items() if item != "M10" and not known.keys() & set(names)]
 
 
 def limits_text(m: Messages, plan: Plan) -> str:

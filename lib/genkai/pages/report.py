@@ -104,7 +104,7 @@ class Report:
     def document(self) -> Document:
         """The title block."""
         plan, window = self.study.plan, facts.window_of(self.study)
-        environment = "; ".join(facts.plainly(plan.environment.target)) or plan.base_url
+        environment = facts.environment_line(plan)
         return Document(
             title=plan.title or plan.name, language=self.lang, plan=plan.name, cycle=self.study.cycle.number,
             environment=environment, window=window, verdict=self.verdicts["overall"]["status"], plan_hash=plan.digest(),
@@ -130,12 +130,13 @@ class Report:
         shown = [self.scale.hockey_stick(self.lang)]
         timeline = monitor.timeline(self.study, "", self.lang)
         machines = [timeline] if isinstance(timeline, Figure) else []
+        watched, causes = self._machines(), Diagnosis(self.study).figures(self.lang)
         parts: list[Displayed] = [
             sections.scale(self.m, scale_record(self.scale), shown),
             *filter(None, [search.section(self.study, self.lang)]),
             self.sizes.section(self.lang),
-            sections.monitoring(self.m, self._machines(), machines),
-            sections.diagnosis(self.m, self.findings, Diagnosis(self.study).figures(self.lang)),
+            sections.monitoring(self.m, watched, machines),
+            sections.diagnosis(self.m, self.findings, causes, watched["names"]),
         ]
         if self.study.of("endurance"):
             parts += [Heading(self.m("section.drift"), 1, self.m), drift(self.study, self.lang)]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import typst
 
 from genkai.report.fonts import font_directories
 
@@ -48,6 +47,8 @@ def floating_figures(main: Path) -> list[str]:
 
 def laid(main: Path, floating: Sequence[str] = ()) -> Layout:
     """The document as it stands with these figures floating."""
+    import typst
+
     compiler = typst.Compiler(str(main), root=str(main.parent), font_paths=font_directories(),
                               ignore_system_fonts=True, sys_inputs=inputs(floating))  # fmt: skip
     pages = compiler.compile(format="png", ppi=_PPI)

@@ -119,15 +119,20 @@ class Messages:
             if spec == "ref":
                 parts.append("@" + check_label(str(values[name]), where=f"message {key}"))
             else:
+                value = self.format(self._named(name, values[name]), spec or "")
+                if _stray_space(parts[-1][:-1], parts[-1][-1:] + value):
+                    parts[-1] = parts[-1][:-1]
                 parts.append(chr(_PRIVATE + len(kept)))
-                kept.append(self.format(self._named(name, values[name]), spec or ""))
+                kept.append(value)
         return _restored(Text.parse("".join(parts)), kept)
 
     def _named(self, placeholder: str, value: Any) -> Any:
         group = _VOCABULARY.get(placeholder)
         if not group or not isinstance(value, str):
             return value
-        return ", ".join(self._catalogue.get(f"{group}.{part}", part) for part in value.split(", "))
+        return self._catalogue["word.comma"].join(
+            self._catalogue.get(f"{group}.{part}", part) for part in value.split(", ")
+        )
 
     def format(self, value: Any, spec: str = "") -> str:
         """Return a number, record, time or text by `spec` (see genkai.report.quantities.SPECS) in this language.

@@ -35,8 +35,10 @@ SPECS = frozenset(
 def significant(value: float, digits: int = 3) -> str:
     """Return `value` with `digits` significant digits, all its integer digits and thousands separators.
 
-    >>> significant(1234.5), significant(104.17), significant(0.012345), significant(50.0)
-    ('1,234', '104', '0.0123', '50')
+    A zero at the end stands where rounding made it, and not where the value has no more digits.
+
+    >>> significant(1234.5), significant(104.17), significant(0.012345), significant(30.03), significant(50.0)
+    ('1,234', '104', '0.0123', '30.0', '50')
     """
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "–"
@@ -44,9 +46,10 @@ def significant(value: float, digits: int = 3) -> str:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"
-    if "." in text:
+    exact = abs(float(text.replace(",", "")) - value) <= 1e-9 * abs(value)
+    if "." in text and exact:
         text = text.rstrip("0").rstrip(".")
-    return ("−" + text[1:] if text.startswith("-") else text) if text not in ("-0", "0") else "0"
+    return "−" + text[1:] if text.startswith("-") else text
 
 
 def is_record(value: Any) -> bool:

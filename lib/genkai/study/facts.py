@@ -27,6 +27,12 @@ def plainly(facts: Mapping[str, Any]) -> list[str]:
     return [f"{key.replace('_', ' ')}: {words[v] if isinstance(v, bool) else v}" for key, v in facts.items()]
 
 
+def environment_line(plan: Plan, most: int = 120) -> str:
+    """The tested environment on one line for a cover; of a long one its beginning, for tables have the whole."""
+    line = "; ".join(plainly(plan.environment.target)) or plan.base_url
+    return line if len(line) <= most else line[:most].rsplit("; ", 1)[0].rstrip() + "; …"
+
+
 def host_of(plan: Plan) -> str:
     """Host name of what is tested."""
     return urlsplit(plan.base_url).hostname or ""

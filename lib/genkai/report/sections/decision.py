@@ -27,7 +27,7 @@ def decision(m: Messages, verdicts: Record, findings: Record | None = None, figu
     """Return the decision page: banner, limit / cause / next action, the figure of the limit, verdicts."""
     overall = require(verdicts, "overall", "verdicts")
     items: list[Displayed] = [Verdict(overall["status"], message(m, overall, "sentence_key"), m, heading=True)]
-    items.append(Terms(_answers(m, overall, findings or {}), m))
+    items.append(Terms(_answers(m, verdicts, findings or {}), m))
     if figure is not None:
         items.append(figure)
     if verdicts.get("targets"):
@@ -38,11 +38,15 @@ def decision(m: Messages, verdicts: Record, findings: Record | None = None, figu
     return Contents(items, m)
 
 
-def _answers(m: Messages, overall: Record, findings: Record) -> list[tuple[str, Text]]:
+def _answers(m: Messages, verdicts: Record, findings: Record) -> list[tuple[str, Text]]:
     found = [finding for finding in findings.get("findings") or [] if not finding.get("contributes")]
-    met = overall["status"] == "pass"
-    cause = m.text("decision.no_cause_needed" if met else "decision.no_cause")
+    status = verdicts["overall"]["status"]
+    met, unseen = status == "pass", status == "not_run" or findings.get("answer_key") in NO_LIMIT_SEEN
+    cause = m.text(f"decision.no_cause{'_needed' if met else '_unseen' if unseen else ''}")
+    left = [named(m, "step", s["step"]) for s in verdicts.get("steps") or () if s["status"] == "not_run"]
     following = m.text("decision.no_next" if met else "decision.next_unknown")
+    if left and status == "not_run":
+        following = m.text("decision.next_run", steps=m("word.comma").join(left))
     if found:
         cause = cause_text(m, found[0], "claim")
         following = cause_text(m, found[0], "remedy").first_sentence()  # the diagnosis has the whole
@@ -56,6 +60,7 @@ def cause_text(m: Messages, finding: Record, part: str) -> Text:
     return m.text(key, **(finding.get("values") or {}))
 
 
+NO_LIMIT_SEEN = ("answer.no_limit", "answer.nothing_measured")  # so that there is no cause to look for
 MIXED = ("scenario", "endurance")  # one run of several APIs
 WORST_FIRST = ("fail", "cannot_tell", "not_run", "pass")
 COLUMNS = {"throughput": "throughput", "response_time": "response_time", "errors": "error_ratio", "machine": "machines"}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from genkai.report.displayed import Bullets, Contents, Displayed, Heading, Paragraph
+from genkai.report.displayed import Badge, Bullets, Contents, Displayed, Heading, Paragraph
 from genkai.report.figure import Figure
 from genkai.report.finding import Finding
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
 from genkai.report.sections.decision import cause_text
 from genkai.report.sections.machine_limits import counts_said, machine_limits, metric_warnings
-from genkai.report.sections.records import Record, message, named, said, use_table
+from genkai.report.sections.records import Record, message, named, resource_name, said, use_table
 from genkai.report.table import Table
 
 _SCALE_ROWS = ("knee", "ceiling", "peak", "response_time", "delta_aicc", "generator_excluded")
@@ -70,7 +70,7 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
     items: list[Displayed] = [Heading(m("section.monitoring"), 1, m)]
     if record.get("use"):
         items.append(Paragraph(m.text("monitoring.intro"), m, lead=True))
-        items.append(use_table(m, record["use"], m("caption.use"), "tab-use"))
+        items.append(use_table(m, record["use"], m("caption.use"), "tab-use", names=record.get("names") or {}))
     else:
         items.append(Paragraph(m.text("monitoring.none"), m))
     names = record.get("names") or {}
@@ -85,15 +85,20 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
     return Contents(items + ([Bullets(missing, messages=m)] if missing else []), m)
 
 
-def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> Contents:
-    """Return "Why it stopped there": the answer, each finding with its evidence, what was ruled out or not measured."""
+def diagnosis(
+    m: Messages, findings: Record, figures: Sequence[Figure] = (), names: Mapping[str, str] | None = None
+) -> Contents:
+    """Return "Why it stopped there": the answer, each finding with its evidence, what was ruled out or not measured.
+
+    names: {resource: what readers call it}.
+    """
     items: list[Displayed] = [Heading(m("section.diagnosis"), 1, m)]
     items.append(Paragraph(message(m, findings, "answer_key"), m))
     items += [finding_display(m, finding) for finding in findings.get("findings") or []]
     items += figures
     cleared = [row for row in findings.get("ruled_out") or [] if row["verdict"] in CLEARED]
     if cleared:
-        items.append(use_table(m, cleared, m("caption.ruled_out"), "tab-ruled-out", reasons=True))
+        items.append(cleared_table(m, cleared, names or {}))
     missing = findings.get("not_measured") or []
     if missing:
         rows = [
@@ -101,6 +106,18 @@ def diagnosis(m: Messages, findings: Record, figures: Sequence[Figure] = ()) -> 
         ]
         items += [Heading(m("diagnosis.not_measured"), 2, m), Bullets(rows, messages=m)]
     return Contents(items, m)
+
+
+def cleared_table(m: Messages, rows: Sequence[Record], names: Mapping[str, str]) -> Table:
+    """Return the table of what was ruled out and why; the numbers stand in the table of all resources."""
+    cells = [
+        {"resource": resource_name(m, row, names), "verdict": Badge(row["verdict"], m),
+         "reason": message(m, row, "why_key") if row.get("why_key") else m("number.missing")}
+        for row in rows
+    ]  # fmt: skip
+    columns = {name: m(f"column.{name}") for name in cells[0]}
+    return Table(cells, caption=m("caption.ruled_out"), label="tab-ruled-out", columns=columns, messages=m,
+                 widths={"reason": "1fr"})  # fmt: skip
 
 
 def finding_display(m: Messages, finding: Record) -> Finding:

@@ -47,6 +47,8 @@ def subject(m: Messages, row: Record) -> str:
 
 def quantity(m: Messages, row: Record) -> str:
     """Return the name of what a target row speaks of; a machine's metric as the figures call it."""
+    if row.get("step") == "verify" and row["what"] == "throughput":
+        return m("quantity.generator_ceiling")
     return named(m, "metric" if row.get("kind") == "machine" else "quantity", row["what"])
 
 
@@ -100,11 +102,17 @@ def _number(value: Any, unit: str) -> Any:
     return value if isinstance(value, Mapping) else {"value": value, "unit": unit}
 
 
-def use_table(m: Messages, rows: Sequence[Record], caption: str, label: str, reasons: bool = False) -> Table:
-    """Return the table of utilisation, saturation and errors per resource; with the reason of each verdict if asked."""
+def use_table(
+    m: Messages, rows: Sequence[Record], caption: str, label: str, reasons: bool = False,
+    names: Mapping[str, str] | None = None,
+) -> Table:  # fmt: skip
+    """Return the table of utilisation, saturation and errors per resource; with the reason of each verdict if asked.
+
+    names: {resource: what readers call it}.
+    """
     cells = [
         {
-            "resource": _resource(m, row),
+            "resource": resource_name(m, row, names or {}),
             "used": row.get("used"),
             "saturated": row.get("saturated"),
             "errors": row.get("errors"),
@@ -127,9 +135,12 @@ def use_table(m: Messages, rows: Sequence[Record], caption: str, label: str, rea
     )
 
 
-def _resource(m: Messages, row: Record) -> str:
-    group = f"ruled_out.group.{row.get('group')}"
-    return f"{row['resource']} · {m(group)}" if group in m else str(row["resource"])
+def resource_name(m: Messages, row: Record, names: Mapping[str, str]) -> str:
+    """Return what readers call a resource of the table of utilisation: its name, and what of it was looked at."""
+    resource, group = str(row["resource"]), f"ruled_out.group.{row.get('group')}"
+    plain = resource.partition(":")[2] or resource
+    called = f"{names[resource]} ({plain})" if resource in names else plain
+    return f"{called} · {m(group)}" if group in m else called
 
 
 def said(m: Messages, text: str) -> str:

@@ -43,7 +43,11 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
 def _said(m: Messages, value: Any) -> str:
     if isinstance(value, Mapping):
         return m.format(value)
-    return "; ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+    return (
+        m("word.semicolon").join(map(str, value))
+        if isinstance(value, Sequence) and not isinstance(value, str)
+        else str(value)
+    )
 
 
 def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
@@ -53,9 +57,7 @@ def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
             "step": named(m, "step", step["step"]),
             "subjects": _said(m, step.get("subjects") or m("word.all_apis")) + _times(step.get("repeat") or 1),
             "workload": named(m, "workload", step["workload"]),
-            "levels": " → ".join(
-                level if isinstance(level, str) else m.format(level, "count") for level in step["levels"]
-            ),
+            "levels": _levels_said(m, step),
             "duration": m.format(step["duration_s"], "duration"),
         }
         for step in steps
@@ -63,6 +65,15 @@ def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
     columns = {name: m(f"column.{name}") for name in rows[0]}
     widths = {"subjects": "1fr", "levels": "1fr"}
     return Table(rows, caption=caption, label="tab-load", columns=columns, widths=widths, messages=m)
+
+
+def _levels_said(m: Messages, step: Record) -> str:
+    """The loads of a step with their unit; shares where each of its subjects has a target of its own."""
+    *before, last = step["levels"]
+    unit = "users" if step["workload"] == "closed" else "rps"
+    said = [level if isinstance(level, str) else m.format(level, "count") for level in before]
+    said.append(last if isinstance(last, str) else m.format({"value": last, "unit": unit}))
+    return m("load.of_targets", levels=" → ".join(said)) if isinstance(last, str) else " → ".join(said)
 
 
 def _times(repeat: int) -> str:
@@ -133,10 +144,9 @@ def _steps_table(m: Messages, steps: Sequence[Record]) -> Table:
             "step": named(m, "step", step["step"]),
             "verdict": Badge(step["status"], m),
             "reason": message(m, step, "why_key"),
-            "run": str(step.get("run_id") or step.get("run") or m("number.missing")),
         }
         for step in steps
     ]
     columns = {name: m(f"column.{name}") for name in rows[0]}
-    widths = {"reason": "3fr", "run": "1fr"}
+    widths = {"reason": "1fr"}
     return Table(rows, caption=m("caption.steps"), label="tab-steps", columns=columns, widths=widths, messages=m)
