@@ -23,6 +23,10 @@ needs_java = pytest.mark.skipif(
     not all(shutil.which(name) for name in ("java", "javac", "jcmd", "jfr")),
     reason="needs a JDK (java, javac, jcmd, jfr)",
 )
+needs_py_spy = pytest.mark.skipif(
+    "CI" not in os.environ and not (Path(sys.executable).with_name("py-spy").exists() or shutil.which("py-spy")),
+    reason="needs py-spy, which the lock installs (extra profile)",
+)
 LOCAL = Host(name="local")
 
 
@@ -42,6 +46,7 @@ def python_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subproc
         process.kill()
 
 
+@needs_py_spy
 def test_python_computing_and_lock_waits_are_told_apart(python_process: subprocess.Popen, tmp_path: Path) -> None:
     found = find_targets(Host(name="local", profile=["lockshop.py"]))
     assert [(t.pid, t.runtime) for t in found] == [(python_process.pid, "python")]
@@ -111,6 +116,7 @@ def test_java_computing_and_lock_waits_are_told_apart(tmp_path: Path) -> None:
     assert left == []
 
 
+@needs_py_spy
 def test_what_cannot_be_profiled_is_told(python_process: subprocess.Popen, tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as other:
         try:
@@ -151,6 +157,7 @@ def test_a_missing_profiler_and_a_missing_permission_are_told(
         rehearse([target], tmp_path)
 
 
+@needs_py_spy
 def test_a_process_that_ends_meanwhile_leaves_what_was_seen(tmp_path: Path) -> None:
     program = tmp_path / "short.py"
     program.write_text(
