@@ -308,6 +308,18 @@ def test_history_shows_each_cycle_its_levels_and_where_they_change():
     assert "at 500 users" in p95.get_title(loc="left")
 
 
+def test_history_of_many_cycles_shows_the_last_and_only_their_changes():
+    numbers = list(range(1, 31))
+    changes = [{"number": n, "before": story.record(1), "after": story.record(2), "change": story.record(change)}
+               for n, change in ((3, 0.11), (20, 0.22))]  # fmt: skip
+    series = {"what": "limit", "load": None, "unit": "rps", "points": [story.record(500)] * 30, "changes": changes}
+    figure = figures.history(numbers, [series])
+    points = next(line for line in figure.axes[0].lines if line.get_marker() == "o")
+    assert list(points.get_xdata()) == numbers[-24:]
+    assert "+22 %" in texts(figure)
+    assert "+11 %" not in texts(figure), "it lies before what is shown"
+
+
 def test_ceiling_shows_the_margin_and_warns_when_it_is_too_small():
     shown = figures.ceiling(story.record(2380, 2300, 2450), 729)
     assert "2,380 rps (2,300–2,450)\n3.26 × target" in texts(shown)

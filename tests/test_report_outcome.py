@@ -200,6 +200,28 @@ def test_the_index_survives_what_is_not_a_verdict(tmp_path: Path) -> None:
     assert "genkai cycle PLAN" in index_html([])
 
 
+def test_a_story_of_four_cycles_has_bars_where_limits_were_found() -> None:
+    for limit, bars in ((number(500, "rps"), 1), (None, 0)):
+        given = record()
+        rows = [{"number": n, "status": "fail", "limit": limit} for n in range(1, 5)]
+        given["history"] = {"cycles": rows, "change_points": []}
+        text = index_html([("demo/04", given)])
+        assert text.count('class="bars"') == bars
+        assert text.count('<i style="height:100%') == 4 * bars
+        assert "No change point among 4 cycles" in text
+
+
+def test_what_became_of_actions_is_in_the_record() -> None:
+    row = {"action": "warmed", "cause": "load_balancer_capacity", "owner": "me", "due": "", "done": True}
+    told = {"outcome": "cannot_tell", "text_key": "outcome.no_earlier", "values": {}, "rows": [], "evidence": None}
+    plan = read_plan(ROOT / "data/plans/demo.yaml")
+    given = [{**row, **told}, {**row, "done": False, "outcome": "open", "rows": [], "evidence": None}]
+    found = verdict_record(plan, MANIFEST, verdicts(), {}, RUNS, FILES, None, given)["actions"]
+    assert found[0] == {**row, "outcome": "cannot_tell", "why": {
+        "en": "There is no earlier cycle to compare with.", "ja": "比較する以前のサイクルがない。"}}  # fmt: skip
+    assert found[1]["why"] is None
+
+
 def test_words_of_a_plan_are_not_markup() -> None:
     given = record()
     given["plan"]["title"] = "<script>alert(1)</script>"

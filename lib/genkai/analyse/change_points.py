@@ -18,7 +18,7 @@ from scipy.special import stdtr
 
 MAX_P = 0.001
 LEAST = 4  # cycles below which nothing is said
-FIRST_PASS = 10  # a split may be this much less significant until its neighbours are known
+FIRST_PASS = 10  # a split may be this much less significant until its neighbours are known; see _splits
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ def divergence(values: Sequence[float]) -> np.ndarray:
     return np.where((left > 0) & (right > 0), distance, -np.inf)
 
 
-def best_split(values: Sequence[float]) -> tuple[int, float]:
-    """(index of the first value after the best split, its divergence). Needs two values at least."""
+def best_split(values: Sequence[float]) -> tuple[int, int, float]:
+    """(τ: the first value after the best split, κ: the end of what differs most, divergence). Needs two values."""
     found = divergence(values)
-    tau = int(np.unravel_index(np.argmax(found), found.shape)[0])
-    return tau, float(found.max())
+    tau, kappa = np.unravel_index(np.argmax(found), found.shape)
+    return int(tau), int(kappa), float(found.max())
 
 
 def change_points(
@@ -86,24 +86,30 @@ def change_points(
         raise ValueError("change points: expected finite values, got one that is missing; leave it out")
     if len(x) < least:
         return []
-    return _merged(x, _splits(x, min(FIRST_PASS * max_p, 1.0)), max_p, minimum_effect)
+    return _merged(x, _splits(x, max_p), max_p, minimum_effect)
 
 
 def _splits(x: np.ndarray, max_p: float) -> list[int]:
-    """Split where the divergence is largest of all stretches, until the best split is not significant."""
+    """Split where the divergence is largest of all stretches, until the best split is not significant.
+
+    A level that was left again hides in all that follows it, so a split counts, too, where what follows it up to the
+    end that differs most is another level beyond doubt: more surely, for that end was chosen.
+    """
     found: list[int] = []
     while True:
         edges = [0, *found, len(x)]
         candidates = [
-            (distance, first + index)
+            (distance, first + tau, first, first + kappa)
             for first, last in pairwise(edges)
             if last - first > 1
-            for index, distance in [best_split(x[first:last])]
+            for tau, kappa, distance in [best_split(x[first:last])]
         ]
         if not candidates:
             return found
-        _, index = max(candidates, key=lambda c: c[0])
-        if _point(x, sorted([*found, index]), index).p > max_p:
+        _, index, first, end = max(candidates)
+        if _point(x, sorted([*found, index]), index).p > FIRST_PASS * max_p and (
+            _p(x[first:index], x[index:end]) > max_p / FIRST_PASS
+        ):
             return found
         found = sorted([*found, index])
 

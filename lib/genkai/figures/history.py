@@ -37,7 +37,9 @@ def history(numbers: Sequence[int], series: Sequence[Mapping[str, Any]], *, targ
     labels = []
     for panel, one in zip(axes, shown, strict=True):
         target = target_p95_s if one["what"] == "p95" else target_rps
-        labels.append(_draw_series(panel, last, {**one, "points": list(one["points"])[-MOST:]}, target, t))
+        seen = [change for change in one["changes"] if change["number"] > last[0]]
+        points = list(one["points"])[-MOST:]
+        labels.append(_draw_series(panel, last, {**one, "points": points, "changes": seen}, target, t))
     axes[-1].set_xlim(last[0] - 0.5, last[-1] + 0.5)
     axes[-1].set_xlabel(t("history.cycle_axis"))
     q.plain_ticks(axes[-1].xaxis, 12, integer=True)

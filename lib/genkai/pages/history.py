@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genkai import figures
+from genkai.figures.history import MOST
 from genkai.pages.comparison import aligned
 from genkai.planfile import read_plan
 from genkai.report.display import Figure
@@ -50,6 +51,6 @@ def history_figure(record: Mapping[str, Any], study: Study, lang: str = "en") ->
     )  # fmt: skip
     found = sum(len(series["changes"]) for series in record["series"])
     return Figure(
-        drawn, label="fig-history", messages=m, caption=m("caption.history"),
+        drawn, label="fig-history", messages=m, caption=m("caption.history", n=min(len(record["cycles"]), MOST)),
         alt=m("alt.history", n=len(record["cycles"]), found=found),
     )  # fmt: skip

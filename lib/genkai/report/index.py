@@ -110,17 +110,19 @@ def _history_html(m: Messages, newest: Record) -> str:
     rows = record.get("cycles", [])
     if len(rows) < LEAST:
         return ""
-    highest = max([float((row["limit"] or {}).get("value") or 0.0) for row in rows]) or 1.0
+    limits = [float((row["limit"] or {}).get("value") or 0.0) for row in rows]
     bars = "".join(
-        f'<i style="height:{max(float((row["limit"] or {}).get("value") or 0.0) / highest, 0.03):.0%};'
+        f'<i style="height:{max(limit / max(limits), 0.03):.0%};'
         f'background:{COLOURS[status_colour(row["status"] or "not_run")]}"'
         f' title="{_e(_limit_text(m, row))}"></i>'
-        for row in rows
+        for row, limit in zip(rows, limits, strict=True)
+        if any(limits)
     )
     told = "".join(f"<li>{_e(sentence[m.lang])}</li>" for sentence in record.get("change_points", []))
     told = told or f"<li>{_e(m('history.none', n=len(rows)))}</li>"
     label = _e(m("alt.history", n=len(rows), found=len(record.get("change_points", []))))
-    return f'<div class="story"><div class="bars" role="img" aria-label="{label}">{bars}</div><ul>{told}</ul></div>\n'
+    chart = f'<div class="bars" role="img" aria-label="{label}">{bars}</div>' if bars else ""
+    return f'<div class="story">{chart}<ul>{told}</ul></div>\n'
 
 
 def _limit_text(m: Messages, row: Record) -> str:
