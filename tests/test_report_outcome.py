@@ -123,6 +123,21 @@ def test_junit_has_a_suite_a_step_and_a_case_a_target() -> None:
     assert (found["scenario"].get("time"), found["scenario"].get("timestamp")) == ("60", "2026-05-09T07:37:00")
 
 
+def test_junit_has_only_what_the_schema_of_jenkins_has() -> None:
+    allowed = {
+        "testsuites": {"name", "time", "tests", "failures", "errors", "disabled"},
+        "testsuite": {"name", "time", "tests", "failures", "errors", "disabled", "skipped", "timestamp", "hostname",
+                      "id", "package", "file", "log", "url"},
+        "testcase": {"name", "time", "classname", "status", "assertions", "file", "line"},
+        "failure": {"type", "message"}, "error": {"type", "message"}, "skipped": {"type", "message"},
+        "system-out": set(),
+    }  # fmt: skip
+    given = verdicts()
+    given["targets"][1]["status"] = "cannot_tell"
+    for element in ElementTree.fromstring(verdict_xml(record(given)).encode()).iter():
+        assert set(element.attrib) <= allowed[element.tag], element.tag
+
+
 def test_a_missed_target_tells_what_was_measured_and_asked() -> None:
     case = suites(verdict_xml(record()))["api"].find("testcase/failure")
     assert case.text == "measured 498 rps (489–507), target ≥ 700 rps"

@@ -24,7 +24,7 @@ def verdict_xml(record: Record, lang: str = "en") -> str:
     m = Messages(lang)
     root = ElementTree.Element("testsuites", name=_clean(f"{record['plan']['name']} cycle {record['cycle']['number']}"))
     suites = [_suite(root, m, record, step) for step in record["steps"]]
-    for name in ("tests", *COUNTS.values()):
+    for name in ("tests", "failures", "errors"):  # Jenkins' schema has no attribute for skipped ones here
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in suites)))
     root.set("time", f"{sum(float(suite.get('time', '0')) for suite in suites):.0f}")
     ElementTree.indent(root, " ")
