@@ -147,6 +147,17 @@ def test_a_second_cycle_is_compared_with_the_first(second: Report) -> None:
     assert f"[{Messages('en')('status.did_not_work')}]" in told, "its cause is still found"
 
 
+def test_what_was_said_of_cycles_that_are_gone_goes(tmp_path: Path, computed: dict[str, Any]) -> None:
+    cycle = own_cycle(tmp_path)
+    for name in ("history", "comparison"):
+        cycle.write_result(name, {"rows": []})
+    made = Report(read_study(cycle))
+    vars(made).update(computed)
+    made.write()
+    assert {p.name for p in cycle.results_dir.iterdir()} & {"history.json", "comparison.json"} == set()
+    assert cycle.result("verdicts.json").exists()
+
+
 def test_the_comparison_shows_main_rows_only_the_mix_first(second: Report) -> None:
     rows = second._compared()["rows"]
     assert 0 < len(rows) < len(second.comparison["rows"])

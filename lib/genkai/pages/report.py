@@ -95,10 +95,11 @@ class Report:
         """results/verdicts.json, actions.json, comparison.json, summary.json and history.json."""
         self.study.cycle.write_result("actions", self.actions)
         self.study.cycle.write_result(SUMMARY, self.summary)
-        if self.history:
-            self.study.cycle.write_result("history", self.history)
-        if self.comparison:
-            self.study.cycle.write_result("comparison", self.comparison)
+        for name, record in (("history", self.history), ("comparison", self.comparison)):
+            if record:
+                self.study.cycle.write_result(name, record)
+            else:  # what an earlier report wrote speaks of cycles that are gone
+                (self.study.cycle.results_dir / f"{name}.json").unlink(missing_ok=True)
         self.study.cycle.write_result("verdicts", self.verdicts)
 
     def document(self) -> Document:
