@@ -19,6 +19,7 @@ from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
 from genkai.study import RunStudy, Study, facts, find_cycle, read_study
 from genkai.study.actions import proposed_rows, taken_rows
+from genkai.study.failure_kinds import failure_rows
 from genkai.study.history import NAME as SUMMARY
 from genkai.study.history import summary_of
 from genkai.study.repetitions import repetition_rows
@@ -121,7 +122,15 @@ class Report:
         shown = {step: self._step_figures(step) for step in STEP_FIGURES}
         setup = sections.conditions(self.m, facts.setup_record(self.study))
         again = {step: repetition_rows(self.study, step) for step in STEP_FIGURES}
-        steps = sections.step_results(self.m, self.verdicts, self._levels(), shown, again, self._paced())
+        steps = sections.step_results(
+            self.m,
+            self.verdicts,
+            self._levels(),
+            shown,
+            again,
+            self._paced(),
+            {step: failure_rows(self.study.shown(step)) for step in STEP_FIGURES},
+        )
         return Contents([setup, steps], self.m)
 
     def explanation(self) -> Contents:

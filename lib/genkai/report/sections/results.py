@@ -87,12 +87,14 @@ def step_results(
     figures: Mapping[str, Sequence[Figure]] | None = None,
     repetitions: Mapping[str, Sequence[Record]] | None = None,
     paced: Mapping[str, Any] | None = None,
+    failures: Mapping[str, Sequence[Record]] | None = None,
 ) -> Contents:
     """Return "Results by step": the table of verdicts, then for each step its reason, levels table and figures.
 
     `levels` maps a step to its levels table (rows or DataFrame of schema table `levels`), `figures` a step to its
     figures, `repetitions` a step to {"api", "what", "runs", "lowest", "middle", "highest", "spread"},
-    `paced` a step to the rows of its levels with response times corrected to the users' intended starts.
+    `paced` a step to the rows of its levels with response times corrected to the users' intended starts, `failures`
+    a step to the rows of study.failure_kinds.
     """
     steps: Sequence[Record] = verdicts.get("steps") or []
     items: list[Displayed] = [Heading(m("section.steps"), 1, m)]
@@ -114,9 +116,33 @@ def step_results(
         corrected = (paced or {}).get(name)
         if corrected is not None and len(corrected):
             items.append(levels_table(m, corrected, m("caption.step_paced", step=title), f"tab-paced-{name}"))
+        if failed := (failures or {}).get(name):
+            items.append(_failures_table(m, failed, m("caption.failures", step=title), f"tab-failures-{name}"))
         if again:
             items.append(_repetitions_table(m, again, f"tab-repetitions-{name}"))
     return Contents(items, m)
+
+
+def _failures_table(m: Messages, rows: Sequence[Record], caption: str, label: str) -> Table:
+    cells = [
+        {
+            "failure": _failure_said(m, row),
+            "subjects": m("word.comma").join(row["apis"]), "count": row["count"],
+            "of_sent": {"value": row["share"], "unit": "ratio"}, "first": row["first"], "last": row["last"],
+        }
+        for row in rows
+    ]  # fmt: skip
+    columns = {name: m(f"column.{name}") for name in cells[0]}
+    return Table(cells, caption=caption, label=label, columns=columns, widths={"failure": "1fr"}, messages=m,
+                 formats={"count": "requests", "first": "datetime", "last": "datetime"})  # fmt: skip
+
+
+def _failure_said(m: Messages, row: Record) -> str:
+    """The kind and its message; a message that says the status says the kind, too."""
+    kind, told = named(m, "failure", row["kind"]), row["message"]
+    if not told or told.startswith("HTTP "):
+        return told or kind
+    return m("failure.told", kind=kind, message=told)
 
 
 def _repetitions_table(m: Messages, rows: Sequence[Record], label: str) -> Table:
