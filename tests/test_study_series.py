@@ -1,5 +1,6 @@
 """Series from CSV files: the command's records against published fits and known truths, and what is refused."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -146,6 +147,28 @@ def test_any_delimiter_quotes_and_a_byte_order_mark(tmp_path, text):
     assert found["b"].tolist() == [2, 4]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp932"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_japanese_spreadsheets_save_packed_or_not(tmp_path, encoding, packed):
+    content = "同時接続数,スループット\n1,2\n3,4\n".encode(encoding)
+    (tmp_path / "x.csv").write_bytes(gzip.compress(content) if packed else content)
+    assert read_series(tmp_path / "x.csv", ["スループット"])["スループット"].tolist() == [2, 4]
+
+
+def test_milliseconds_are_not_taken_for_seconds(tmp_path):
+    x = LOADS / (0.02 * (1 + 0.05 * (LOADS - 1)))
+    path = write(tmp_path / "ms.csv", "n,x,ms", LOADS, x, 1000 * LOADS / x)
+    with pytest.raises(SeriesError, match=r"column ms: expected seconds, got .* 1,000 times the load; divide milli"):
+        fit_record(path, "n", "x", "ms")
+
+
+def test_a_packed_file_is_not_unpacked_beyond_the_limit(tmp_path, monkeypatch):
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(b"v\n" + b"1\n" * 100_000))
+    monkeypatch.setattr(series, "MOST_BYTES", 1000)
+    with pytest.raises(SeriesError, match="expected at most 0 MB, got 0; keep a line"):
+        read_series(tmp_path / "x.csv.gz", ["v"])
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -153,14 +176,18 @@ def test_any_delimiter_quotes_and_a_byte_order_mark(tmp_path, text):
         (b"n,y\n1,2\n", "column x: expected one column of that name in line 1, got n, y"),
         (b"n,x,x\n1,2,3\n", "column x: expected one column of that name in line 1, got 2 of them"),
         (b"n,x\n1,2\n\n2,fast\n", "bad.csv:4: column x: expected a number, got 'fast'"),
-        (b"n,x\n1,2\n2\n", "bad.csv:3: column x: expected a number, got 'nothing'"),
-        (b"n,x\n1,nan\n", "bad.csv:2: column x: expected a number, got 'nan'"),
+        (b"n,x\n1,2\n2\n", "bad.csv:3: column x: expected a number, got nothing; leave out lines that were not"),
+        (b"n,x\n1,nan\n", "bad.csv:2: column x: expected a number, got 'nan'; leave out lines that were not measured"),
+        (b"n;x\n1;10,5\n", "bad.csv:2: column x: expected a number, got '10,5'; write a decimal point"),
+        (b"N,X\n1,2\n", "column n: expected one column of that name in line 1, got N, X; did you mean N?"),
         (b"n,x\n", "expected numbers below the header, got no line"),
         (b"n,x\n1,1\n0,1\n2,2\n3,3\n", "row 2 below the header, column n: expected a load above 0, got 0"),
         (b"n,x\n1,1\n2,2\n3,-3\n4,1\n", "row 3 below the header, column x: expected a throughput of at least 0"),
         (b"n,x\n1,0\n2,0\n3,0\n4,0\n", "columns n, x: load and throughput: expected load > 0"),
         (b"n,x\n" + b"".join(b"%d,1\n" % n for n in range(1, 1502)), "expected load levels, at most 1,000, got 1,501"),
         (b"\xff\xfe\x00", "expected CSV in UTF-8"),
+        (b"n,x\n\x81\x20\n", "expected CSV in UTF-8, got bytes that are neither that nor UTF-16 or Shift_JIS"),
+        (gzip.compress(b"n,x\n1,2\n")[:-9], "expected a readable CSV file, got Compressed file ended"),
         (b"PAR1\x00\x00", "got bytes that are no text"),
     ],
 )

@@ -1,13 +1,17 @@
 """Series of numbers from a CSV file of any tool: steady state and scale characteristic of what was measured elsewhere.
 
-The delimiter (comma, semicolon, tab) is found by the header; a number that cannot be read is named by its line.
+The delimiter (comma, semicolon, tab) is found by the header; UTF-8, UTF-16 and Shift_JIS are read, gzipped or not; a
+number that cannot be read is named by its line.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import difflib
+import gzip
 import math
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,8 @@ RESAMPLES, BATCH = 1000, 4_000_000  # values drawn at once
 MOST_BYTES = 300_000_000
 MOST_SECONDS = 200_000  # of a series whose steady window is sought
 MOST_LEVELS = 1000  # lines of a fit; more are seconds or requests, of which a level is made
+NOTHING = ("", "-", "nan", "null", "none", "n/a", "na")  # how tables write that there is no value
+AS_SECONDS = 100.0  # × the load: so many requests under way at once are no seconds
 AVERAGED = "{lines:,} lines at {levels} loads: the mean of each load counts as one level."
 
 
@@ -46,7 +52,8 @@ def read_series(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for column in columns:
         if header.count(column) != 1:
-            near = difflib.get_close_matches(column, header, 1)
+            alike = {name.casefold(): name for name in reversed(header)}
+            near = [alike[name] for name in difflib.get_close_matches(column.casefold(), alike, 1)]
             got = f"{header.count(column)} of them" if column in header else ", ".join(header) or "no header"
             hint = f"; did you mean {near[0]}?" if near and column not in header else ""
             raise SeriesError(f"{path}: column {column}: expected one column of that name in line 1, got {got}{hint}")
@@ -67,15 +74,7 @@ def read_table_text(path: Path) -> pd.DataFrame:
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """(line, cells) of every line that has a value."""
-    try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise SeriesError(f"{path}: expected at most {MOST_BYTES / 1e6:.0f} MB, got {size / 1e6:,.0f}; keep a line "
-                              "for each second or level")  # fmt: skip
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise SeriesError(f"{path}: expected a readable CSV file, got {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise SeriesError(f"{path}: expected CSV in UTF-8, got bytes that are not ({error.reason})") from error
+    text = _text(path)
     lines = text.splitlines()
     first = next((line for line in lines if line.strip()), "")
     if "\0" in text or not first:
@@ -88,6 +87,36 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
         raise SeriesError(f"{path}:{reader.line_num}: expected CSV, got {error}") from error
 
 
+def _text(path: Path) -> str:
+    """The text of a file of limited size, unpacked; Shift_JIS is what Japanese spreadsheets save."""
+    try:
+        content = _bytes(path)
+    except (OSError, EOFError, zlib.error) as error:
+        told = getattr(error, "strerror", None) or error
+        raise SeriesError(f"{path}: expected a readable CSV file, got {told}") from error
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp932"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise SeriesError(f"{path}: expected CSV in UTF-8, got bytes that are neither that nor UTF-16 or Shift_JIS")
+
+
+def _bytes(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size <= MOST_BYTES:
+        with open(path, "rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else open(path, "rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        size = len(content)
+    if size > MOST_BYTES:
+        raise SeriesError(f"{path}: expected at most {MOST_BYTES / 1e6:.0f} MB, got {size / 1e6:,.0f}; keep a line "
+                          "for each second or level")  # fmt: skip
+    return content
+
+
 def _number(path: Path, column: str, line: int, row: list[str], place: int) -> float:
     text = row[place].strip() if place < len(row) else ""
     try:
@@ -95,7 +124,12 @@ def _number(path: Path, column: str, line: int, row: list[str], place: int) -> f
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise SeriesError(f"{path}:{line}: column {column}: expected a number, got {text[:40] or 'nothing'!r}")
+        got = repr(text[:40]) if text else "nothing"
+        if "," in text:
+            hint = "; write a decimal point, and no separators of thousands"
+        else:
+            hint = "; leave out lines that were not measured" if text.casefold() in NOTHING else ""
+        raise SeriesError(f"{path}:{line}: column {column}: expected a number, got {got}{hint}")
     return value
 
 
@@ -192,6 +226,9 @@ def _little(
     if not ((r > 0).all() and (x > 0).all() and (n > 0).all()):
         raise SeriesError(f"{path}: column {column}: expected load, throughput and response time > 0 in every line, "
                           "got 0 or less; leave out lines that were not measured")  # fmt: skip
+    if (factor := float(np.median(x * r / n))) > AS_SECONDS:
+        raise SeriesError(f"{path}: column {column}: expected seconds, got values by which throughput × response time "
+                          f"is {factor:,.0f} times the load; divide milliseconds by 1000")  # fmt: skip
     think = np.maximum(n / x - r, 0)
     # Below a tenth of the response time it is what rounding leaves, not thinking.
     middle = float(np.median(think)) if np.median(think) > 0.1 * np.median(r) else 0.0
