@@ -15,7 +15,7 @@ from genkai.study import read_study
 from genkai.study.foreign import ImportedError, api_names, import_results, plateaus
 from genkai.study.jmeter import read_jtl
 from genkai.study.jmeter_xml import CUT_SHORT
-from genkai.study.locust_history import read_history
+from genkai.study.locust_history import NEEDED, read_history
 from genkai.study.results import fit_run
 from genkai.study.series import fit_record
 from genkai.workspace import open_cycle
@@ -219,6 +219,17 @@ def test_names_that_a_plan_may_hold():
     assert all(name[0].isalnum() for name in found.values())
 
 
+def test_a_last_line_that_a_kill_cut_off_is_left_out(tmp_path):
+    whole = jtl(tmp_path / "whole.jtl", samples()[:40])
+    (tmp_path / "cut.jtl").write_text(whole.read_text().rpartition(",100,")[0])
+    cut = read_jtl(tmp_path / "cut.jtl")
+    assert int(cut.requests["sent"].sum()) == 39
+    assert CUT_SHORT in cut.notes
+    lines = [f"{START + i},4,Aggregated,{10 * (i + 1)},0,20,9" for i in range(8)]
+    (tmp_path / "h.csv").write_text("\n".join([",".join(NEEDED) + ",size", *lines, f"{START + 8},4,Aggregated,9"]))
+    assert int(read_history(tmp_path / "h.csv").requests["sent"].sum()) == 80
+
+
 @pytest.mark.parametrize(
     ("tool", "text", "told"),
     [
@@ -242,6 +253,12 @@ def test_names_that_a_plan_may_hold():
             ":2: column elapsed: expected a number, got 'fast'",
         ),
         ("jmeter", "timeStamp,elapsed,label\n1700,1,a\n", "expected a column allThreads or threadName"),
+        (
+            "jmeter",
+            '<?xml version="1.0" encoding="Shift_JIS"?>\n<testResults/>',
+            "expected JTL as XML in UTF-8, got multi-byte encodings are not supported; convert it",
+        ),
+        ("locust", ",".join(NEEDED) + "\n", "expected a line for each second below the header, got none"),
         ("locust", "Type,Name\nGET,a\n", "pass the file that ends in _stats_history.csv"),
         ("locust", "", "got an empty file"),
     ],

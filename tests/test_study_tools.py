@@ -382,6 +382,7 @@ def test_failures_get_our_kinds(status, message, kind):
             ":2: metric_value: expected a number",
         ),
         ("gatling", b"\x00\x00\x00\x063.13.1", "got a binary one .Gatling 3.12 and later."),
+        ("gatling", b"", "expected records RUN, USER, REQUEST"),
         ("gatling", b"hello\n", "expected records RUN, USER, REQUEST"),
         ("gatling", b"REQUEST\t\thome\tnow\tthen\tOK\t \n", ":1: REQUEST: expected epoch milliseconds, got 'now'"),
         ("gatling", b"REQUEST\thome\n", ":1: REQUEST: expected … name, start, end, OK or KO"),

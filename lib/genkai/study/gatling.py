@@ -27,7 +27,7 @@ FOUND = re.compile(r"found (\d{3})\b")  # status.find.is(200), but actually foun
 def read_gatling(path: Path, by_rate: bool = False) -> Imported:
     """The requests of a Gatling run. by_rate: levels are plateaus of the rate, not of users. Raises ImportedError."""
     try:
-        if path.read_bytes()[:1] < b"\x20":
+        if b"" < path.read_bytes()[:1] < b"\x20":
             raise ImportedError(f"{path}: {BINARY}")
     except OSError as error:
         raise ImportedError.unreadable(path, error) from error

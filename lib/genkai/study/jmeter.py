@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from genkai.study.foreign import Imported, ImportedError
-from genkai.study.jmeter_xml import TRANSACTION, read_xml
+from genkai.study.jmeter_xml import CUT_SHORT, TRANSACTION, read_xml
 from genkai.study.samples import imported
 
 NEEDED = ("timeStamp", "elapsed", "label")
@@ -62,6 +62,10 @@ def _samples(path: Path, notes: list[str]) -> pd.DataFrame:
         raise ImportedError(f"{path}: expected JTL as CSV in UTF-8, got {error}") from error
     if frame.empty:
         raise ImportedError(f"{path}: expected samples below the header, got none")
+    counted = [name for name in ("timeStamp", "elapsed", "bytes", "allThreads") if name in frame]
+    if len(frame) > 1 and not xml and (frame[counted].iloc[-1] == "").any():
+        frame = frame.iloc[:-1].copy()
+        notes.append(CUT_SHORT)
     frame.attrs["place"] = f"{path}: sample {{}}" if xml else f"{path}:{{}}"
     frame.index += 1 if xml else 2  # as the place counts them
     frame["start_ms"] = _milliseconds(frame)

@@ -38,6 +38,9 @@ def read_xml(path: Path, notes: list[str]) -> pd.DataFrame:
             raise ImportedError(f"{path}:{line}: expected JTL as XML, got {error}; mend the file there, or write CSV "
                                 "with -Jjmeter.save.saveservice.output_format=csv") from error  # fmt: skip
         notes.append(CUT_SHORT)
+    except ValueError as error:  # an encoding that the parser has not
+        raise ImportedError(f"{path}: expected JTL as XML in UTF-8, got {error}; convert it: iconv -t utf-8, and "
+                            "change its first line") from error  # fmt: skip
     if not rows:
         raise ImportedError(f"{path}: expected elements {' or '.join(SAMPLES)} below testResults, got none")
     frame = pd.DataFrame(rows, columns=[*ATTRIBUTES.values(), "failureMessage"]).dropna(axis=1, how="all")

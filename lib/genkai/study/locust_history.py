@@ -50,6 +50,10 @@ def _checked(path: Path) -> pd.DataFrame:
     if missing:
         raise ImportedError(f"{path}: expected columns {', '.join(NEEDED)}, missing {', '.join(missing)}; "
                             "pass the file that ends in _stats_history.csv")  # fmt: skip
+    if len(frame) > 1 and frame.iloc[-1].iloc[-1] == "":
+        frame = frame.iloc[:-1].copy()  # cut short, as when locust is killed
+    if frame.empty:
+        raise ImportedError(f"{path}: expected a line for each second below the header, got none")
     for name in ("Timestamp", "User Count", COUNT, FAILED):
         numbers = pd.to_numeric(frame[name], errors="coerce")
         if numbers.isna().any():
