@@ -37,14 +37,15 @@ def significant(value: float, digits: int = 3) -> str:
 
     A zero at the end stands where rounding made it, and not where the value has no more digits.
 
-    >>> significant(1234.5), significant(104.17), significant(0.012345), significant(30.03), significant(50.0)
-    ('1,234', '104', '0.0123', '30.0', '50')
+    >>> significant(1234.5), significant(104.17), significant(0.012345), significant(0.9999), significant(50.0)
+    ('1,234', '104', '0.0123', '1.00', '50')
     """
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "–"
     if value == 0:
         return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = float(f"{value:.{digits - 1}e}")  # 0.9999 becomes 1.00, which has a digit more before the point
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     text = f"{value:,.{decimals}f}"
     exact = abs(float(text.replace(",", "")) - value) <= 1e-9 * abs(value)
     if "." in text and exact:
