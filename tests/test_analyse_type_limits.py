@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genkai.analyse.credits import NO_WHOLE_VALUE, credit_rows
+from genkai.analyse.credits import NOT_WHOLE, credit_rows
 from genkai.analyse.type_limits import QUANTITIES, limit_rows, limits_of, used_of, used_table
 from genkai.metrics import Metrics
 
@@ -25,7 +25,7 @@ FOUND = {
     ],
     "instance_types": {"t3.medium": T3, "c6.xlarge": C6},
 }
-LOAD = (0.0, 3600.0)  # wide enough for every value of a test
+LOAD = (0.0, 600.0)
 BY_NAME = {q.name: q for q in QUANTITIES}
 
 
@@ -102,7 +102,7 @@ def test_minutes_left_are_those_of_the_bucket_that_is_played_out(busy, balance, 
     spent = busy * 2
     how = ("CPUCreditUsage", "sum", 300, [spent * 5]) if published else ("CPUUtilization", "average", 60, [busy * 100])
     held = metrics(("ec2:i-1", *how), ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [balance]))
-    (row,) = credit_rows(held, FOUND, LOAD)
+    (row,) = credit_rows(held, FOUND, (0.0, 300.0 if published else 60.0))
     assert row["earned"]["value"] == pytest.approx(0.4), "t3.medium: 24 an hour"
     if spent <= 0.4:
         assert row["left"]["value"] is None
@@ -131,12 +131,14 @@ def test_credits_of_a_bucket_that_is_mostly_idle_do_not_hide_what_is_spent():
     busy = metrics(("ec2:i-1", "CPUUtilization", "average", 60, [100] * 4))
     usage = metrics(("ec2:i-1", "CPUCreditUsage", "sum", 300, [2 * 2]))
     both = Metrics.of(pd.concat([busy.frame, usage.frame.assign(time=pd.Timestamp(120, unit="s", tz="UTC"))]))
-    assert credit_rows(both, FOUND, LOAD)[0]["spent"]["value"] == pytest.approx(2.0), "one credit is one vCPU-minute"
-    assert credit_rows(usage, FOUND, LOAD)[0]["spent"]["value"] == pytest.approx(0.8), "nothing better is known"
+    assert credit_rows(both, FOUND, (0.0, 240.0))[0]["spent"]["value"] == pytest.approx(2.0), (
+        "one credit is one vCPU-minute"
+    )
+    assert credit_rows(usage, FOUND, (0.0, 300.0))[0]["spent"]["value"] == pytest.approx(0.8), "nothing better is known"
 
 
 def test_a_pace_without_a_balance_is_told_without_an_end():
-    (row,) = credit_rows(metrics(("ec2:i-1", "CPUUtilization", "average", 60, [0, 100])), FOUND, LOAD)
+    (row,) = credit_rows(metrics(("ec2:i-1", "CPUUtilization", "average", 60, [0, 100])), FOUND, (0.0, 120.0))
     assert (row["spent"]["value"], row["left"]["value"], row["balance"]["value"]) == (2.0, None, None)
     assert np.isfinite(row["earned"]["value"])
 
@@ -148,29 +150,58 @@ def test_what_was_idle_after_the_load_does_not_hide_what_is_spent():
     assert (row["spent"]["value"], row["spent"]["notes"]) == (2.0, [])
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.floats(0.0, 1.0), st.integers(0, 280), st.integers(20, 300), st.floats(0.0, 1.0))
-def test_where_no_value_lies_within_the_load_the_bounds_hold_the_truth(busy, begin, seconds, before):
-    """Truth: so busy under the load, busy by any amount below that around it; values of five minutes, as without
-    detailed monitoring.
-    """
-    end, value = min(begin + seconds, 599), []
-    for bucket in (0, 300):
-        loaded = max(0, min(end, bucket + 300) - max(begin, bucket))
-        value.append(100 * (busy * loaded + before * busy * (300 - loaded)) / 300)
+@pytest.mark.parametrize(
+    ("end", "spent", "left"), [(590.0, 2.0, 20 / 1.6 * 60), (600.0, 1.94, 20 / 1.54 * 60), (300.0, 0.2, None)]
+)
+def test_an_earlier_value_that_lies_whole_within_the_load_does_not_hide_its_end(end, spent, left):
+    """Truth: both vCPUs nearly full from 5:00 to the end, at 10 % before; credits for 13 minutes."""
     held = metrics(
-        ("ec2:i-1", "CPUUtilization", "average", 300, value), ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [50, 50])
+        ("ec2:i-1", "CPUUtilization", "average", 300, [10, 97]),
+        ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [20, 20]),
+    )
+    (row,) = credit_rows(held, FOUND, (0.0, end))
+    assert row["spent"]["value"] == pytest.approx(spent)
+    assert row["left"]["value"] == (left and pytest.approx(left))
+
+
+def test_a_second_of_the_next_value_does_not_decide():
+    """Truth: 15 % to the end at 5:01, 1 % after it: what lasts for ever is not said to run out."""
+    held = metrics(("ec2:i-1", "CPUUtilization", "average", 300, [15, (15 + 299) / 300]))
+    (row,) = credit_rows(held, FOUND, (0.0, 301.0))
+    assert row["spent"]["low"] == pytest.approx(0.3, rel=0.02)
+    assert row["spent"]["high"] < 0.4
+
+
+def test_values_that_end_long_before_the_load_say_nothing_of_its_end():
+    cpu = "ec2:i-1", "CPUUtilization", "average"
+    assert credit_rows(metrics((*cpu, 60, [10] * 5)), FOUND, LOAD) == []
+    assert credit_rows(metrics((*cpu, 60, [10] * 9)), FOUND, LOAD)[0]["spent"]["value"] == pytest.approx(0.2)
+    assert credit_rows(metrics((*cpu, 300, [10])), FOUND, LOAD)[0]["spent"]["value"] == pytest.approx(0.2)
+    assert credit_rows(metrics((*cpu, 300, [10])), FOUND, (0.0, 610.0)) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.0, 1.0), min_size=20, max_size=20), st.integers(0, 280), st.integers(20, 599),
+       st.floats(0.0, 1.0))  # fmt: skip
+def test_the_bounds_hold_what_the_last_minute_of_a_growing_load_spent(busy, begin, seconds, around):
+    """Truth: busier every half minute under the load, busy by any amount below that around it; values of five minutes,
+    as without detailed monitoring.
+    """
+    end, second = min(begin + seconds, 599), np.arange(600)
+    under = (second >= begin) & (second < end)
+    level = np.repeat(sorted(busy), 30)
+    level[~under] = around * level[under].min()
+    held = metrics(
+        ("ec2:i-1", "CPUUtilization", "average", 300, list(100 * level.reshape(2, 300).mean(axis=1))),
+        ("ec2:i-1", "CPUCreditBalance", "minimum", 300, [50, 50]),
     )
     (row,) = credit_rows(held, FOUND, (float(begin), float(end)))
     spent = row["spent"]
-    if begin == 0 and end >= 300:
-        assert spent["value"] == pytest.approx(2 * busy)
-        assert spent["low"] is None
-    else:
-        assert spent["low"] - 1e-9 <= 2 * busy <= spent["high"] + 1e-9
-        assert spent["value"] == spent["high"] <= 2.0
-        assert spent["notes"] == [NO_WHOLE_VALUE]
-    if 2 * busy > 0.401:
+    if level[under].max() == level[under].min():
+        assert (spent["low"] or spent["value"]) - 1e-9 <= 2 * level[end - 1] <= spent["value"] + 1e-9
+    assert spent["value"] <= 2.0 + 1e-9
+    assert (spent["high"], spent["notes"]) in ((None, []), (spent["value"], [NOT_WHOLE]))
+    if 2 * level[under].mean() > 0.401:
         assert row["left"]["value"] is not None, "credits that run out are never said to last"
 
 

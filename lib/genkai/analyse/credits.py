@@ -18,7 +18,7 @@ from genkai.metrics import Key, Metrics
 
 RECENT_S = 60.0  # the present
 SOON_S = 1800.0  # less than half an hour left is worth a warning
-NO_WHOLE_VALUE = "no value of CloudWatch lies within the load"
+NOT_WHOLE = "CloudWatch's value at the end of the load reaches beyond the load"
 
 
 def credit_rows(metrics: Metrics, found: Mapping[str, Any], load: tuple[float, float]) -> list[dict[str, Any]]:
@@ -83,21 +83,24 @@ def _spent_per_min(metrics: Metrics, load: tuple[float, float], resource: str, v
 
 def _under_load(start: np.ndarray, period: np.ndarray, rate: np.ndarray, load: tuple[float, float],
                 most: float) -> dict[str, Any] | None:  # fmt: skip
-    """The mean of the last minute that lies within the load; None where no value touches it.
+    """The mean of the load's last minute; None where no value tells of the load's end.
 
-    Where none lies within it as a whole (a short run, values of five minutes), the one that covers most of it bounds
-    what was spent: from its mean, had the load been the same all the time, to all of it spent under the load, but no
-    more than every vCPU can. The value is the upper bound, so that credits are never said to last when they may not.
+    A value that reaches beyond the load (a short run, values of five minutes) bounds what was spent: from its mean, had
+    the load been the same all the time, to all of it spent under the load, but no more than every vCPU can. The value
+    is the upper bound, so that credits are never said to last when they may not.
     """
     end = start + period
-    whole = (start >= load[0]) & (end <= load[1])
-    if whole.any():
-        recent = whole & (end > end[whole].max() - RECENT_S)
-        return number(float(np.average(rate[recent], weights=period[recent])), unit="count")
     covered = np.minimum(end, load[1]) - np.maximum(start, load[0])
-    best = int(np.argmax(covered))
-    if covered[best] <= 0:
-        return None
-    low = float(rate[best])
-    high = max(low, min(low * float(period[best] / covered[best]), most))
-    return number(high, low, high, unit="count", notes=[NO_WHOLE_VALUE])
+    told = covered > 0
+    # fine values are read up to the last whole one: what is left of the load is less than a minute
+    fine = (covered >= period) & (period <= RECENT_S) & (end > load[1] - RECENT_S)
+    upto = min(float(end[fine if fine.any() else told].max(initial=-math.inf)), load[1])
+    if load[1] - upto > max(RECENT_S, float(period[told].max(initial=0.0))):
+        return None  # later load may have spent more
+    start, end, period, rate, covered = (column[told] for column in (start, end, period, rate, covered))
+    weight = np.clip(np.minimum(end, upto) - np.maximum(start, max(load[0], upto - RECENT_S)), 0.0, None)
+    bound = np.maximum(rate, np.minimum(rate * period / covered, most))
+    low, high = (float(np.average(column, weights=weight)) for column in (rate, bound))
+    if np.all((covered >= period) | (weight == 0)):
+        return number(high, unit="count")
+    return number(high, low, high, unit="count", notes=[NOT_WHOLE])
