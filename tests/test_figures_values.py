@@ -302,7 +302,7 @@ def test_history_shows_each_cycle_its_levels_and_where_they_change():
     assert list(points.get_xdata()) == [1, 2, 3, 4, 5, 7], "the cycle without a limit is left out"
     levels = [line for line in limit.lines if to_hex(line.get_color()) == figures.PALETTE["model"].lower()]
     assert [line.get_ydata()[0] for line in levels] == pytest.approx([(498 + 503 + 495) / 3, (960 + 955 + 962) / 3])
-    assert {"+92.3 %", "−72.1 %", "target 729 rps"} <= set(texts(figure))
+    assert {"+92.3%", "−72.1%", "target 729 rps"} <= set(texts(figure))
     change = next(line for line in p95.lines if to_hex(line.get_color()) == figures.PALETTE["limit"].lower())
     assert change.get_xdata()[0] == 3.5
     assert "at 500 users" in p95.get_title(loc="left")
@@ -316,8 +316,17 @@ def test_history_of_many_cycles_shows_the_last_and_only_their_changes():
     figure = figures.history(numbers, [series])
     points = next(line for line in figure.axes[0].lines if line.get_marker() == "o")
     assert list(points.get_xdata()) == numbers[-24:]
-    assert "+22 %" in texts(figure)
-    assert "+11 %" not in texts(figure), "it lies before what is shown"
+    assert "+22%" in texts(figure)
+    assert "+11%" not in texts(figure), "it lies before what is shown"
+
+
+def test_history_leaves_out_what_the_last_cycles_have_not():
+    none, some = [story.record(500)] * 4 + [None] * 26, [None] * 26 + [story.record(0.2)] * 4
+    series = [{"what": what, "load": None, "unit": unit, "points": points, "changes": []}
+              for what, unit, points in (("limit", "rps", none), ("p95", "s", some))]  # fmt: skip
+    (panel,) = figures.history(range(1, 31), series).axes
+    assert "p95" in panel.get_title(loc="left")
+    assert not figures.history(range(1, 31), series[:1]).axes, "a figure that says so"
 
 
 def test_ceiling_shows_the_margin_and_warns_when_it_is_too_small():

@@ -55,6 +55,15 @@ def test_the_report_shows_the_history_from_the_fourth_cycle_on(place: Path, lang
     assert m("section.history") not in plain(third.closing())
 
 
+def test_the_figures_alternative_counts_the_changes_that_it_shows(place: Path) -> None:
+    change = {"before": number(1.0), "after": number(2.0), "change": number(1.0, unit="ratio")}
+    series = {"what": "limit", "load": None, "unit": "rps", "points": [number(500.0, unit="rps")] * 30,
+              "changes": [{**change, "number": n} for n in (3, 20)]}  # fmt: skip
+    record = {"cycles": [{"number": n} for n in range(1, 31)], "series": [series]}
+    shown = page.history_figure(record, read_study(own_cycle(place / "alt", 1, runs=False)))
+    assert shown.alt == Messages("en")("alt.history", n=24, found=1)
+
+
 def test_the_index_shows_the_limits_and_the_change_points(place: Path, tmp_path: Path) -> None:
     from test_report_outcome import record as verdict
 

@@ -19,6 +19,11 @@ from genkai.figures.texts import Texts, texts_of
 MOST = 24  # cycles that one figure still shows apart
 
 
+def changes_shown(series: Mapping[str, Any], numbers: Sequence[int]) -> list[Mapping[str, Any]]:
+    """The change points that the figure of these cycles shows: between two of the last 24."""
+    return [change for change in series["changes"] if change["number"] > list(numbers)[-MOST:][0]]
+
+
 @styled
 def history(numbers: Sequence[int], series: Sequence[Mapping[str, Any]], *, target_rps: float | None = None,
             target_p95_s: float | None = None, t: Any = None) -> Figure:  # fmt: skip
@@ -28,7 +33,8 @@ def history(numbers: Sequence[int], series: Sequence[Mapping[str, Any]], *, targ
     [{"number", "before", "after", "change"}]}; the last 24 cycles.
     """
     t = texts_of(t)
-    shown = [s for s in series if any(math.isfinite(q.value_of(p)) for p in s["points"])]
+    recent = [{**s, "points": list(s["points"])[-MOST:]} for s in series]
+    shown = [s for s in recent if any(math.isfinite(q.value_of(p)) for p in s["points"])]
     if not numbers or not shown:
         return blank(t("compare.no_cycles"))
     figure = new_figure(24 + 34 * len(shown))
@@ -37,9 +43,7 @@ def history(numbers: Sequence[int], series: Sequence[Mapping[str, Any]], *, targ
     labels = []
     for panel, one in zip(axes, shown, strict=True):
         target = target_p95_s if one["what"] == "p95" else target_rps
-        seen = [change for change in one["changes"] if change["number"] > last[0]]
-        points = list(one["points"])[-MOST:]
-        labels.append(_draw_series(panel, last, {**one, "points": points, "changes": seen}, target, t))
+        labels.append(_draw_series(panel, last, {**one, "changes": changes_shown(one, last)}, target, t))
     axes[-1].set_xlim(last[0] - 0.5, last[-1] + 0.5)
     axes[-1].set_xlabel(t("history.cycle_axis"))
     q.plain_ticks(axes[-1].xaxis, 12, integer=True)
@@ -87,6 +91,6 @@ def _draw_levels(axes: Axes, known: Sequence[tuple[int, float]], changes: Sequen
         x = change["number"] - 0.5
         axes.axvline(x, color=PALETTE["limit"], linewidth=1.1, linestyle=(0, (3, 2)), zorder=1.5)
         ratio = q.value_of(change["change"])
-        axes.annotate(f"{'+' if ratio > 0 else '−'}{q.number(abs(ratio) * 100)} %", (x, 1),
+        axes.annotate(f"{'+' if ratio > 0 else '−'}{q.number(abs(ratio) * 100)}%", (x, 1),
                       (3, -2), xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha="left", va="top",
                       fontsize=SMALL_PT, color=PALETTE["limit"], fontweight="bold")  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genkai import figures
-from genkai.figures.history import MOST
+from genkai.figures.history import MOST, changes_shown
 from genkai.pages.comparison import aligned
 from genkai.planfile import read_plan
 from genkai.report.display import Figure
@@ -45,12 +45,11 @@ def history_figure(record: Mapping[str, Any], study: Study, lang: str = "en") ->
     """The cycles in a row with their change points."""
     m = Messages(lang)
     target_p95_s = study.plan.targets.response_times_s().get("p95_s")
+    numbers = [row["number"] for row in record["cycles"]]
     drawn = figures.history(
-        [row["number"] for row in record["cycles"]], record["series"], target_rps=study.target_rps,
-        target_p95_s=target_p95_s, t=lang,
+        numbers, record["series"], target_rps=study.target_rps, target_p95_s=target_p95_s, t=lang,
     )  # fmt: skip
-    found = sum(len(series["changes"]) for series in record["series"])
-    return Figure(
-        drawn, label="fig-history", messages=m, caption=m("caption.history", n=min(len(record["cycles"]), MOST)),
-        alt=m("alt.history", n=len(record["cycles"]), found=found),
-    )  # fmt: skip
+    found = sum(len(changes_shown(series, numbers)) for series in record["series"])
+    n = min(len(numbers), MOST)
+    caption, alt = m("caption.history", n=n), m("alt.history", n=n, found=found)
+    return Figure(drawn, label="fig-history", messages=m, caption=caption, alt=alt)
