@@ -72,6 +72,13 @@ def test_a_cause_that_is_found_again(load: float, verdict: str, outcome: str) ->
     assert judged(seen(record(finding(load=load))), compared(row(verdict)))["outcome"] == outcome
 
 
+@pytest.mark.parametrize("load", [500, 750])
+def test_better_and_worse_numbers_decide_nothing_and_are_not_called_no_gain(load: float) -> None:
+    found = judged(seen(record(finding(load=load))), compared(row("better", "ceiling", None), row("worse")))
+    assert (found["outcome"], found["text_key"]) == ("cannot_tell", "outcome.mixed_again")
+    assert "some numbers are better and others worse" in str(outcome_text(Messages(), found))
+
+
 def test_what_got_better_elsewhere_proves_nothing() -> None:
     elsewhere = [row("better", api="item"), row("better", what="p95"), row("better", step="api", subject="mix"),
                  row("better", load=250)]  # fmt: skip

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from genkai.pages import plan as page
-from genkai.pages.plan_tables import safety
-from genkai.plan import HostLimit, StopRule
+from genkai.pages.plan_tables import actions, safety
+from genkai.plan import Action, HostLimit, StopRule
 from genkai.report.messages import Messages
 from genkai.study import Study, read_study
 from genkai.workspace import Cycle
@@ -85,6 +85,14 @@ def test_the_document_tells_a_hold_from_a_count_of_events(study: Study) -> None:
     assert "app: run_queue > 8 for 10 s, every host but the generators: oom_kills > 0 within 1 min" in told
     assert "app の run_queue > 8 が 10 秒" in plain(safety(Messages("ja"), plan))
     assert "の oom_kills > 0（1 分間の合計）" in plain(safety(Messages("ja"), plan))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_an_actions_own_cause_is_shown_by_its_word(study: Study, lang: str) -> None:
+    done = [Action(what="ssd", cause="slow_disk"), Action(what="warm", cause="load_balancer_capacity")]
+    told = plain(actions(Messages(lang), study.plan.model_copy(update={"actions": done})))
+    assert "ssd | slow_disk | " in told
+    assert f"warm | {Messages(lang)('cause.load_balancer_capacity.name')} | " in told
 
 
 def test_the_artifact_is_what_the_page_shows(tmp_path: Path) -> None:

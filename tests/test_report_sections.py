@@ -75,6 +75,28 @@ def test_decision_without_findings_follows_the_verdict(m, status, cause, followi
     assert m(f"decision.{following}") in plain
 
 
+@LANGS
+@pytest.mark.parametrize(
+    ("status", "answer", "cause"),
+    [
+        ("pass", "cannot_tell", "no_cause"),
+        ("pass", "no_limit", "no_cause_needed"),
+        ("fail", "no_limit", "no_cause_missed"),
+        ("fail", "cannot_tell", "no_cause"),
+        ("cannot_tell", "no_limit", "no_cause_unseen"),
+        ("not_run", "nothing_measured", "no_cause_unseen"),
+    ],
+)
+def test_the_cause_on_page_1_agrees_with_the_limit_beside_it(m, status, answer, cause):
+    values = {"target": number(1000, "rps"), "measured": CEILING, "reason": "x"}
+    key = {"pass": "reached", "fail": "missed"}.get(status, "cannot_tell")
+    overall = {"status": status, "sentence_key": f"verdict.overall.{key}", "values": values}
+    reached = dict.fromkeys(("reached", "highest", "highest_load"), CEILING)
+    findings = changed(FINDINGS, answer_key=f"answer.{answer}", findings=[], values={**FINDINGS["values"], **reached})
+    plain = decision(m, {"overall": overall}, findings).to_plain()
+    assert f"{m('decision.cause')}: {m(f'decision.{cause}')}" in plain
+
+
 def test_targets_show_their_direction_and_what_is_missing():
     plain = step_results(EN, VERDICTS).to_plain()
     assert "API · items | Throughput | ≥ 700 rps | 498 rps (489–507) | −28.9% | [FAIL] | [fig-scale]" in plain

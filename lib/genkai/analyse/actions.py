@@ -133,6 +133,8 @@ def _again(verdict: str, higher: bool) -> tuple[str, str]:
         return "partly", "partly"
     if verdict == "worse":
         return "made_worse", "worse_again"
+    if verdict == "mixed":
+        return "cannot_tell", "mixed_again"
     return ("cannot_tell", "unclear_again") if higher and verdict != "same" else ("did_not_work", "did_not_work")
 
 

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from genkai.analyse.actions import cause_name
 from genkai.analyse.generator_limit import CPU_RATIO, SENT_RATIO
 from genkai.analyse.rules.relations import BUSY, WORKERS_FULL
 from genkai.plan import STEPS, Plan
@@ -207,7 +208,7 @@ def actions(m: Messages, plan: Plan) -> Table:
     """What was done since the last cycle, or is still to do, and what will show that it worked where a plan says so."""
     verified = any(a.verify for a in plan.actions)
     rows = [
-        {"action": a.what, "cause": named(m, "cause", f"{a.cause}.name") if a.cause else m("number.missing"),
+        {"action": a.what, "cause": m.format(cause_name(a.cause)) if a.cause else m("number.missing"),
          **({"shown_by": a.verify or m("number.missing")} if verified else {}),
          "owner": a.owner or m("number.missing"), "due": a.due or m("number.missing"),
          "state": m(f"plan_doc.{'done' if a.done else 'to_do'}")}

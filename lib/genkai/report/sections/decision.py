@@ -41,8 +41,7 @@ def decision(m: Messages, verdicts: Record, findings: Record | None = None, figu
 def _answers(m: Messages, verdicts: Record, findings: Record) -> list[tuple[str, Text]]:
     found = [finding for finding in findings.get("findings") or [] if not finding.get("contributes")]
     status = verdicts["overall"]["status"]
-    met, unseen = status == "pass", status == "not_run" or findings.get("answer_key") in NO_LIMIT_SEEN
-    cause = m.text(f"decision.no_cause{'_needed' if met else '_unseen' if unseen else ''}")
+    met, cause = status == "pass", m.text(_without_cause(status, findings.get("answer_key")))
     left = [named(m, "step", s["step"]) for s in verdicts.get("steps") or () if s["status"] == "not_run"]
     following = m.text("decision.no_next" if met else "decision.next_unknown")
     if left and status == "not_run":
@@ -52,6 +51,16 @@ def _answers(m: Messages, verdicts: Record, findings: Record) -> list[tuple[str,
         following = cause_text(m, found[0], "remedy").first_sentence()  # the diagnosis has the whole
     rows = [(m("decision.limit"), message(m, findings, "answer_key"))] if findings.get("answer_key") else []
     return [*rows, (m("decision.cause"), cause), (m("decision.next"), following)]
+
+
+def _without_cause(status: str, answer: str | None) -> str:
+    """The key of what is said of the cause where none was found; answer: key of what is said of the limit."""
+    seen = answer is not None and answer not in NO_LIMIT_SEEN
+    if seen or (answer is None and status not in ("pass", "not_run")):
+        return "decision.no_cause"
+    return {"pass": "decision.no_cause_needed", "fail": "decision.no_cause_missed"}.get(
+        status, "decision.no_cause_unseen"
+    )
 
 
 def cause_text(m: Messages, finding: Record, part: str) -> Text:
