@@ -51,6 +51,20 @@ def test_facts_are_written_as_people_do() -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts_given", "line"),
+    [({"a": "x" * 40, "b": "y" * 40, "c": "z" * 40}, f"a: {'x' * 40}; b: {'y' * 40}; …"),
+     ({"machines": "sixteen " * 15}, f"machines: {'sixteen ' * 13}".rstrip() + "…"),
+     ({"構成": "大" * 200}, f"構成: {'大' * 116}…"), ({"a": 1}, "a: 1")],
+)  # fmt: skip
+def test_a_long_environment_is_cut_between_facts_else_between_words(
+    study: Study, facts_given: dict[str, Any], line: str
+) -> None:
+    told = facts.environment_line(changed(study.plan, environment={"target": facts_given}))
+    assert told == line
+    assert len(told) <= 123
+
+
+@pytest.mark.parametrize(
     ("target", "production", "words", "expected"),
     [
         ({"instances": 2}, {"instances": 2}, [], []),

@@ -30,7 +30,13 @@ def plainly(facts: Mapping[str, Any]) -> list[str]:
 def environment_line(plan: Plan, most: int = 120) -> str:
     """The tested environment on one line for a cover; of a long one its beginning, for tables have the whole."""
     line = "; ".join(plainly(plan.environment.target)) or plan.base_url
-    return line if len(line) <= most else line[:most].rsplit("; ", 1)[0].rstrip() + "; …"
+    if len(line) <= most:
+        return line
+    facts, parts, _ = line[:most].rpartition("; ")
+    if parts:
+        return facts.rstrip() + "; …"
+    words = line[:most].rpartition(" ")[0].rstrip()
+    return (words if len(words) > most / 2 else line[:most]) + "…"  # Japanese has no blanks to cut at
 
 
 def host_of(plan: Plan) -> str:
