@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from genkai.plancheck import cross_problems, file_problems
+from genkai.plancheck import cross_problems, run_problems
 
 
 def test_a_sound_plan_has_none() -> None:
@@ -30,8 +30,16 @@ def test_files_are_looked_for_apart_however_broken_the_plan_is(tmp_path: Path) -
     given = {"apis": [{"data": "there.csv"}, {"data": "none.csv"}, "broken"], "scenarios": [{"locustfile": "none.py"}],
              "tls": {"ca": "none.pem", "certificate": 3}}  # fmt: skip
     paths = [("tls", "ca"), ("apis", 1, "data"), ("scenarios", 0, "locustfile")]
-    assert [path for path, _ in file_problems(given, tmp_path)] == paths
-    assert file_problems({"tls": "x", "apis": None}, tmp_path) == []
+    assert [path for path, _ in run_problems(given, tmp_path)] == paths
+    assert run_problems({"tls": "x", "apis": None}, tmp_path) == []
+
+
+def test_limits_that_watch_nothing_are_a_runs_alone(tmp_path: Path) -> None:
+    given = {"base_url": "http://localhost", "estimate": {}, "hosts": [{"name": "load", "role": "generator"}],
+             "stop": {"hosts": [{"metric": "run_queue", "above": 1}, {"metric": ["x"], "host": "load"},
+                                {"metric": "oom_kills", "below": 1, "host": "load"}]}}  # fmt: skip
+    assert cross_problems(given) == []
+    assert [path for path, _ in run_problems(given, tmp_path)] == [("stop", "hosts", 0), ("stop", "hosts", 2)]
 
 
 def test_verify_is_not_repeated() -> None:

@@ -13,6 +13,7 @@ from genkai.plan import STEPS, Plan
 from genkai.planfile import PlanError
 from genkai.steps import StepError, check_gate, judge_step, planned_runs, run_one, run_step, step_status, write_verdict
 from genkai.study import read_study
+from genkai.study.history import history_of
 from genkai.workspace import Cycle, Run, new_cycle
 from load_target import Target, running_target
 from sample_cycles import checksums, copy_sample, own_cycle, sized_cycle
@@ -90,6 +91,22 @@ def test_a_cycle_whose_files_are_gone_is_read_but_not_run_on(tmp_path: Path) -> 
     with pytest.raises(PlanError, match=r"plan\.yaml:\d+: apis\[1\]\.data: expected a file, got 'demo-words\.csv'"):
         run_step(cycle, "endurance", keep_going=True)
     assert checksums(cycle.path) == before
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ({"metric": "run_queue", "above": 8}, "got generators only"),
+        ({"metric": "oom_kills", "below": 1}, "expected abo"),
+    ],
+)
+def test_a_cycle_from_before_a_limit_was_refused_is_read_but_not_run_on(tmp_path: Path, limit, expected: str) -> None:
+    old = {"hosts": [{"name": "load", "role": "generator"}], "stop": {"hosts": [limit]}}
+    cycle = own_cycle(tmp_path, edit=lambda plan: plan.update(old))
+    assert read_study(cycle).plan.stop.hosts[0].metric == limit["metric"]
+    assert len(history_of([cycle])["cycles"]) == 1, "nor does it stop the report of a later cycle"
+    with pytest.raises(PlanError, match=expected):
+        run_step(cycle, "endurance", keep_going=True)
 
 
 def test_the_recorded_sample_is_never_run(tmp_path: Path) -> None:

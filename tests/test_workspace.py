@@ -162,6 +162,6 @@ def test_the_frozen_plan_keeps_its_folder(plan_file: Path, tmp_path: Path) -> No
     (tmp_path / "words.csv").unlink()
     assert cycle.plan().digest() == plan.digest(), "what was measured opens without what only a run needs"
     with pytest.raises(PlanError, match=r"apis\[0\]\.data: expected a file, got 'words\.csv'"):
-        cycle.plan(files=True)
+        cycle.plan(to_run=True)
     with pytest.raises(PlanError, match="expected a file"):
         new_cycle(tmp_path / "cycles", plan_file)

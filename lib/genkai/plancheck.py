@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from genkai.allow import AllowEntry, is_allowed
+from genkai.planstop import EVENT_METRICS
 from genkai.plantls import TLS_FILES
 
 Problem = tuple[tuple, str]
@@ -21,12 +22,15 @@ Problem = tuple[tuple, str]
 def cross_problems(given: dict[str, Any]) -> list[Problem]:
     """(path of the field, what is wrong) for everything that concerns more than one field."""
     return [*_names(given), *_references(given), *_host(given), *_aim(given), *_sizes(given),
-            *_watched(given), *_tls(given), *_judged(given)]  # fmt: skip
+            *_tls(given), *_judged(given)]  # fmt: skip
 
 
-def file_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
-    """The same for every file that a run needs and that is not there."""
-    return [*_tls_files(given, base_dir), *_files(given, base_dir)]
+def run_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
+    """The same for what only a run needs: limits that watch something, files that are there.
+
+    A plan that was run before this was asked for still opens.
+    """
+    return [*_watched(given), *_tls_files(given, base_dir), *_files(given, base_dir)]
 
 
 def _items(given: Any, key: str) -> Iterator[tuple[int, dict]]:
@@ -84,6 +88,12 @@ def _watched(given: dict) -> Iterator[Problem]:
                 "expected a watched host that does not generate the load, got "
                 f"{'generators only (' + ', '.join(hosts) + ')' if hosts else 'none'}: this limit would watch nothing; "
                 "add the target under hosts, or say host",
+            )
+        metric = limit.get("metric")
+        if metric in EVENT_METRICS and limit.get("below") is not None and limit.get("above") is None:
+            yield (
+                ("stop", "hosts", index),
+                f"expected above for {metric}, a count of events, got below; above: 0 is any event",
             )
 
 

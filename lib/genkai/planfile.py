@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from genkai.plan import Plan
-from genkai.plancheck import cross_problems, file_problems
+from genkai.plancheck import cross_problems, run_problems
 from genkai.refusals import Refusal
 
 
@@ -24,13 +24,14 @@ class PlanError(Refusal, ValueError):
         super().__init__("\n".join(problems))
 
 
-def read_plan(path: str | Path, base_dir: Path | None = None, *, files: bool = True) -> Plan:
+def read_plan(path: str | Path, base_dir: Path | None = None, *, to_run: bool = True) -> Plan:
     """The plan of a YAML file; relative paths in it start from its own folder unless base_dir says otherwise.
 
-    files: whether the files that it names must be there, as a run needs them. Raises PlanError with all that is wrong.
+    to_run: also refuse what only a run cannot do with: files that are gone, limits that would watch nothing. Raises
+    PlanError with all that is wrong.
     """
     path = Path(path)
-    return parse_plan(read_plan_text(path), str(path), base_dir or path.parent, files=files)
+    return parse_plan(read_plan_text(path), str(path), base_dir or path.parent, to_run=to_run)
 
 
 def read_plan_text(path: Path) -> str:
@@ -43,7 +44,7 @@ def read_plan_text(path: Path) -> str:
         raise PlanError([f"{path}: expected UTF-8 text, got bytes that are not ({error.reason})"]) from error
 
 
-def parse_plan(text: str, where: str = "plan", base_dir: Path = Path("."), *, files: bool = True) -> Plan:
+def parse_plan(text: str, where: str = "plan", base_dir: Path = Path("."), *, to_run: bool = True) -> Plan:
     """The plan in this YAML text; see `read_plan`. Raises PlanError."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -57,7 +58,7 @@ def parse_plan(text: str, where: str = "plan", base_dir: Path = Path("."), *, fi
     problems = _walk(node, (), lines, where) if node is not None else []
     if not isinstance(given, dict):
         raise PlanError([f"{where}:1: expected a plan (name: …, apis: …), got {_shown(given)}"])
-    found = [*cross_problems(given), *(file_problems(given, base_dir) if files else ())]
+    found = [*cross_problems(given), *(run_problems(given, base_dir) if to_run else ())]
     problems += [_line(path, message, lines, where) for path, message in found]
     try:
         plan = Plan.model_validate(given)

@@ -53,8 +53,6 @@ class HostLimit(Model):
             raise ValueError(
                 "expected exactly one of above, below, got " + ("neither" if self.above is None else "both")
             )
-        if self.counts_events and self.above is None:
-            raise ValueError(f"expected above for {self.metric}, a count of events, got below; above: 0 is any event")
         return self
 
     @property

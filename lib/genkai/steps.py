@@ -82,7 +82,7 @@ def run_step(
     if waiting and cycle.recorded:
         raise StepError(f"{cycle.path}: expected a cycle of your own, got the recorded sample; try: genkai demo")
     if waiting:
-        plan = cycle.plan(files=True)
+        plan = cycle.plan(to_run=True)
     if waiting and plan.scaling:
         restore_left(cycle.path.parent.parent, tell)
     if waiting and waiting[0][1] is not None:

@@ -132,10 +132,10 @@ class Cycle:
         path = self.path / "cycle.json"
         return write_json(path, {**(read_json(path) if path.exists() else {}), **fields})
 
-    def plan(self, *, files: bool = False) -> Plan:
-        """The frozen plan. files: a run needs those that it names (data, certificates); what reads a cycle does not."""
+    def plan(self, *, to_run: bool = False) -> Plan:
+        """The frozen plan. to_run: see `read_plan`; what was measured opens without what only a run needs."""
         base = self.manifest().get("base_dir")
-        return read_plan(self.path / "plan.yaml", self.path / base if base else None, files=files)
+        return read_plan(self.path / "plan.yaml", self.path / base if base else None, to_run=to_run)
 
     def run(self, step: str, subject: str, other_size: int | None = None, *, repetition: int = 1) -> Run:
         """The run of a step and subject, whether or not it exists yet; other_size: another than the plan's base."""

@@ -20,7 +20,7 @@ from genkai.workspace import cycles
 
 def history_record(plan_file: Path) -> dict[str, Any]:
     """The history of every reported cycle of a plan. Raises PlanError, StudyError where there is none."""
-    name = read_plan(plan_file, files=False).name
+    name = read_plan(plan_file, to_run=False).name
     found = [c for c in cycles(CYCLES / name) if c.result("verdicts.json").exists()]
     if not found:
         raise StudyError(f"history: expected a reported cycle of plan {name} under {CYCLES}, got none; "

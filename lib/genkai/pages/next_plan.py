@@ -41,7 +41,7 @@ def next_plan(plan_file: Path, lang: str = "en") -> Next:
 
     Raises PlanError, StudyError where no cycle has been analysed or the file exists already.
     """
-    plan = read_plan(plan_file, files=False)
+    plan = read_plan(plan_file, to_run=False)
     cycle = newest_analysed(plan)
     newer = [c.number for c in cycles(CYCLES / plan.name) if c.number > cycle.number]
     name = re.sub(r"(\.cycle-\d+)?\.ya?ml$", "", plan_file.name)
@@ -50,7 +50,7 @@ def next_plan(plan_file: Path, lang: str = "en") -> Next:
         raise StudyError(f"{path}: expected no such file, got one; confirm what it proposes, or move it away")
     proposed = proposed_actions(cycle.read_result("findings"), plan, Messages(lang), cycle.number)
     text = with_actions(plan_file.read_text(encoding="utf-8"), proposed, cycle.number)
-    parse_plan(text, str(path), plan_file.parent, files=False)
+    parse_plan(text, str(path), plan_file.parent, to_run=False)
     write_text(path, text)
     return Next(path, proposed, cycle.number, newer)
 

@@ -29,6 +29,6 @@ def read_searches(study: Study, root: Path | None = None) -> list[dict[str, Any]
 def _same_plan(folder: Path, study: Study) -> bool:
     path = folder / "plan.yaml"
     try:
-        return read_plan(path, study.plan.base_dir, files=False).digest() == study.plan.digest()
+        return read_plan(path, study.plan.base_dir, to_run=False).digest() == study.plan.digest()
     except PlanError:
         return False
