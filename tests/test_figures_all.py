@@ -22,6 +22,8 @@ from genkai.plan import Level
 SOURCE = Path(figures.__file__).parent
 CAPACITY, SENSITIVITY = story.capacity_and_sensitivity()
 CEILING = story.record(2380, 2300, 2450)
+FALLING = {"throughput": [90, 165, 262, 346, 258, 198], "p95": [0.005, 0.005, 0.007, 0.01, 0.053, 0.105],
+           "errors": [0, 0, 0, 0, 0, 0]}  # fmt: skip
 TARGETS = {"target_rps": story.TARGET_RPS, "target_p95_s": story.TARGET_P95_S}
 CALLS = {
     "plan_tornado": lambda t: figures.plan_tornado(SENSITIVITY, CAPACITY, t=t),
@@ -55,12 +57,26 @@ CALLS = {
     "ceiling": lambda t: figures.ceiling(CEILING, story.TARGET_RPS, t=t),
     "ceiling_two": lambda t: figures.ceiling({"1 process": story.record(980), "2 workers": CEILING}, 729, t=t),
 }
+# Where lines lie close: a limit next to the target, numbers of six digits, a throughput that falls.
+CLOSE = {
+    "hockey_stick_near": lambda t: figures.hockey_stick(story.levels(), 510, 0.1, fit=story.fit(), t=t),
+    "hockey_stick_tall": lambda t: figures.hockey_stick(
+        story.levels().assign(intended=400 * story.levels()["intended"], workload="open"),
+        530,
+        1.05,
+        fit=story.fit(),
+        t=t,
+    ),
+    "hockey_stick_falling": lambda t: figures.hockey_stick(
+        story.levels(FALLING), 1200, 0.1, fit=story.fit(FALLING), t=t
+    ),
+}
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", [*CALLS, *CLOSE])
 def test_figure_is_readable_and_fits_a_page(name, lang):
-    figure = CALLS[name](lang)
+    figure = (CALLS | CLOSE)[name](lang)
     assert figures.legibility_problems(figure) == []
     width_mm, height_mm = figure.get_size_inches() * 25.4
     assert width_mm == pytest.approx(WIDTH_MM)

@@ -90,6 +90,26 @@ def test_strip_text_breaks_or_gives_up():
         assert place.fit_text(axes, 0, 0.02, "more load, no more throughput", "#000000") is None
 
 
+@pytest.mark.parametrize("lines", [2, 3, 4])
+def test_japanese_breaks_between_words_of_katakana(lines):
+    text = "負荷を増やしてもスループットは伸びない"
+    parts = place.broken(text, lines).split("\n")
+    assert "".join(parts) == text
+    assert len(parts) == lines
+    assert [part for part in parts if "スループット" in part]
+
+
+def test_names_of_upright_lines_stand_apart_above_the_axes():
+    figure = new_figure(60)
+    (axes,) = panels(figure, 1)
+    axes.set_xlim(0, 100)
+    notes = place.label_top(axes, [(98.0, "target 98 rps", "black"), (99.0, "limit 99 rps", "black")])
+    assert legibility_problems(figure) == []
+    left, right = (place.text_box(note) for note in notes)
+    assert left.x1 < right.x0
+    assert min(left.y0, right.y0) >= axes.get_window_extent().y1
+
+
 def test_gaps_open_where_samples_are_missing():
     x, y = bands.with_gaps(np.array([0, 1, 2, 9, 10.0]), np.array([1, 2, 3, 4, 5.0]), 1.0)
     assert list(x) == [0, 1, 2, 3, 9, 10]

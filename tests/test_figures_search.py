@@ -35,5 +35,17 @@ def test_the_headline_is_the_answer():
     assert "At least" in figures.search(ENDS["generator"]()).axes[0].get_title(loc="left")
 
 
+def test_each_stretch_of_a_phase_is_named_where_it_is():
+    trials = ENDS["generator"]()["trials"]
+    phases = [t["phase"] for t in trials]
+    starts = [i for i in range(len(phases)) if not i or phases[i] != phases[i - 1]]
+    assert phases.count("ramp") != starts[1]  # the search ramps again
+    axes = figures.search(ENDS["generator"]()).axes[0]
+    ramps = [t for t in axes.texts if t.get_text() == "ramp"]
+    for note in ramps:
+        assert phases[round(note.get_position()[0]) - 1] == "ramp"
+    assert ramps
+
+
 def test_a_search_without_trials_says_so():
     assert figures.search({"trials": []}).texts[0].get_text() == "The search has no trial yet."

@@ -207,6 +207,18 @@ def test_efficiency_is_relative_to_the_ideal():
     assert line(figures.efficiency(levels, 1.0).axes[0], "efficiency").get_ydata()[-1] == pytest.approx(49.9)
 
 
+def test_efficiency_and_hockey_stick_set_apart_what_the_generator_limited():
+    limited = story.levels().assign(generator_limited=[False, False, False, False, True, True])
+    axes = figures.efficiency(limited).axes[0]
+    assert axes.get_title(loc="left") == "98% of the ideal at 500 users"
+    assert list(line(axes, "generator_limited").get_xdata()) == [750, 1000]
+    hockey = figures.hockey_stick(limited, 729, 0.1)
+    assert list(line(hockey.axes[0], "generator_limited").get_xdata()) == story.FIRST["throughput"][4:]
+    assert "generator was the limit" in texts(hockey)
+    nothing = figures.efficiency(story.levels().assign(generator_limited=True)).axes[0]
+    assert nothing.get_title(loc="left") == "50% of the ideal at 1,000 users: the generator was the limit"
+
+
 def test_windows_draw_only_the_seconds_of_a_window_in_full_colour():
     figure = figures.windows(story.seconds(gap=False), story.levels())
     inside = [d for d in figure.axes[0].lines if d.get_label() == "window"]

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, name_levels, top_of, usual_period, with_gaps
 from genkai.figures.fits import limit_of
-from genkai.figures.place import SideLabel, callout, label_right
-from genkai.figures.scale import amount, load_axis
-from genkai.figures.style import DASHES, PALETTE, SMALL_PT, blank, dress, headline, new_figure, panels, styled
+from genkai.figures.place import SideLabel, callout, label_right, label_top
+from genkai.figures.scale import amount, draw_generator_limited, generator_limited, load_axis
+from genkai.figures.style import DASHES, PALETTE, blank, dress, headline, new_figure, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
 
@@ -45,23 +45,41 @@ def hockey_stick(levels: pd.DataFrame, target_rps: float | None = None, target_p
     axes.set_ylim(0, height)
     axes.plot(shown["throughput_rps"], shown["p95_s"] * factor, "o-", color=PALETTE["measured"], zorder=4,
               markeredgecolor="white", label="p95")  # fmt: skip
-    _tint_goal(axes, target_rps, (target_p95_s or 0) * factor, t)
-    limit = _draw_limit(axes, fit or {}, t)
+    draw_generator_limited(axes, shown, shown["throughput_rps"], shown["p95_s"] * factor)
+    _tint_goal(axes, target_rps, (target_p95_s or 0) * factor)
+    limit = _draw_limit(axes, fit or {})
     axes.set_xlabel(t("scale.throughput_axis"))
     axes.set_ylabel(t("scale.response_axis", unit=unit))
-    headline(axes, _turn(shown, limit, factor, unit, t))
+    headline(axes, _turn(shown, limit, factor, unit, t), pad=16)
     q.plain_ticks(axes.xaxis, 8)
     q.plain_ticks(axes.yaxis, 5)
     if target_p95_s:
         text = t("scale.target_time", value=q.number(target_p95_s * factor), unit=unit)
         label_right(axes, [SideLabel(target_p95_s * factor, text, PALETTE["target"], True)])
-    for _, row in _ends(shown, factor, height).iterrows():
+    _name_uprights(axes, target_rps, limit, t)
+    _name_limited(axes, shown, shown["throughput_rps"], shown["p95_s"] * factor, t)
+    for _, row in _ends(shown, factor, right, height).iterrows():
         callout(axes, float(row["throughput_rps"]), float(row["p95_s"]) * factor,
                 amount(float(row[load]), levels, load, t), PALETTE["measured"])  # fmt: skip
     return figure
 
 
-def _draw_limit(axes: Axes, fit: Mapping[str, Any], t: Texts) -> Any:
+def _name_uprights(axes: Axes, target_rps: float | None, limit: Any, t: Texts) -> None:
+    """Name the lines of target and limit above the axes: within, they would lie on each other and on the curve."""
+    names = [(target_rps, "curves.target", "target"), (q.value_of(limit), "search.limit", "limit")]
+    label_top(axes, [(x, t(key, value=q.number(x)), PALETTE[role]) for x, key, role in names
+                     if x and math.isfinite(x)])  # fmt: skip
+
+
+def _name_limited(axes: Axes, levels: pd.DataFrame, x: pd.Series, y: pd.Series, t: Texts) -> None:
+    """Name the highest of the levels at which the generator was the limit."""
+    out = generator_limited(levels) & x.notna() & y.notna()
+    if out.any():
+        callout(axes, float(x[out].iloc[-1]), float(y[out].iloc[-1]), t("scale.generator_limited"),
+                PALETTE["generator"])  # fmt: skip
+
+
+def _draw_limit(axes: Axes, fit: Mapping[str, Any]) -> Any:
     """The limit as a line that the curve cannot cross; the record, or None where there is none within the axes."""
     limit = limit_of(fit)
     value, low, high = q.point(limit)
@@ -70,8 +88,6 @@ def _draw_limit(axes: Axes, fit: Mapping[str, Any], t: Texts) -> Any:
     if math.isfinite(low) and math.isfinite(high):
         axes.axvspan(low, high, color=PALETTE["limit"], alpha=0.16, linewidth=0, zorder=1)
     axes.axvline(value, color=PALETTE["limit"], linestyle=DASHES["limit"], linewidth=1.3, zorder=2.4)
-    axes.annotate(t("search.limit", value=q.number(value)), (value, axes.get_ylim()[1]), (4, -16), ha="left", va="top",
-                  textcoords="offset points", fontsize=SMALL_PT, color=PALETTE["limit"], fontweight="bold")  # fmt: skip
     return limit
 
 
@@ -84,40 +100,22 @@ def _turn(shown: pd.DataFrame, limit: Any, factor: float, unit: str, t: Texts) -
     return t("curves.answer_no_limit", best=best, most=q.number(float(shown["p95_s"].max()) * factor), unit=unit)
 
 
-def _ends(shown: pd.DataFrame, factor: float, height: float) -> pd.DataFrame:
-    """The levels worth naming: those that stand apart by a tenth of the axes in either direction."""
+def _ends(shown: pd.DataFrame, factor: float, right: float, height: float) -> pd.DataFrame:
+    """The levels worth naming: those that stand apart by an eighth of the axes' width or height."""
     kept: list[int] = []
-    span = max(float(shown["throughput_rps"].max()), 1e-12)
+    x, y = shown["throughput_rps"].to_numpy(float) / right, shown["p95_s"].to_numpy(float) * factor / height
     for index in range(len(shown) - 1, -1, -1):
-        x, y = float(shown["throughput_rps"].iloc[index]) / span, float(shown["p95_s"].iloc[index]) * factor / height
-        apart = (
-            abs(x - float(shown["throughput_rps"].iloc[k]) / span) > 0.12
-            or abs(y - float(shown["p95_s"].iloc[k]) * factor / height) > 0.12
-            for k in kept
-        )
-        if all(apart):
+        if all(abs(x[index] - x[k]) > 0.125 or abs(y[index] - y[k]) > 0.125 for k in kept):
             kept.append(index)
     return shown.iloc[kept]
 
 
-def _tint_goal(axes: Axes, target_rps: float | None, limit: float, t: Texts) -> None:
-    right, height = axes.get_xlim()[1], axes.get_ylim()[1]
+def _tint_goal(axes: Axes, target_rps: float | None, limit: float) -> None:
+    right = axes.get_xlim()[1]
     if limit:
         draw_threshold(axes, limit)
     if target_rps:
         axes.axvline(target_rps, color=PALETTE["target"], linewidth=1.1, linestyle=(0, (6, 2)), zorder=2.5)
-        text = t("curves.target", value=q.number(target_rps))
-        axes.annotate(
-            text,
-            (target_rps, height),
-            (-4, -2),
-            ha="right",
-            va="top",
-            textcoords="offset points",
-            fontsize=SMALL_PT,
-            color=PALETTE["target"],
-            fontweight="bold",
-        )
     if limit and target_rps:
         axes.fill_between([target_rps, right], 0, limit, color=PALETTE["target"], alpha=0.14, linewidth=0, zorder=0.5)
 
@@ -146,16 +144,20 @@ def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *,
     axes.plot(
         shown[load], share, "o-", color=PALETTE["measured"], markeredgecolor="white", label="efficiency", zorder=4
     )
+    draw_generator_limited(axes, shown, shown[load], share)
     axes.set_xlabel(load_axis(shown, load, t))
     axes.set_ylabel(t("curves.efficiency_axis"))
-    highest = amount(float(shown[load].iloc[-1]), shown, load, t)
-    headline(axes, t("curves.answer_efficiency", share=f"{share.iloc[-1]:.0f}", load=highest))
+    out = generator_limited(shown)
+    last = shown[~out].index[-1] if not out.all() else shown.index[-1]
+    key = "curves.answer_efficiency_generator" if out.all() else "curves.answer_efficiency"
+    headline(axes, t(key, share=f"{share[last]:.0f}", load=amount(float(shown[load][last]), shown, load, t)))
     q.plain_ticks(axes.xaxis, 8)
     q.plain_ticks(axes.yaxis, 5)
     label_right(axes, [SideLabel(100, t("curves.ideal"), PALETTE["runner_up"])])
     for x, y in zip(shown[load], share, strict=True):
         if math.isfinite(y):
             callout(axes, float(x), float(y), f"{y:.0f} %", PALETTE["measured"], reach=(4, 7, 11, 16))
+    _name_limited(axes, shown, shown[load], share, t)
     return figure
 
 
@@ -182,6 +184,7 @@ def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, subject: str | None 
     axes.plot(*line, color=PALETTE["idle"], linewidth=0.8, zorder=2, label="cut")
     spans = [_draw_window(axes, row, x - origin, y, origin) for row in levels.to_dict("records")]
     q.clock_ticks(axes.xaxis, axes.get_xlim()[1])
+    q.plain_ticks(axes.yaxis, 5)
     axes.set_xlabel(t("bands.elapsed", start=f"{pd.Timestamp(origin, unit='s'):%H:%M:%S}"))
     axes.set_ylabel(t("curves.windows_axis"))
     headline(axes, _counted(levels, axes.get_xlim()[1], t), pad=16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from matplotlib.transforms import Bbox
 from genkai.figures.style import SMALL_PT, fix_layout
 
 LEADER_PT = 4.0  # width of the line between a height and the label that had to move
+KATAKANA = re.compile(r"[ァ-ヶー]")
+STARTS_NO_LINE = "、。，．・：；！？）」』】ぁぃぅぇぉっゃゅょゎー"
 HIDES_A_LINE = 12.0  # cost of each piece of a line under a text, in points of distance from what it names
 
 
@@ -79,6 +82,25 @@ def label_panels(
     for axes, labels, notes in written:
         _spread_right(axes, labels, notes)
     return [notes for _, _, notes in written]
+
+
+def label_top(axes: Axes, labels: Sequence[tuple[float, str, str]], size: float = SMALL_PT) -> list[Annotation]:
+    """Name vertical lines in a row above the axes: (x, text, colour) each, at its line or as near as the others allow.
+
+    The layout is fixed then; leave the row free below the headline (its pad).
+    """
+    notes = [
+        axes.annotate(text, (x, 1.0), xycoords=axes.get_xaxis_transform(), xytext=(0, 2.5), textcoords="offset points",
+                      color=color, fontsize=size, fontweight="bold", ha="center", va="bottom", annotation_clip=False)
+        for x, text, color in labels
+    ]  # fmt: skip
+    fix_layout(axes.figure)
+    box, px = axes.get_window_extent(), axes.figure.dpi / 72
+    wanted = [float(axes.transData.transform((x, 0))[0]) for x, _, _ in labels]
+    widths = [text_box(note).width for note in notes]
+    for note, centre, want in zip(notes, spread(wanted, widths, box.x0, box.x1, gap=8 * px), wanted, strict=True):
+        note.set_position(((centre - want) / px, 2.5))
+    return notes
 
 
 def _write_right(
@@ -241,10 +263,21 @@ def broken(text: str, lines: int) -> str:
     'more load, no\nmore throughput'
     """
     if " " not in text:
-        size = math.ceil(len(text) / lines)
-        return "\n".join(text[i : i + size] for i in range(0, len(text), size))
+        return _broken_anywhere(text, lines)
     return min((_wrapped(text, width) for width in range(1, len(text) + 1)),
                key=lambda w: (w.count("\n") >= lines, max(map(len, w.split("\n")))))  # fmt: skip
+
+
+def _broken_anywhere(text: str, lines: int) -> str:
+    """Japanese: lines of about equal length, never within a word of katakana nor before a small letter or a stop."""
+    places = [i for i in range(1, len(text)) if text[i] not in STARTS_NO_LINE
+              and not (KATAKANA.match(text[i - 1]) and KATAKANA.match(text[i]))]  # fmt: skip
+    cuts = [0]
+    for line in range(1, lines):
+        left = [i for i in places if i > cuts[-1]]
+        if left:
+            cuts.append(min(left, key=lambda i, ideal=line * len(text) / lines: (abs(i - ideal), i)))
+    return "\n".join(text[a:b] for a, b in pairwise([*cuts, len(text)]))
 
 
 def _wrapped(text: str, width: int) -> str:

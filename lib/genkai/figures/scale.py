@@ -146,17 +146,28 @@ def _shade_stall(axes: tuple[Axes, ...], fit: Mapping[str, Any], far: float) -> 
 
 
 def _draw_measured(axes: Axes, shown: pd.DataFrame, load: str, fit: Mapping[str, Any]) -> None:
-    left_out = shown["generator_limited"].fillna(False).astype(bool) if "generator_limited" in shown else None
-    kept = shown if left_out is None else shown[~left_out]
+    kept = shown[~generator_limited(shown)]
     for level in intervals_of(fit):
         axes.plot([level["load"]] * 2, [level["low"], level["high"]], "_-", color=PALETTE["measured"], linewidth=1.4,
                   markersize=7, markeredgewidth=1.3, zorder=5.5, label="interval")  # fmt: skip
     size = 5 if intervals_of(fit) else 6.5
     axes.plot(kept[load], kept["throughput_rps"], "o", color=PALETTE["measured"], markeredgecolor="white",
               markeredgewidth=0.8, markersize=size, zorder=5.6, label="measured")  # fmt: skip
-    if left_out is not None and left_out.any():
-        out = shown[left_out]
-        axes.plot(out[load], out["throughput_rps"], "o", markerfacecolor="white", markeredgecolor=PALETTE["generator"],
+    draw_generator_limited(axes, shown, shown[load], shown["throughput_rps"])
+
+
+def generator_limited(levels: pd.DataFrame) -> pd.Series:
+    """Of each level, whether the generator was the limit: such a level tells nothing about the target."""
+    if "generator_limited" not in levels:
+        return pd.Series(False, index=levels.index)
+    return levels["generator_limited"].fillna(False).astype(bool)
+
+
+def draw_generator_limited(axes: Axes, levels: pd.DataFrame, x: pd.Series, y: pd.Series) -> None:
+    """The levels at which the generator was the limit, hollow; x, y: where each level is, in the levels' order."""
+    out = generator_limited(levels)
+    if out.any():
+        axes.plot(x[out], y[out], "o", markerfacecolor="white", markeredgecolor=PALETTE["generator"],
                   markeredgewidth=1.2, markersize=6, zorder=5, label="generator_limited")  # fmt: skip
 
 
@@ -228,7 +239,7 @@ def _name_bends(top: Axes, below: Axes, shown: pd.DataFrame, fit: Mapping[str, A
         )
         text = t(f"scale.{key}", value=amount(at, shown, load, t), interval=q.interval(fit[key])).strip()
         callout(top, at, y, text, PALETTE["limit"], bold=True)
-    kept = shown if "generator_limited" not in shown else shown[~shown["generator_limited"].fillna(False).astype(bool)]
+    kept = shown[~generator_limited(shown)]
     if len(kept):
         middle = kept.iloc[len(kept) // 3]
         callout(top, float(middle[load]), float(middle["throughput_rps"]), _measured_name(fit, t), PALETTE["measured"])

@@ -66,8 +66,9 @@ def search(record: Mapping[str, Any], *, t: Any = None) -> Figure:
 def _draw_trials(axes: Axes, trials: pd.DataFrame) -> None:
     axes.plot(trials["number"], trials["rate_rps"], color=PALETTE["grid"], linewidth=1, zorder=2)
     for verdict, look in LOOKS.items():
-        some = trials[trials["verdict"] == verdict]
-        axes.plot(some["number"], some["rate_rps"], linestyle="none", zorder=5, label=verdict, **look)
+        some = trials[(trials["verdict"] == verdict) & trials["rate_rps"].between(*axes.get_ylim())]
+        axes.plot(some["number"], some["rate_rps"], linestyle="none", zorder=5, label=verdict, clip_on=False,
+                  in_layout=False, **look)  # fmt: skip
 
 
 def _near(record: Mapping[str, Any], trials: pd.DataFrame) -> tuple[float, float] | None:
@@ -109,8 +110,10 @@ def _draw_limit(axes: Axes, record: Mapping[str, Any], t: Texts, interval: bool 
 
 
 def _name_phases(axes: Axes, trials: pd.DataFrame, t: Texts) -> None:
-    """Shade every other phase and name each at its foot."""
-    for index, (phase, part) in enumerate(trials.groupby("phase", sort=False)):
+    """Shade every other stretch of one phase (a search may ramp again) and name each at its foot."""
+    stretch = (trials["phase"] != trials["phase"].shift()).cumsum()
+    for index, (_, part) in enumerate(trials.groupby(stretch)):
+        phase = part["phase"].iloc[0]
         left, right = float(part["number"].min()) - 0.5, float(part["number"].max()) + 0.5
         if index % 2:
             axes.axvspan(left, right, color=PALETTE["level"], linewidth=0, zorder=0.2)
