@@ -439,3 +439,13 @@ def test_the_sentence_for_all_names_the_step_that_would_not_last() -> None:
     assert record["overall"]["status"] == "fail"
     assert record["overall"]["sentence_key"] == "verdict.overall.step_failed"
     assert record["overall"]["values"]["reason"]["key"] == "verdict.why.will_not_last"
+
+
+def test_an_api_that_answers_nothing_decides_responsiveness_without_a_margin():
+    """Its errors are measured, its response times are not: such a row has no margin to sort by."""
+    levels = sweep(throughput=(100, 400, 410))
+    silent = (levels["api"] == "buy") & (levels["level"] == 2)
+    levels.loc[silent, ["p95_s", "p50_s", "p99_s"]] = np.nan
+    plan = make_plan(purposes=["responsiveness"])
+    found = cycle_verdicts(plan, target_split(plan), [run(levels=levels)])
+    assert [p["status"] for p in found["purposes"]] == ["cannot_tell"]

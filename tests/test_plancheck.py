@@ -42,6 +42,20 @@ def test_limits_that_watch_nothing_are_a_runs_alone(tmp_path: Path) -> None:
     assert [path for path, _ in run_problems(given, tmp_path)] == [("stop", "hosts", 0), ("stop", "hosts", 2)]
 
 
+def test_a_resource_that_nothing_tells_of() -> None:
+    sound = {"base_url": "http://localhost", "estimate": {}, "apis": [{"name": "a"}], "steps": {},
+             "hosts": [{"name": "app-1"}]}  # fmt: skip
+
+    def told(resource: str, **more: object) -> list:
+        machines = [{"metric": "m", "at_most": 1}, {"metric": "m", "at_most": 1, "resource": resource}]
+        return run_problems({**sound, **more, "targets": {"machines": machines}}, Path("."))
+
+    ((path, text),) = told("app-9")
+    assert path == ("targets", "machines", 1, "resource")
+    assert text.startswith("expected one of hosts (app-1), got 'app-9'; add the host")
+    assert told("app-1") == told("host") == told("ec2", aws={"region": "x"}) == []
+
+
 def test_verify_is_not_repeated() -> None:
     given = {"base_url": "http://localhost", "estimate": {}, "apis": [{"name": "a"}],
              "steps": {"verify": {"repeat": 2}, "api": {"repeat": 3}}}  # fmt: skip

@@ -24,6 +24,8 @@ def test_a_limit_holds_on_its_own_side() -> None:
         ({"metric": "cpu_bussy_ratio", "at_most": 1}, "did you mean cpu_busy_ratio?"),
         ({"metric": "mem_available", "at_least": 1}, "did you mean mem_available_bytes?"),
         ({"metric": "cpu busy", "at_most": 1}, "should match pattern"),
+        ({"metric": "CPUUtilization", "at_most": float("nan")}, "finite number"),
+        ({"metric": "CPUUtilization", "at_most": 70, "statistic": "median"}, "average, sum, minimum, maximum, or p95"),
         ({"metric": "CPUUtilization", "at_most": 70, "over_level": "median"}, "'mean', 'p95', 'maximum' or 'minimum'"),
     ],
 )
@@ -35,6 +37,11 @@ def test_errors_say_what_was_expected(given: dict, told: str) -> None:
 @pytest.mark.parametrize("metric", ["core0_busy_ratio", "net_lo_sent_bytes_per_s", "swap_in_pages_per_s", "NetworkIn"])
 def test_names_that_only_resemble_others_are_taken(metric: str) -> None:
     assert MachineTarget(metric=metric, at_most=1).metric == metric
+
+
+@pytest.mark.parametrize("metric", ["EBSIOBalance%", "ThrottledRequests[PutItem]", "process_php-fpm_rss_bytes"])
+def test_every_name_of_the_table_can_be_given(metric: str) -> None:
+    assert MachineTarget(metric=metric, at_least=1, statistic="Maximum").label == f"{metric} (maximum, mean)"
 
 
 def test_only_the_plan_has_targets_of_machines() -> None:

@@ -118,7 +118,7 @@ def test_machines_have_a_column_of_their_own_where_the_plan_asks(m):
     throughput = target(
         "scenario", None, "throughput", number(700, "rps"), number(710, "rps"), 0.01, "pass", "fig-scale"
     )
-    machine = {"kind": "machine", "bound": "at_most", "margin_ratio": number(0.21, "ratio")}
+    machine = {"kind": "machine", "bound": "at_most", "margin_ratio": number(0.21, "ratio"), "over_level": "mean"}
     cpu = throughput | machine | {"api": "i-2", "what": "CPUUtilization", "target": number(70, "percent"),
                                   "measured": number(55, "percent")}  # fmt: skip
     memory = cpu | {"what": "mem_available_bytes", "bound": "at_least", "target": number(5e8, "bytes"),
@@ -127,10 +127,22 @@ def test_machines_have_a_column_of_their_own_where_the_plan_asks(m):
     page = decision(m, verdicts).to_plain()
     assert m("column.machines") in page
     floor = m("number.at_least", value=m.format(memory["target"]))
-    assert f"mem_available_bytes 600 MB / {floor}" in page, "the one with the least margin"
+    mean = m("decision.machine_quantity", metric="mem_available_bytes", how=m("over_level.mean"))
+    assert f"{mean} 600 MB / {floor}" in page, "the one with the least margin"
     whole = step_results(m, verdicts).to_plain()
-    assert f"i-2 | {m('metric.CPUUtilization')} | {m('number.at_most', value='70%')} | 55% " in whole
+    cpu_mean = m("decision.machine_quantity", metric=m("metric.CPUUtilization"), how=m("over_level.mean"))
+    assert f"i-2 | {cpu_mean} | {m('number.at_most', value='70%')} | 55% " in whole
     assert m("column.machines") not in decision(m, VERDICTS).to_plain()
+
+
+def test_a_machine_without_a_margin_comes_after_one_that_has_one():
+    """A limit of 0 and what was not measured have no margin."""
+    cpu = target("scenario", "app-1", "cpu_busy_ratio", number(0.7, "ratio"), number(0.6, "ratio"), 0.14, "pass", None)
+    kind = {"kind": "machine", "bound": "at_most", "over_level": "mean"}
+    kills = cpu | {"what": "oom_kills", "target": number(0, "count"), "measured": number(0, "count"),
+                   "margin_ratio": number(None, "ratio")}  # fmt: skip
+    page = decision(EN, changed(VERDICTS, targets=[kills | kind, cpu | kind])).to_plain()
+    assert "Host: CPU (mean) 60% / ≤ 70%" in page
 
 
 def test_a_target_without_measurement_field_is_refused():

@@ -30,7 +30,7 @@ def run_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
 
     A plan that was run before this was asked for still opens.
     """
-    return [*_watched(given), *_tls_files(given, base_dir), *_files(given, base_dir)]
+    return [*_watched(given), *_machines(given), *_tls_files(given, base_dir), *_files(given, base_dir)]
 
 
 def _items(given: Any, key: str) -> Iterator[tuple[int, dict]]:
@@ -105,6 +105,20 @@ def _judged(given: dict) -> Iterator[Problem]:
         if isinstance(aim, dict) and not aim.get("cycle"):
             yield from _known(("actions", index, "judged_by", "subject"), aim.get("subject"), subjects,
                               "API or scenario")  # fmt: skip
+
+
+def _machines(given: dict) -> Iterator[Problem]:
+    """Without an aws part nothing but watched hosts tells of machines."""
+    hosts = _named(given, "hosts") if "hosts" in given else ["local"]
+    for index, target in _items(given.get("targets"), "machines"):
+        resource = target.get("resource")
+        known = isinstance(resource, str) and resource.removeprefix("host:") in (*hosts, "host")
+        if resource is not None and not known and not given.get("aws"):
+            yield (
+                ("targets", "machines", index, "resource"),
+                f"expected one of hosts ({', '.join(hosts) or 'none is watched'}), got {resource!r}; "
+                "add the host, or an aws part that tells of it",
+            )
 
 
 def _known(path: tuple, name: Any, names: list[str], what: str) -> Iterator[Problem]:

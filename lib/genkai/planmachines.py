@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from genkai.planparts import Model, Targets
 from genkai.planstop import HOST_METRICS
 
+STATISTICS = ("average", "sum", "minimum", "maximum")
 NEARLY = 0.95  # likeness (0–1) from which another name is taken for a slip of the pen
 
 
 class MachineTarget(Model):
     """A limit on one measured quantity of a host or an AWS resource, judged at the level that reaches the target."""
 
-    metric: str = Field(pattern=r"^[A-Za-z]\w*$", description="as in the metrics table: cpu_busy_ratio, CPUUtilization")
+    metric: str = Field(pattern=r"^\S+$", description="as in the metrics table: cpu_busy_ratio, CPUUtilization")
     resource: str | None = Field(
         None, description="a host's name, a kind (ec2, elb) or kind:name; default: each that tells it, no generator"
     )
-    at_most: float | None = Field(None, description="in the metric's own unit")
-    at_least: float | None = Field(None, description="in the metric's own unit")
+    at_most: FiniteFloat | None = Field(None, description="in the metric's own unit")
+    at_least: FiniteFloat | None = Field(None, description="in the metric's own unit")
     over_level: Literal["mean", "p95", "maximum", "minimum"] = Field("mean", description="of the level's samples")
     statistic: str | None = Field(None, description="CloudWatch's, e.g. maximum; default: average, where it is there")
 
@@ -34,6 +36,15 @@ class MachineTarget(Model):
             raise ValueError(f"expected a name of the metrics table, got {metric!r}; did you mean {near[0]}?")
         return metric
 
+    @field_validator("statistic")
+    @classmethod
+    def _of_cloudwatch(cls, statistic: str | None) -> str | None:
+        """CloudWatch writes Average, the metrics table average."""
+        told = statistic and statistic.lower()
+        if told and told not in STATISTICS and not re.fullmatch(r"p\d{1,2}(\.\d+)?", told):
+            raise ValueError(f"expected one of {', '.join(STATISTICS)}, or p95 and the like, got {statistic!r}")
+        return told
+
     @model_validator(mode="after")
     def _one_bound(self) -> MachineTarget:
         if (self.at_most is None) == (self.at_least is None):
@@ -41,6 +52,11 @@ class MachineTarget(Model):
                 "expected exactly one of at_most, at_least, got " + ("neither" if self.at_most is None else "both")
             )
         return self
+
+    @property
+    def label(self) -> str:
+        """The metric and how it is judged, e.g. CPUUtilization (maximum, p95)."""
+        return f"{self.metric} ({', '.join(filter(None, (self.statistic, self.over_level)))})"
 
     @property
     def bound(self) -> tuple[Literal["at_most", "at_least"], float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genkai.metrics import Key, Metrics
+from genkai.metrics import Metrics
 
 COLUMNS = ("level", "intended", "source", "resource", "metric", "statistic", "unit", "n", "mean", "minimum", "p95",
            "maximum")  # fmt: skip
@@ -21,10 +21,14 @@ def summarise_levels(metrics: Metrics | pd.DataFrame, marks: Sequence[Mapping[st
     at a time. A level without a sample of a series has no row for it.
     """
     table = Metrics.of(metrics)
-    holds = [_hold(mark) for mark in marks]
+    holds = [hold_of(mark) for mark in marks]
     rows = []
     for key in table.keys:
-        middle, value = _by_middle(table, key)
+        start, period, value = table.arrays(key)
+        middle = start + period / 2
+        if len(middle) > 1 and (np.diff(middle) < 0).any():
+            order = np.argsort(middle, kind="stable")
+            middle, value = middle[order], value[order]
         for mark, hold in zip(marks, holds, strict=True):
             first, last = np.searchsorted(middle, hold)
             inside = value[first:last]
@@ -33,23 +37,8 @@ def summarise_levels(metrics: Metrics | pd.DataFrame, marks: Sequence[Mapping[st
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def level_samples(metrics: Metrics, key: Key, mark: Mapping[str, Any]) -> np.ndarray:
-    """The samples of one series whose middle lies in the hold of a level, in order of time."""
-    middle, value = _by_middle(metrics, key)
-    first, last = np.searchsorted(middle, _hold(mark))
-    return value[first:last]
-
-
-def _by_middle(metrics: Metrics, key: Key) -> tuple[np.ndarray, np.ndarray]:
-    start, period, value = metrics.arrays(key)
-    middle = start + period / 2
-    if len(middle) > 1 and (np.diff(middle) < 0).any():
-        order = np.argsort(middle, kind="stable")
-        middle, value = middle[order], value[order]
-    return middle, value
-
-
-def _hold(mark: Mapping[str, Any]) -> tuple[float, float]:
+def hold_of(mark: Mapping[str, Any]) -> tuple[float, float]:
+    """(start, end) of the time that a level was held, epoch seconds; without a hold, of the whole level."""
     start = mark["start"] if mark["hold_start"] is None else mark["hold_start"]
     return float(start), float(mark["end"])
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genkai.analyse.judge import CANNOT_TELL, FAIL, NOT_RUN, PASS
-from genkai.analyse.records import number, value_of
+from genkai.analyse.records import margin_of, number
 from genkai.analyse.scalability import LEAST
 from genkai.plan import Plan
 
@@ -40,7 +40,7 @@ def _responsiveness(targets: Sequence[Row]) -> Row:
     for status in (FAIL, CANNOT_TELL):
         found = [t for t in rows if t["status"] == status]
         if found:
-            worst = min(found, key=lambda t: value_of(t["margin_ratio"]) if t.get("margin_ratio") else 0.0)
+            worst = min(found, key=margin_of)
             return {"status": status, "why_key": worst["why_key"], "values": worst["values"]}
     return _told(PASS, "targets_met") if rows else _told(CANNOT_TELL, "not_decided")
 

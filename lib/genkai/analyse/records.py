@@ -52,6 +52,12 @@ def value_of(record: Mapping[str, Any] | float | None) -> float | None:
     return finite(record["value"] if isinstance(record, Mapping) else record)
 
 
+def margin_of(row: Mapping[str, Any]) -> float:
+    """The margin of a target row, for sorting the worst first; infinity where there is none."""
+    known = value_of(row.get("margin_ratio"))
+    return math.inf if known is None else known
+
+
 def interval_of(record: Mapping[str, Any] | None) -> tuple[float, float] | None:
     """(low, high) of a record, or None where it has no interval."""
     if not isinstance(record, Mapping) or record.get("low") is None or record.get("high") is None:

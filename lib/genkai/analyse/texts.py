@@ -48,7 +48,7 @@ class _Plain(string.Formatter):
         if format_spec == "time":
             return f"{number * 1000:.3g} ms"
         text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-        return text + (" rps" if format_spec == "rps" else "")
+        return text + {"rps": " rps", "duration": " s"}.get(format_spec, "")
 
 
 def plain(template: str, values: Mapping[str, Any]) -> str:

@@ -5,16 +5,16 @@ Statuses: pass, fail, cannot_tell, not_run. Texts go by the keys of verdict_text
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genkai.analyse.judge import CANNOT_TELL, FAIL, NOT_RUN, PASS, Judge, MeasuredRun, target_row, throughput_target
 from genkai.analyse.machines import machine_rows
 from genkai.analyse.purposes import purpose_verdicts
-from genkai.analyse.records import Record, number, value_of
+from genkai.analyse.records import Record, margin_of, number, value_of
 from genkai.capacity import target_rps
 from genkai.plan import STEPS, Plan
+from genkai.planstop import HOST_METRICS
 
 OUTCOME = (FAIL, CANNOT_TELL, NOT_RUN, PASS)  # the worst decides
 SERVICE_STEPS = ("scenario", "endurance", "api")  # most telling first; verify speaks of the generator
@@ -59,9 +59,18 @@ def step_verdict(
     """
     if step not in STEPS:
         raise ValueError(f"step: expected one of {', '.join(STEPS)}, got {step!r}")
-    # CloudWatch is asked when the whole load is over: what nobody has measured yet does not close the gate
-    rows = [r for r in step_targets(plan, runs, split) if r["kind"] != "machine" or r["measured"]["value"] is not None]
-    return {**_step(plan, step, runs, rows, drifts), "targets": rows}
+    every = step_targets(plan, runs, split)
+    rows = [r for r in every if not _awaited(plan, r)]
+    found = _step(plan, step, runs, rows, drifts)
+    if len(rows) < len(every) and found["why_key"] == "verdict.why.targets_met":
+        found["why_key"] = "verdict.why.targets_met_so_far"
+    return {**found, "targets": rows}
+
+
+def _awaited(plan: Plan, row: Mapping[str, Any]) -> bool:
+    """Whether CloudWatch may still tell what a row lacks: it is asked once all load is over, and closes no gate."""
+    told_here = row["what"] in HOST_METRICS or row["api"] in [host.name for host in plan.hosts]
+    return row["kind"] == "machine" and row["measured"]["value"] is None and plan.aws is not None and not told_here
 
 
 def passed(verdicts: Mapping[str, Any], step: str) -> bool:
@@ -80,8 +89,7 @@ def step_targets(plan: Plan, runs: Sequence[MeasuredRun], split: Mapping[str, fl
 
 def _badness(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
     """Sorts rows of repetitions, worst first: by their worst status, then by the smallest margin."""
-    margins = [m if (m := value_of(r["margin_ratio"])) is not None else math.inf for r in rows]
-    return sorted((OUTCOME.index(r["status"]), m) for r, m in zip(rows, margins, strict=True))
+    return sorted((OUTCOME.index(r["status"]), margin_of(r)) for r in rows)
 
 
 def _run_targets(plan: Plan, run: MeasuredRun, split: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -24,6 +24,10 @@ VERDICT = {
     "verdict.why.machine_missed_at_most": "{api}: {metric} of {measured:measured} instead of at most {target}.",
     "verdict.why.machine_missed_at_least": "{api}: {metric} of {measured:measured} instead of at least {target}.",
     "verdict.why.machine_unmeasured": "{metric}: nothing told it at the level that decides.",
+    "verdict.why.machine_too_coarse": "{metric}: one value speaks of {period:duration}, the level was held for "
+    "{hold:duration}: nothing tells of it alone.",
+    "verdict.why.targets_met_so_far": "All targets that can be told by now are met; CloudWatch is asked once all load "
+    "is over.",
     "verdict.why.machine_unknown": "{metric}: nothing tells it; what was measured has similar names: {near}.",
     "verdict.why.kept_below_target": "{api}: kept at {throughput:measured}, but the target load was not reached.",
     "verdict.why.generator_ceiling": "The load generator puts out {ceiling:measured}, {margin:factor} the target.",

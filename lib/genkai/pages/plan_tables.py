@@ -9,6 +9,7 @@ from typing import Any
 
 from genkai.analyse.actions import cause_name
 from genkai.analyse.generator_limit import CPU_RATIO, SENT_RATIO
+from genkai.analyse.machines import unit_of
 from genkai.analyse.rules.relations import BUSY, WORKERS_FULL
 from genkai.plan import STEPS, Plan
 from genkai.report.display import Table
@@ -156,11 +157,12 @@ def machine_targets(m: Messages, plan: Plan) -> Table | None:
     rows = [
         {
             "resource": target.resource or m("plan_doc.machines.every"),
-            "metric": " · ".join(filter(None, (named(m, "metric", target.metric), target.statistic))),
-            "target": m(f"number.{target.bound[0]}", value=m.format(target.bound[1], "count")),
+            "metric": named(m, "metric", target.metric) + (f" ({target.statistic})" if target.statistic else ""),
+            "target": m(f"number.{kind}", value=m.format({"value": limit, "unit": unit_of(target.metric)})),
             "judged": m(f"plan_doc.machines.{target.over_level}"),
         }
         for target in plan.targets.machines
+        for kind, limit in [target.bound]
     ]
     return plan_table(m, "machines", rows, {"resource": "1fr", "metric": "1fr"}) if rows else None
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from genkai import figures
 from genkai.analyse.intended_start import corrected_levels, think_time_s
+from genkai.analyse.machines import machine_levels
 from genkai.pages import launch, limits, monitor, scale, search
 from genkai.pages.diagnose import Diagnosis
 from genkai.pages.drift import drift
@@ -57,9 +58,8 @@ class Report:
                 "scenario": "fig-scale",
             }
             row["evidence"] = shown.get(row["step"], f"tab-levels-{row['step']}")
-            drawn = self.scale is not None and row["step"] == self.scale.run.step
-            if drawn and row["kind"] == "machine" and row["measured"]["value"] is not None:
-                row["evidence"] = "fig-timeline"
+            if row["kind"] == "machine":
+                row["evidence"] = f"tab-machines-{row['step']}"
         return record
 
     @cached_property
@@ -130,6 +130,7 @@ class Report:
             again,
             self._paced(),
             {step: failure_rows(self.study.shown(step)) for step in STEP_FIGURES},
+            {step: machine_levels(self.study.plan, self.study.of(step)) for step in STEP_FIGURES},
         )
         return Contents([setup, steps], self.m)
 

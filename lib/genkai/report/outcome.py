@@ -146,7 +146,7 @@ def _action(row: Record) -> dict[str, Any]:
 
 def _target(row: Record) -> dict[str, Any]:
     kept = {k: row[k] for k in ("step", "api", "what", "kind", "target", "measured", "margin_ratio", "status")}
-    more = {k: row.get(k) for k in ("bound", "level", "evidence")}
+    more = {k: row.get(k) for k in ("bound", "over_level", "statistic", "level", "evidence")}
     return {**kept, **more, "why": said(row, "why_key")}
 
 

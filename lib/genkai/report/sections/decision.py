@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from genkai.analyse.records import value_of
+from genkai.analyse.records import margin_of
 from genkai.report.displayed import Badge, Contents, Displayed, Terms, Verdict
 from genkai.report.figure import Figure
 from genkai.report.inline import Text
@@ -112,12 +112,7 @@ def _worst(m: Messages, targets: Sequence[Record], named: bool) -> str:
     """The cell of a column: its worst target; named: with the API it is of, where the row has room for it."""
     if not targets:
         return m("number.missing")
-    margin = [t.get("margin_ratio") for t in targets]
-    order = [
-        (WORST_FIRST.index(t["status"]), 0.0 if g is None else value_of(g))
-        for t, g in zip(targets, margin, strict=True)
-    ]
-    worst = targets[order.index(min(order))]
+    worst = min(targets, key=lambda t: (WORST_FIRST.index(t["status"]), margin_of(t)))
     shown = _against(m, worst)
     if worst["kind"] == "machine":
         return m("decision.machine", metric=quantity(m, worst), shown=shown)

@@ -49,7 +49,14 @@ def quantity(m: Messages, row: Record) -> str:
     """Return the name of what a target row speaks of; a machine's metric as the figures call it."""
     if row.get("step") == "verify" and row["what"] == "throughput":
         return m("quantity.generator_ceiling")
-    return named(m, "metric" if row.get("kind") == "machine" else "quantity", row["what"])
+    return machine_quantity(m, row) if row.get("kind") == "machine" else named(m, "quantity", row["what"])
+
+
+def machine_quantity(m: Messages, row: Record) -> str:
+    """Return a machine's metric as the figures call it, and which quantity of its samples is meant."""
+    metric = named(m, "metric", row.get("metric") or row["what"])
+    how = m("word.comma").join(named(m, "over_level", h) for h in (row.get("statistic"), row["over_level"]) if h)
+    return m("decision.machine_quantity", metric=metric, how=how)
 
 
 def reference(m: Messages, label: str | None) -> Text:

@@ -9,7 +9,7 @@ from genkai.report.displayed import Badge, Contents, Displayed, Heading, Paragra
 from genkai.report.figure import Figure
 from genkai.report.messages import Messages
 from genkai.report.sections.decision import targets_table
-from genkai.report.sections.records import Record, in_order, levels_table, message, named
+from genkai.report.sections.records import Record, in_order, levels_table, machine_quantity, message, named
 from genkai.report.table import Table
 
 
@@ -88,13 +88,14 @@ def step_results(
     repetitions: Mapping[str, Sequence[Record]] | None = None,
     paced: Mapping[str, Any] | None = None,
     failures: Mapping[str, Sequence[Record]] | None = None,
+    machines: Mapping[str, Sequence[Record]] | None = None,
 ) -> Contents:
     """Return "Results by step": the table of verdicts, then for each step its reason, levels table and figures.
 
     `levels` maps a step to its levels table (rows or DataFrame of schema table `levels`), `figures` a step to its
     figures, `repetitions` a step to {"api", "what", "runs", "lowest", "middle", "highest", "spread"},
     `paced` a step to the rows of its levels with response times corrected to the users' intended starts, `failures`
-    a step to the rows of study.failure_kinds.
+    a step to the rows of study.failure_kinds, `machines` a step to those of analyse.machines.machine_levels.
     """
     steps: Sequence[Record] = verdicts.get("steps") or []
     items: list[Displayed] = [Heading(m("section.steps"), 1, m)]
@@ -116,11 +117,29 @@ def step_results(
         corrected = (paced or {}).get(name)
         if corrected is not None and len(corrected):
             items.append(levels_table(m, corrected, m("caption.step_paced", step=title), f"tab-paced-{name}"))
+        if watched := (machines or {}).get(name):
+            items.append(_machines_table(m, watched, m("caption.step_machines", step=title), f"tab-machines-{name}"))
         if failed := (failures or {}).get(name):
             items.append(_failures_table(m, failed, m("caption.failures", step=title), f"tab-failures-{name}"))
         if again:
             items.append(_repetitions_table(m, again, f"tab-repetitions-{name}"))
     return Contents(items, m)
+
+
+def _machines_table(m: Messages, rows: Sequence[Record], caption: str, label: str) -> Table:
+    cells = [
+        {
+            "intended": {"value": row["intended"], "unit": "users" if row["workload"] == "closed" else "rps"},
+            "quantity": machine_quantity(m, row), "resource": row["api"] or m("number.missing"),
+            "target": m(f"number.{row['bound']}", value=m.format(row["target"])), "measured": row["measured"],
+        }
+        for row in rows
+    ]  # fmt: skip
+    columns = {name: m(f"column.{name}") for name in cells[0]}
+    return Table(
+        cells, caption=caption, label=label, columns=columns, formats={"measured": "measured"},
+        widths={"quantity": "1fr", "resource": "1fr"}, messages=m,
+    )  # fmt: skip
 
 
 def _failures_table(m: Messages, rows: Sequence[Record], caption: str, label: str) -> Table:
