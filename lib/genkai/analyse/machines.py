@@ -54,7 +54,8 @@ def machine_levels(plan: Plan, runs: Sequence[MeasuredRun]) -> list[dict[str, An
     """{"subject", "metric", "over_level", "statistic", "api", "intended", "workload", "measured", "target", "bound"} of
     each machine target at each level of a subject's runs: the worst resource of the worst repetition there.
 
-    "api" is the resource, as in the target rows; "measured" has no value where nothing tells it.
+    "api" is the resource, as in the target rows; "measured" has no value where nothing tells it. A target that nothing
+    tells at any level has one row, the last level's.
     """
     rows: dict[tuple, dict[str, Any]] = {}
     for run in runs:
@@ -63,7 +64,9 @@ def machine_levels(plan: Plan, runs: Sequence[MeasuredRun]) -> list[dict[str, An
                 row = _level_row(target, plan, run, mark)
                 key = (run.subject, place, mark["level"])
                 rows[key] = min((rows[key], row), key=_margin) if key in rows else row
-    return list(rows.values())
+    told = {key[:2] for key, row in rows.items() if row["measured"]["value"] is not None}
+    last = {key[:2]: key for key in rows}
+    return [row for key, row in rows.items() if key[:2] in told or key == last[key[:2]]]
 
 
 def _level_row(target: MachineTarget, plan: Plan, run: MeasuredRun, mark: Mapping[str, Any]) -> dict[str, Any]:
