@@ -116,6 +116,18 @@ def test_a_cause_is_gone_only_where_as_much_was_loaded_and_measured() -> None:
     assert judged(seen(series=()), compared(row("better")), before=Seen(1, BEFORE.records))["outcome"] == "worked"
 
 
+@pytest.mark.parametrize("load", [None, 50])
+def test_a_plan_that_names_no_load_or_less_does_not_make_a_cause_gone_below_where_it_was_found(load) -> None:
+    """The cause was found at 500 users; this cycle went to 100."""
+    aim = JudgedBy(subject="mix", step="scenario", load=load)
+    gone_but("not_so_far", seen(record(highest=100, kind=None)), aim=aim)
+    assert judged(seen(), None, aim)["text_key"] == "outcome.worked_alone"
+    slow = aim.model_copy(update={"quantity": "response_time"})
+    assert judged(seen(), compared(row("better", "p95", 250)), slow)["rows"] == [], "below it nothing limited"
+    leak = record(finding("memory_leak", group="endurance", load=0))
+    assert judged(seen(), None, aim, seen(leak, cycle=1), cause="memory_leak")["outcome"] == "worked"
+
+
 def test_what_was_not_there_before_cannot_go() -> None:
     gone_but("not_found", seen(), before=seen(cycle=1))
     gone_but("not_found", seen(), aim=None)

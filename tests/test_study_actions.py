@@ -72,6 +72,16 @@ def test_recorded_systems_before_and_after(
     json.dumps(row, allow_nan=False)
 
 
+@pytest.mark.parametrize("given", [{"subject": "mix"}, {"subject": "mix", "step": "scenario"}])
+def test_what_a_plan_leaves_out_is_taken_from_the_finding(tmp_path: Path, given: dict[str, str]) -> None:
+    row = became(tmp_path / "gone", "worker_slots", "closed", "worker_slots", judged_by=given)
+    assert (row["outcome"], row["text_key"], {r["what"] for r in row["rows"]}) == (
+        "worked", "outcome.worked", {"throughput"},
+    )  # fmt: skip
+    row = became(tmp_path / "came", "closed", "worker_slots", "worker_slots", judged_by=given)
+    assert (row["outcome"], row["text_key"]) == ("did_not_work", "outcome.found_now")
+
+
 def test_an_action_of_ones_own_is_judged_by_what_the_plan_names(tmp_path: Path) -> None:
     named = {"judged_by": {"subject": "mix", "quantity": "throughput"}}
     row = became(tmp_path / "a", "worker_slots", "closed", None, **named)

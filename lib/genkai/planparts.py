@@ -251,7 +251,7 @@ class JudgedBy(Model):
         None, description="default: where the subject was tested in both cycles, scenario first"
     )
     quantity: Literal["throughput", "response_time", "errors"] | None = Field(
-        None, description="default: of a cause, whether it is found again; without one, all three"
+        None, description="default: what the cause limited where it was found; without a cause, all three"
     )
     load: Positive | None = Field(None, description="users or requests/s at which it was the limit")
     cycle: int | None = Field(None, gt=0, description="the cycle to compare with; default: see docs/comparison.md")

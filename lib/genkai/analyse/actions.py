@@ -77,11 +77,19 @@ def judge_action(
         return _told("cannot_tell", "no_earlier")
     if aim is None:
         return _told("cannot_tell", "no_aim") if action.cause is None else _not_found(action.cause, before, now)
+    if action.cause is not None:
+        aim = _at_its_load(aim, before.found(action.cause))
     rows = telling_rows(comparison, aim, quantiles) if action.cause is None or aim.quantity else []
     values = {"cycle": str(before.number), "subject": aim.subject, "changes": _changes(rows, units or {})}
     if action.cause is None:
         return _told(*_by_rows(rows), rows, **values)
     return _by_cause(action.cause, aim, before, now, rows, values)
+
+
+def _at_its_load(aim: JudgedBy, was: Sequence[tuple[Record, Record]]) -> JudgedBy:
+    """The aim with the load that its cause was found at, where a plan names none or less."""
+    load = max(aim.load or 0.0, min((_load(f) for _, f in was), default=0.0))
+    return aim.model_copy(update={"load": load or None})
 
 
 def _told(outcome: str, key: str, rows: Sequence[Record] = (), **values: Any) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def _by_cause(
     was, again = before.found(cause), now.found(cause) if now else []
     if not was:
         return _not_found(cause, before, now)
-    at = min([aim.load] if aim.load else [_load(f) for _, f in was])
+    at = aim.load or 0.0
     values = values | {"cause": cause_name(cause), "before": _amount(at, before.unit)}
     if now is None or not now.records:
         return _told("cannot_tell", "not_run", **values)

@@ -50,16 +50,19 @@ def _compared_with(study: Study, before: Study, action: Action) -> Study:
 def _aim(study: Study, runs: Sequence[RunStudy], action: Action) -> JudgedBy | None:
     """What the action is to change: as its plan says, and for the rest where a cycle found its cause; None: nowhere."""
     given = action.judged_by
-    if action.cause is None or (given and given.step):
+    if action.cause is None:
         return given
-    chosen = [r for r in runs if len(r.marks) and (given is None or r.subject == given.subject)]
+    chosen = [
+        r for r in runs
+        if len(r.marks) and (given is None or (r.subject == given.subject and given.step in (None, r.step)))
+    ]  # fmt: skip
     for run in sorted(chosen, key=lambda r: (MOST_TELLING.index(r.step), r.run.name)):
         record = findings_of(study, run)
         for finding in record["findings"]:
             if finding["cause"] == action.cause and finding["strength"] != "weak":
                 aim = aim_of(record, finding, run.step, run.subject, study.cycle.number)
                 return aim.model_copy(update=given.model_dump(exclude_none=True) if given else {})
-    return given
+    return given if given and given.step else None
 
 
 def _seen(study: Study, runs: Sequence[RunStudy], aim: JudgedBy | None) -> Seen:
