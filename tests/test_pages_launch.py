@@ -84,8 +84,8 @@ def test_the_ceiling_is_what_was_put_out(study: Study, lang: str) -> None:
     m, found = Messages(lang), study.ceiling
     records = page.ceiling_records(m, found)
     assert [r["value"] for r in records.values()] == [p["throughput_rps"] for p in found["measurements"]]
-    key = "page.processes" if found["measured"] else "page.processes_at_least"
-    assert list(records) == [m(key, n=1)], "an extrapolated ceiling is a lower bound"
+    key = "page.one_process" if found["measured"] else "page.one_process_at_least"
+    assert list(records) == [m(key)], "an extrapolated ceiling is a lower bound"
     told = plain(page.ceiling(study, lang))
     assert m.format({"value": found["throughput_rps"] / study.target_rps, "unit": "factor"}) in told
 
@@ -93,7 +93,7 @@ def test_the_ceiling_is_what_was_put_out(study: Study, lang: str) -> None:
 def test_several_processes_are_told_apart() -> None:
     parts = [{"processes": n, "measured": n == 1, "throughput_rps": 100.0 * n} for n in (1, 2)]
     records = page.ceiling_records(Messages("en"), {**parts[0], "measurements": parts})
-    assert {name: r["value"] for name, r in records.items()} == {"processes: 1": 100.0, "processes: 2, at least": 200.0}
+    assert {name: r["value"] for name, r in records.items()} == {"1 process": 100.0, "2 processes, at least": 200.0}
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -147,7 +147,7 @@ def test_what_passed_its_rule_is_told_with_its_worst_value_and_moment(study, lan
     worst = queue.loc[queue["value"].idxmax()]
     told = plain(page.warnings(study, "scenario", lang))
     row = next(line for line in told.splitlines() if "SurgeQueueLength" in line)
-    assert f"| maximum > 0 | {worst['value']:g} | {worst['time']:%Y-%m-%d %H:%M:%S} UTC |" in row
+    assert f"| {m('statistic.maximum')} > 0 | {worst['value']:g} | {worst['time']:%Y-%m-%d %H:%M:%S} UTC |" in row
     assert "CPUUtilization" not in told, "7 % are within its rule"
     calm = dataclasses.replace(run, metrics=Metrics.of(queue.assign(value=0.0)))
     within = plain(page.warnings(dataclasses.replace(study, runs=(calm,)), "", lang))

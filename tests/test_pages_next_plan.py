@@ -111,3 +111,18 @@ def test_the_plan_of_the_cycle_after_next_is_named_like_the_next(
     plan_file.write_text(BASE + AFTER)
     new_cycle(Path("data/cycles"), plan_file).write_result("findings", findings())
     assert next_plan(plan_file).path.name == "mini.cycle-02.yaml"
+
+
+def test_an_older_plan_file_says_that_a_newer_one_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan_file, second = Path("mini.yaml"), Path("mini.cycle-02.yaml")
+    for path in (plan_file, second, Path("minimal.cycle-07.yaml")):
+        path.write_text(BASE + AFTER)
+        new_cycle(Path("data/cycles"), path).write_result("findings", findings())
+    made = next_plan(plan_file)
+    assert made.beside == second
+    assert "note: mini.cycle-02.yaml is newer than the plan that this was made of" in next_text(made)
+    made.path.unlink()
+    assert next_plan(second).beside is None

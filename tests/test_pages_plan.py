@@ -1,11 +1,13 @@
 """Notebook 10 of the recorded plan: its numbers against the rule worked by hand, in both languages."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from genkai.pages import plan as page
-from genkai.pages.plan_tables import actions, safety
+from genkai.pages.plan_document import PlanDocument
+from genkai.pages.plan_tables import actions, safety, safety_settings
 from genkai.plan import Action, HostLimit, StopRule
 from genkai.report.messages import Messages
 from genkai.study import Study, read_study
@@ -93,6 +95,45 @@ def test_an_actions_own_cause_is_shown_by_its_word(study: Study, lang: str) -> N
     told = plain(actions(Messages(lang), study.plan.model_copy(update={"actions": done})))
     assert "ssd | slow_disk | " in told
     assert f"warm | {Messages(lang)('cause.load_balancer_capacity.name')} | " in told
+
+
+@pytest.mark.parametrize(("lang", "stop", "allow"), [
+    ("en", "when more than 50% of the requests fail for 10 s in a row; "
+           "when response time p95 exceeds 800 ms for 10 s in a row",
+     "this machine only (loopback)"),
+    ("ja", "リクエストの 50% を超える失敗が 10 秒続いた場合、応答時間 p95 が 800 ms を超え 10 秒続いた場合",
+     "本マシンのみ（ループバック）"),
+])  # fmt: skip
+def test_the_report_says_what_stops_and_where_load_may_go_as_the_plan_does(
+    study: Study, lang: str, stop: str, allow: str
+) -> None:
+    m, limits = Messages(lang), [HostLimit(metric="oom_kills", above=0)]
+    plan = study.plan.model_copy(update={"stop": StopRule(p95_ms=800, hosts=limits)})
+    told = safety_settings(m, plan)
+    assert (told["stop"][0], told["allow"]) == (stop, [allow])
+    shown = plain(safety(m, plan))
+    assert all(text in shown for texts in told.values() for text in texts)
+    assert len(told["stop"]) == 2
+    assert "oom_kills > 0" in told["stop"][1]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_levels_and_the_ceiling_add_up_to_the_load(study: Study, lang: str) -> None:
+    document, m = PlanDocument(study, lang), Messages(lang)
+    steps_s = sum(step["duration_s"] for step in document.setup["steps"])
+    assert document.load_s - steps_s == document.ceiling_s > 0
+    assert m.format(document.ceiling_s, "duration") in plain(document.load())
+    parts = study.plan.steps
+    without = parts.model_copy(update={"verify": parts.verify.model_copy(update={"ceiling_s": 0})})
+    bare = PlanDocument(dataclasses.replace(study, plan=study.plan.model_copy(update={"steps": without})), lang)
+    assert m("plan_doc.total", duration=steps_s) in plain(bare.load())
+
+
+@pytest.mark.parametrize(("count", "en", "ja"), [(1, "1 process", "1 プロセス"), (4, "4 processes", "4 プロセス")])
+def test_processes_are_counted(study: Study, count: int, en: str, ja: str) -> None:
+    plan = study.plan.model_copy(update={"generator": study.plan.generator.model_copy(update={"processes": count})})
+    assert page.generator_said(Messages("en"), plan) == f"this machine: {en}"
+    assert page.generator_said(Messages("ja"), plan) == f"本マシン：{ja}"
 
 
 def test_the_artifact_is_what_the_page_shows(tmp_path: Path) -> None:

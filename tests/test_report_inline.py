@@ -37,3 +37,10 @@ def test_typst_reads_back_every_string_literal(text):
 @pytest.mark.parametrize("text", [HOSTILE, "日本語\n改行", ""])
 def test_typst_evaluates_the_text_without_running_it(text):
     assert typst.eval(b" ", f"type({Text.plain(text).to_typst()})") == '"content"'
+
+
+def test_whole_text_is_one_line_in_every_form():
+    text = Text.whole("1,000 ユーザ")
+    assert text.to_typst() == '{box(text("1,000 ユーザ"))}'
+    assert text.to_html() == '<span style="white-space:nowrap">1,000 ユーザ</span>'
+    assert (str(text), Text.whole("").spans) == ("1,000 ユーザ", ())

@@ -19,6 +19,7 @@ from genkai.report.sections import (
     scale,
     step_results,
 )  # fmt: skip
+from genkai.report.sections.results import load_table
 from report_records import CEILING, FINDINGS, KNEE, LEVELS, VERDICTS, document, figures, number, records, target
 
 LANGS = pytest.mark.parametrize("m", [Messages("en"), Messages("ja")], ids=["en", "ja"])
@@ -208,6 +209,20 @@ def test_open_workloads_are_in_rps_and_unsteady_levels_are_said():
         "1 | 100 rps | 99.5 rps | 2.5 | 21 ms | 43 ms | 71 ms | 0% | no"
         in step_results(EN, VERDICTS, {"scenario": rows}).to_plain()
     )
+
+
+@pytest.mark.parametrize(("workload", "levels", "en", "ja"), [
+    ("closed", [250.0, 1000.0], "250 → 1,000 users", "250 → 1,000 ユーザ"),
+    ("open", ["50%", "100%"], "50% → 100% of each target", "各目標値の 50% → 100%"),
+    ("open", [50.0, "100%"], "50 rps → 100% of its target", "50 rps → 目標値の 100%"),
+    ("open", ["50%", 120.0], "50% of its target → 120 rps", "目標値の 50% → 120 rps"),
+])  # fmt: skip
+def test_each_level_has_its_unit_and_stays_in_one_line(workload, levels, en, ja):
+    step = {"step": "api", "workload": workload, "levels": levels, "duration_s": 10}
+    for lang, said in (("en", en), ("ja", ja)):
+        (row,) = load_table(Messages(lang), [step], "caption").cells
+        assert str(row[3]) == said
+        assert "of each" in en or [s.content for s in row[3].spans if s.kind == "whole"] == said.split(" → ")
 
 
 @LANGS

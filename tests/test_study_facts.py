@@ -161,7 +161,7 @@ def test_the_report_says_that_values_may_still_change(tmp_path: Path) -> None:
 
 def test_what_the_report_cannot_say(study: Study) -> None:
     rows = limits(study)
-    told = "; ".join(facts.differences(study.plan))
+    told = facts.differences(study.plan)
     assert rows["limits.environment_differs"] == [{"differences": told}]
     assert "prewarmed: no ≠ yes" in told
     assert rows["limits.generator_margin"][0]["ceiling"]["value"] == study.ceiling["throughput_rps"]
@@ -189,7 +189,7 @@ def test_the_appendix_names_settings_versions_and_runs(study: Study) -> None:
     assert [r["run_id"] for r in record["runs"]] == [r.run.name for r in study.runs]
     assert {r["stop_reason"] for r in record["runs"]} == {"finished"}
     assert record["settings"]["base_url"] == study.plan.base_url
-    assert record["settings"]["allow"] == "loopback only"
+    assert record["settings"]["environment"] == facts.plainly(study.plan.environment.target)
 
 
 def test_a_run_that_was_stopped_says_why(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from genkai import figures
 from genkai.analyse.intended_start import corrected_levels, think_time_s
 from genkai.analyse.records import number
 from genkai.pages.live import Live
+from genkai.pages.plan import processes_said
 from genkai.pages.verdicts import step_banner
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph
 from genkai.report.messages import Messages
@@ -89,7 +90,7 @@ def ceiling(study: Study, lang: str = "en") -> Displayed:
 def ceiling_records(m: Messages, found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """{set-up: number record in requests/s} of a ceiling record: what was put out, not what follows from it."""
     return {
-        m("page.processes" if part["measured"] else "page.processes_at_least", n=part["processes"]): number(
+        processes_said(m, part["processes"], "" if part["measured"] else "_at_least"): number(
             part["throughput_rps"], unit="rps"
         )
         for part in found.get("measurements") or [found]

@@ -22,18 +22,21 @@ from genkai.report.sections.decision import cause_text
 from genkai.study import CYCLES, StudyError
 from genkai.workspace import Cycle, Run, cycles, write_text
 
+NUMBERED = re.compile(r"(?:\.cycle-(\d+))?\.ya?ml$|$")
+
 
 @dataclass(frozen=True)
 class Next:
     """What was written: the file, the actions that it proposes, the cycle whose findings ask for them.
 
-    unread: newer cycles that are not analysed.
+    unread: newer cycles that are not analysed. beside: the newest plan file beside it that is newer than the one read.
     """
 
     path: Path
     proposed: Sequence[Mapping[str, Any]]
     cycle: int
     unread: Sequence[int] = ()
+    beside: Path | None = None
 
 
 def next_plan(plan_file: Path, lang: str = "en") -> Next:
@@ -44,15 +47,28 @@ def next_plan(plan_file: Path, lang: str = "en") -> Next:
     plan = read_plan(plan_file, to_run=False)
     cycle = newest_analysed(plan)
     newer = [c.number for c in cycles(CYCLES / plan.name) if c.number > cycle.number]
-    name = re.sub(r"(\.cycle-\d+)?\.ya?ml$", "", plan_file.name)
+    name = NUMBERED.sub("", plan_file.name)
     path = plan_file.with_name(f"{name}.cycle-{max([cycle.number, *newer]) + 1:02d}.yaml")
     if path.exists():
         raise StudyError(f"{path}: expected no such file, got one; confirm what it proposes, or move it away")
     proposed = proposed_actions(cycle.read_result("findings"), plan, Messages(lang), cycle.number)
     text = with_actions(plan_file.read_text(encoding="utf-8"), proposed, cycle.number)
     parse_plan(text, str(path), plan_file.parent, to_run=False)
+    beside = newer_file(plan_file)
     write_text(path, text)
-    return Next(path, proposed, cycle.number, newer)
+    return Next(path, proposed, cycle.number, newer, beside)
+
+
+def newer_file(plan_file: Path) -> Path | None:
+    """The newest of the later cycles' plan files beside a plan file, which has what was changed since."""
+    own, numbered = NUMBERED.search(plan_file.name), {}
+    name = plan_file.name[: own.start()]
+    for path in plan_file.parent.glob("*.y*ml"):
+        found = NUMBERED.search(path.name)
+        if found and path.name[: found.start()] == name:
+            numbered[int(found[1] or 0)] = path
+    newest = max(numbered, default=0)
+    return numbered[newest] if newest > int(own[1] or 0) else None
 
 
 def newest_analysed(plan: Plan) -> Cycle:
@@ -119,6 +135,9 @@ def _items(head: str, actions: Sequence[Mapping[str, Any]], indent: str) -> str:
 def next_text(made: Next) -> str:
     """What the command prints."""
     lines = [f"note: cycle {number} is not analysed, its findings are not in this plan" for number in made.unread]
+    if made.beside:
+        lines.append(f"note: {made.beside} is newer than the plan that this was made of, and what it changed is not in "
+                     f"it; to have it: delete {made.path}, then: genkai next {made.beside}")  # fmt: skip
     if not made.proposed:
         return "\n".join([*lines, f"{made.path}: no finding of cycle {made.cycle} asks for a new action; "
                           "the plan is the same"])  # fmt: skip

@@ -44,11 +44,16 @@ def generator_said(m: Messages, plan: Plan) -> str:
     """What sends the load: machines, processes on each, and workers that join from anywhere."""
     sender, machines = plan.generator, [m("plan_doc.this_machine")] if plan.generator.local else []
     machines += [host.ssh for host in sender.hosts]
-    processes = m("plan_doc.a_core" if sender.processes == "auto" else "page.processes", n=sender.processes)
+    processes = m("plan_doc.a_core") if sender.processes == "auto" else processes_said(m, sender.processes)
     parts = [m("plan_doc.sends", machines=m("word.comma").join(machines), processes=processes)] if machines else []
     if sender.workers:
         parts.append(m("plan_doc.workers", n=sender.workers))
     return m("word.semicolon").join(parts)
+
+
+def processes_said(m: Messages, count: int, bound: str = "") -> str:
+    """How many processes send; bound "_at_least" where what they put out is a lower bound."""
+    return m(f"page.{'one_process' if count == 1 else 'processes'}{bound}", n=count)
 
 
 def capacity(study: Study, lang: str = "en") -> Contents:

@@ -44,10 +44,14 @@ class PlanDocument:
     @property
     def load_s(self) -> float:
         """Seconds of load of all runs, with the generator's own ceiling."""
+        return sum(step["duration_s"] for step in self.setup["steps"]) + self.ceiling_s
+
+    @property
+    def ceiling_s(self) -> float:
+        """Seconds of load for the generator's own ceiling, which no level of a step has."""
         verify = self.plan.step_named("verify")
         twice = 1 if self.plan.generator.processes == 1 else 2  # one process, then all
-        ceiling = verify.ceiling_s * twice if verify else 0.0
-        return sum(step["duration_s"] for step in self.setup["steps"]) + ceiling
+        return verify.ceiling_s * twice if verify else 0.0
 
     def cover(self) -> Contents:
         """Title, what is asked in one paragraph, and the numbers that decide."""
@@ -55,7 +59,7 @@ class PlanDocument:
         document = Document(
             title=plan.title or plan.name, language=self.lang, kind="plan", plan=plan.name, plan_hash=plan.digest(),
             cycle=self.study.cycle.number if self.frozen else None,
-            environment=facts.environment_line(plan),
+            environment=facts.environment_line(plan, m("word.semicolon")),
         )  # fmt: skip
         runs = sum(len(plan.runs_of(step)) for step in STEPS)
         summary = m.text(
@@ -114,7 +118,8 @@ class PlanDocument:
         m, plan = self.m, self.plan
         mix = tables.scenarios(m, plan) if plan.scenarios else Paragraph(m.text("plan_doc.no_scenario"), m)
         levels = load_table(m, self.setup["steps"], m("caption_plan.load"))
-        total = Paragraph(m.text("plan_doc.total", duration=self.load_s), m)
+        said = "plan_doc.total_ceiling" if self.ceiling_s else "plan_doc.total"
+        total = Paragraph(m.text(said, duration=self.load_s, ceiling=self.ceiling_s), m)
         shown = [mix, tables.questions(m, plan), levels, total, Paragraph(m.text("plan_doc.warm_up"), m)]
         return self._section("load", [*shown, parts.load_curves(self.study, self.lang)])
 

@@ -169,21 +169,43 @@ def machine_targets(m: Messages, plan: Plan) -> Table | None:
 
 def safety(m: Messages, plan: Plan) -> Table:
     """Where load may go, and what ends a run."""
+    parts = [part for part in map(plan.step_named, STEPS) if part]
+    in_flight = max(part.max_in_flight for part in parts)
+    rules = {"allowed": _allowed_said(m, plan), "guard": m("plan_doc.safety.guard_text"), "stop": _stop_said(m, plan)}
+    rules |= {"stop_hosts": _stop_hosts_said(m, plan)} if plan.stop.hosts else {}
+    told = ("bounds", "gate", "hand", "secrets")
+    rules |= {key: m(f"plan_doc.safety.{key}_text", in_flight=in_flight) for key in told}
+    rows = [{"item": m(f"plan_doc.safety.{key}"), "rule": rule} for key, rule in rules.items()]
+    return plan_table(m, "safety", rows, {"rule": "1fr"})
+
+
+def safety_settings(m: Messages, plan: Plan) -> dict[str, list[str]]:
+    """Where load might go and what might end a run by itself, for the report's settings: {field of the plan: texts}."""
+    stop = [_stop_said(m, plan), *([_stop_hosts_said(m, plan)] if plan.stop.hosts else [])]
+    return {"stop": stop, "allow": [_allowed_said(m, plan)]}
+
+
+def _allowed_said(m: Messages, plan: Plan) -> str:
     allowed = [
         m("plan_doc.safety.resolves", host=e.host, networks=", ".join(e.resolves_to)) if e.resolves_to else e.host
         for e in plan.allow
     ]
-    parts = [part for part in map(plan.step_named, STEPS) if part]
-    values = {
-        "ratio": plan.stop.error_ratio, "seconds": m.format(plan.stop.for_s, "duration"),
-        "in_flight": max(part.max_in_flight for part in parts), "limits": ", ".join(_host_limits(m, plan)),
-    }  # fmt: skip
-    rows = [{"item": m("plan_doc.safety.allowed"), "rule": ", ".join(allowed) or m("plan_doc.safety.loopback")}]
-    rows += [
-        {"item": m(f"plan_doc.safety.{key}"), "rule": m(f"plan_doc.safety.{key}_text", **values)}
-        for key in ("guard", "stop", *(["stop_hosts"] if plan.stop.hosts else []), "bounds", "gate", "hand", "secrets")
-    ]
-    return plan_table(m, "safety", rows, {"rule": "1fr"})
+    return m("word.comma").join(allowed) or m("plan_doc.safety.loopback")
+
+
+def _stop_said(m: Messages, plan: Plan) -> str:
+    """What of answers and generator ends a run, each lasting so long."""
+    rule, seconds = plan.stop, m.format(plan.stop.for_s, "duration")
+    parts = [m("plan_doc.safety.stop_text", ratio=rule.error_ratio, seconds=seconds)]
+    if rule.p95_ms:
+        parts.append(m("plan_doc.safety.stop_p95", limit={"value": rule.p95_ms, "unit": "ms"}, seconds=seconds))
+    if rule.generator_limited:
+        parts.append(m("plan_doc.safety.stop_generator", seconds=seconds))
+    return m("word.semicolon").join(parts)
+
+
+def _stop_hosts_said(m: Messages, plan: Plan) -> str:
+    return m("plan_doc.safety.stop_hosts_text", limits=m("word.comma").join(_host_limits(m, plan)))
 
 
 def _host_limits(m: Messages, plan: Plan) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 from genkai import figures
 from genkai.analyse.intended_start import corrected_levels, think_time_s
 from genkai.analyse.machines import machine_levels
-from genkai.pages import launch, limits, monitor, scale, search
+from genkai.pages import launch, limits, monitor, plan_tables, scale, search
 from genkai.pages.diagnose import Diagnosis
 from genkai.pages.drift import drift
 from genkai.pages.history import history_figure, report_history
@@ -106,7 +106,7 @@ class Report:
     def document(self) -> Document:
         """The title block."""
         plan, window = self.study.plan, facts.window_of(self.study)
-        environment = facts.environment_line(plan)
+        environment = facts.environment_line(plan, self.m("word.semicolon"))
         return Document(
             title=plan.title or plan.name, language=self.lang, plan=plan.name, cycle=self.study.cycle.number,
             environment=environment, window=window, verdict=self.verdicts["overall"]["status"], plan_hash=plan.digest(),
@@ -160,12 +160,14 @@ class Report:
 
     def closing(self) -> Contents:
         """Comparison, actions, reservations, appendix."""
+        appendix = facts.appendix_record(self.study)
+        appendix["settings"] |= plan_tables.safety_settings(self.m, self.study.plan)
         parts = [
             sections.comparison(self.m, self._compared(), self._comparison_figures()),
             sections.history(self.m, self.history, self._history_figures()),
             sections.actions(self.m, [*self.actions, *proposed_rows(self.study, self.findings)]),
             sections.limits(self.m, facts.limit_rows(self.study, self.findings)),
-            sections.appendix(self.m, facts.appendix_record(self.study)),
+            sections.appendix(self.m, appendix),
         ]
         return Contents(parts, self.m)
 

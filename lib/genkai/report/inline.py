@@ -16,7 +16,7 @@ _BRACKET_OR_END = re.compile(r"[(（「“)）」”]|。|\.(?=\s+[A-Z])")
 
 @dataclass(frozen=True)
 class Span:
-    """A run of characters of one kind: plain, bold, code, or ref (then `content` is a label)."""
+    """A run of characters of one kind: plain, whole (no line ends in it), bold, code, or ref (`content` is a label)."""
 
     kind: str
     content: str
@@ -32,6 +32,11 @@ class Text:
     def plain(cls, text: str) -> Text:
         """Return `text` as it is: nothing in it is markup."""
         return cls((Span("plain", text),) if text else ())
+
+    @classmethod
+    def whole(cls, text: str) -> Text:
+        """Return `text` as it is, in one line: a number with its unit, which Japanese would part anywhere."""
+        return cls((Span("whole", text),) if text else ())
 
     @classmethod
     def parse(cls, markup: str) -> Text:
@@ -87,14 +92,15 @@ class Text:
 
 def _span_html(span: Span) -> str:
     content = html.escape(span.content).replace("\n", "<br>")
-    templates = {"bold": "<b>{}</b>", "code": "<code>{}</code>", "ref": '<a href="#{0}">{0}</a>', "plain": "{}"}
+    templates = {"bold": "<b>{}</b>", "code": "<code>{}</code>", "ref": '<a href="#{0}">{0}</a>', "plain": "{}",
+                 "whole": '<span style="white-space:nowrap">{}</span>'}  # fmt: skip
     return templates[span.kind].format(content)
 
 
 def _span_typst(span: Span) -> str:
     if span.kind == "ref":
         return f"ref(<{span.content}>)"
-    templates = {"bold": "strong({})", "code": "raw({})", "plain": "text({})"}
+    templates = {"bold": "strong({})", "code": "raw({})", "plain": "text({})", "whole": "box(text({}))"}
     return templates[span.kind].format(literal(span.content))
 
 

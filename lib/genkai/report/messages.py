@@ -137,8 +137,11 @@ class Messages:
     def format(self, value: Any, spec: str = "") -> str:
         """Return a number, record, time or text by `spec` (see genkai.report.quantities.SPECS) in this language.
 
-        A value `{"key": …, "values": {…}}` is a message inside a message; it loses its full stop.
+        A value `{"key": …, "values": {…}}` is a message inside a message; it loses its full stop. A list is told
+        one by one.
         """
+        if isinstance(value, list | tuple):
+            return self("word.semicolon").join(map(self.format, value))
         if isinstance(value, Text):
             return str(value)
         if isinstance(value, Mapping) and "key" in value:

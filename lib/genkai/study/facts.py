@@ -27,14 +27,14 @@ def plainly(facts: Mapping[str, Any]) -> list[str]:
     return [f"{key.replace('_', ' ')}: {words[v] if isinstance(v, bool) else v}" for key, v in facts.items()]
 
 
-def environment_line(plan: Plan, most: int = 120) -> str:
+def environment_line(plan: Plan, between: str = "; ", most: int = 120) -> str:
     """The tested environment on one line for a cover; of a long one its beginning, for tables have the whole."""
-    line = "; ".join(plainly(plan.environment.target)) or plan.base_url
+    line = between.join(plainly(plan.environment.target)) or plan.base_url
     if len(line) <= most:
         return line
-    facts, parts, _ = line[:most].rpartition("; ")
+    facts, parts, _ = line[:most].rpartition(between)
     if parts:
-        return facts.rstrip() + "; …"
+        return facts.rstrip() + between + "…"
     words = line[:most].rpartition(" ")[0].rstrip()
     return (words if len(words) > most / 2 else line[:most]) + "…"  # Japanese has no blanks to cut at
 
@@ -55,16 +55,6 @@ def differences(plan: Plan) -> list[str]:
     changed = [k for k in production if target.get(k) != production[k]]
     here, there = plainly({k: target.get(k, "–") for k in changed}), plainly({k: production[k] for k in changed})
     return [*plan.environment.differences, *(f"{h} ≠ {t.split(': ', 1)[1]}" for h, t in zip(here, there, strict=True))]
-
-
-def stop_rule(plan: Plan) -> str:
-    """When a run ends itself, as one line."""
-    rule = plan.stop
-    parts = [f"error ratio > {rule.error_ratio:g}"]
-    parts += [f"p95 > {rule.p95_ms:g} ms"] if rule.p95_ms else []
-    parts += ["generator limited"] if rule.generator_limited else []
-    limits = [f"{h.host or 'a watched host'}: {h.text} {h.lasting(h.for_s or rule.for_s)}" for h in rule.hosts]
-    return "; ".join([f"{' or '.join(parts)}, for {rule.for_s:g} s", *limits])
 
 
 def setup_record(study: Study) -> Record:
@@ -120,7 +110,7 @@ def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]
     rows: list[Record] = [] if repeated else [{"text_key": "limits.single_run", "values": {}}]
     found = differences(study.plan)
     if found:
-        rows.append({"text_key": "limits.environment_differs", "values": {"differences": "; ".join(found)}})
+        rows.append({"text_key": "limits.environment_differs", "values": {"differences": found}})
     if shares_machine(study.plan):
         rows.append({"text_key": "limits.same_machine", "values": {}})
     if study.ceiling and study.ceiling.get("throughput_rps"):
@@ -173,9 +163,7 @@ def appendix_record(study: Study) -> Record:
     versions = next((r["versions"] for r in records if r.get("versions")), {})
     settings = {
         "base_url": plan.base_url, "generator.processes": plan.generator.processes,
-        "stop": stop_rule(plan),
-        "allow": ", ".join(e.host for e in plan.allow) or "loopback only",
-        "environment": "; ".join(plainly(plan.environment.target)),
+        "environment": plainly(plan.environment.target),
     }  # fmt: skip
     runs = run_rows([r.run for r in study.runs])
     return {"settings": settings, "versions": versions, "plan_hash": plan.digest(), "runs": runs}

@@ -183,7 +183,10 @@ def _runs_table(m: Messages, runs: Sequence[Record]) -> Table:
 
 
 def _pairs_table(m: Messages, pairs: Mapping[str, Any], name: str, heading: str) -> Table:
-    rows = [{"item": str(key), heading: str(value)} for key, value in pairs.items()]
+    rows = [
+        {"item": str(key), heading: m.format(value) if isinstance(value, list) else str(value)}
+        for key, value in pairs.items()
+    ]
     columns = {"item": m("column.item"), heading: m(f"column.{heading}")}
     widths = {"item": "1fr", heading: "2fr"}
     return Table(rows, caption=m(f"caption.{name}"), label=f"tab-{name}", columns=columns, widths=widths, messages=m)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from genkai.report.displayed import Badge, Bullets, Displayed
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
-from genkai.report.sections.records import Record
+from genkai.report.sections.records import Record, named
 from genkai.report.table import Table
 
 MOST_WARNINGS = 12
@@ -34,7 +34,7 @@ def metric_warnings(m: Messages, rows: Sequence[Record], names: Mapping[str, str
     cells = [
         {
             "resource": names.get(row["resource"], row["resource"].partition(":")[2]), "metric": row["metric"],
-            "rule": row["rule"], "worst": row["worst"], "moment": row["time"],
+            "rule": _rule_said(m, row["rule"]), "worst": row["worst"], "moment": row["time"],
             "verdict": Badge("fail" if row["severe"] else "warn", m),
         }
         for row in rows[:MOST_WARNINGS]
@@ -45,6 +45,12 @@ def metric_warnings(m: Messages, rows: Sequence[Record], names: Mapping[str, str
     return [Table(cells, caption=m("caption.metric_warnings", count=len(rows)), label="tab-metric-warnings",
                   columns=columns, formats={"worst": "number", "moment": "datetime"}, widths={"resource": "1fr"},
                   messages=m)]  # fmt: skip
+
+
+def _rule_said(m: Messages, rule: str) -> str:
+    """A rule of the catalogue of metrics, "maximum > 80", with the statistic as the language calls it."""
+    statistic, *bound = rule.split(" ")
+    return " ".join([named(m, "statistic", statistic), *bound])
 
 
 def counts_said(m: Messages, rows: Sequence[Record]) -> list[Displayed]:

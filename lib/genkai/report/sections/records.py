@@ -146,7 +146,7 @@ def resource_name(m: Messages, row: Record, names: Mapping[str, str]) -> str:
     """Return what readers call a resource of the table of utilisation: its name, and what of it was looked at."""
     resource, group = str(row["resource"]), f"ruled_out.group.{row.get('group')}"
     plain = resource.partition(":")[2] or resource
-    called = f"{names[resource]} ({plain})" if resource in names else plain
+    called = m("word.called", name=names[resource], id=plain) if resource in names else plain
     return f"{called} · {m(group)}" if group in m else called
 
 

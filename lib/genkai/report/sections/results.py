@@ -7,6 +7,7 @@ from typing import Any
 
 from genkai.report.displayed import Badge, Contents, Displayed, Heading, Paragraph
 from genkai.report.figure import Figure
+from genkai.report.inline import Text
 from genkai.report.messages import Messages
 from genkai.report.sections.decision import targets_table
 from genkai.report.sections.records import Record, in_order, levels_table, machine_quantity, message, named
@@ -67,13 +68,23 @@ def load_table(m: Messages, steps: Sequence[Record], caption: str) -> Table:
     return Table(rows, caption=caption, label="tab-load", columns=columns, widths=widths, messages=m)
 
 
-def _levels_said(m: Messages, step: Record) -> str:
-    """The loads of a step with their unit; shares where each of its subjects has a target of its own."""
-    *before, last = step["levels"]
+def _levels_said(m: Messages, step: Record) -> Text:
+    """The loads of a step with their unit, at the last; shares where each of its subjects has a target of its own.
+
+    Where both occur each says what it is. A line ends at an arrow only.
+    """
+    levels = step["levels"]
     unit = "users" if step["workload"] == "closed" else "rps"
-    said = [level if isinstance(level, str) else m.format(level, "count") for level in before]
-    said.append(last if isinstance(last, str) else m.format({"value": last, "unit": unit}))
-    return m("load.of_targets", levels=" → ".join(said)) if isinstance(last, str) else " → ".join(said)
+    shares = [isinstance(level, str) for level in levels]
+    if all(shares):
+        return m.text("load.of_targets", levels=" → ".join(levels))
+    said = [
+        m("load.of_target", level=level) if isinstance(level, str)
+        else m.format({"value": level, "unit": unit if any(shares) or n == len(levels) else "count"})
+        for n, level in enumerate(levels, 1)
+    ]  # fmt: skip
+    first, *others = map(Text.whole, said)
+    return sum(((Text.plain(" → ") + one) for one in others), first)
 
 
 def _times(repeat: int) -> str:
