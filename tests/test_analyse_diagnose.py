@@ -1,6 +1,7 @@
 """The diagnosis as a whole: where it stops, honest answers, what was ruled out or not measured, texts, speed."""
 
 import itertools
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,14 @@ def test_the_story_stalls_between_its_second_and_third_level() -> None:
 def test_where_it_stops(rows, workload, expected) -> None:
     stall = stall_of(rows, workload)
     assert (stall.level if stall else None) == expected
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_only_errors_were_measured_the_ceiling_is_unknown_without_a_warning() -> None:
+    levels = World([(100, 99, 0.02, 0.0), (200, float("nan"), 0.02, 1.0)]).levels()
+    stall = find_stall(levels, {}, 0.01)
+    assert (stall.kind, stall.level, stall.knee) == ("errors", 1, 0)
+    assert math.isnan(stall.ceiling_rps)
 
 
 def test_a_mean_that_rises_is_waiting_too_though_the_median_does_not() -> None:
