@@ -134,10 +134,28 @@ def test_events_of_a_window_are_those_of_a_sum_over_it(events: list[int], for_s:
 
 def test_events_of_a_gap_count_by_their_share_and_what_is_not_counted_says_nothing() -> None:
     """A host that runs out of memory tells nothing for a while: the event is told, though nobody knows the second."""
-    watched = _Watched(HostLimit(metric="oom_kills", above=0), "app", 10)
+    watched = _Watched(HostLimit(metric="tcp_listen_drops", above=0), "app", 10)
     assert watched.see((1.0, 1.0, {"run_queue": 1.0})) is None
     assert watched.record()["samples"] == 0
-    assert watched.see((41.0, 40.0, {"oom_kills": 2.0})) == "host app: oom_kills 0.5 > 0 within 10 s (plan: stop)"
+    told = watched.see((41.0, 40.0, {"tcp_listen_drops": 2.0}))
+    assert told == "host app: tcp_listen_drops 0.5 > 0 within 10 s (plan: stop)"
+
+
+@pytest.mark.parametrize(
+    ("metric", "above", "for_s", "period", "count", "worst"),
+    [
+        ("tcp_listen_drops", 100, 1, 1.02, 101, 101),  # the sampler's second is not exact
+        ("tcp_listen_drops", 100, 1, 40, 101, 101 / 40),
+        ("tcp_listen_overflows", 100, 10, 20, 101, 101),
+        ("oom_kills", 1, 10, 40, 3, 3),  # a host without memory tells nothing for a while
+    ],
+)
+def test_a_long_sample_is_shared_out_only_where_it_is_a_gap_and_no_kill_is(
+    metric: str, above: int, for_s: float, period: float, count: int, worst: float
+) -> None:
+    watched = _Watched(HostLimit(metric=metric, above=above), "app", for_s)
+    assert bool(watched.see((100.0, period, {metric: float(count)}))) == (worst > above)
+    assert watched.record()["worst"] == pytest.approx(worst)
 
 
 def test_what_nobody_saw_does_not_count(tmp_path: Path) -> None:

@@ -89,12 +89,17 @@ class _Watched:
         return self._text(value) if self.limit.breached_by(value) else ""
 
     def _see_events(self, sample: Sample) -> str | None:
-        """The events of the last for_s added up; of a sample that is longer than that, the part that falls into it."""
+        """The events of the last for_s added up; of a gap, the part that falls into it, but every process killed.
+
+        A sample that is a little longer than for_s counts whole: the sampler's seconds are not exact.
+        """
         end, period, values = sample
         count = values.get(self.limit.metric, math.nan)
         if math.isnan(count):
             return None
-        self._events.append((end - period / 2, count if period <= self.for_s else count * self.for_s / period))
+        if period > max(2 * self.for_s, GAP_S) and self.limit.metric != "oom_kills":
+            count *= self.for_s / period
+        self._events.append((end - period / 2, count))
         while len(self._events) > 1 and self._events[0][0] <= end - self.for_s:
             self._events.popleft()
         events = sum(number for _, number in self._events)
