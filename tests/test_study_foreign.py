@@ -1,6 +1,7 @@
 """Results of JMeter and Locust as a cycle: known samples come back exactly, and what reads cycles reads them."""
 
 import csv
+import gzip
 import io
 import random
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 
 from command import genkai
 from genkai import histogram
-from genkai.study import read_study
+from genkai.study import locust_history, read_study
 from genkai.study.foreign import ImportedError, api_names, import_results, plateaus
-from genkai.study.jmeter import read_jtl
+from genkai.study.jmeter import SHIFT_JIS, read_jtl
 from genkai.study.jmeter_xml import CUT_SHORT
 from genkai.study.locust_history import NEEDED, read_history
 from genkai.study.results import fit_run
@@ -227,7 +228,56 @@ def test_a_last_line_that_a_kill_cut_off_is_left_out(tmp_path):
     assert CUT_SHORT in cut.notes
     lines = [f"{START + i},4,Aggregated,{10 * (i + 1)},0,20,9" for i in range(8)]
     (tmp_path / "h.csv").write_text("\n".join([",".join(NEEDED) + ",size", *lines, f"{START + 8},4,Aggregated,9"]))
-    assert int(read_history(tmp_path / "h.csv").requests["sent"].sum()) == 80
+    history = read_history(tmp_path / "h.csv")
+    assert int(history.requests["sent"].sum()) == 80
+    assert locust_history.CUT_SHORT in history.notes
+    (tmp_path / "w.csv").write_text("\n".join([",".join(NEEDED) + ",size", *lines]))
+    assert locust_history.CUT_SHORT not in read_history(tmp_path / "w.csv").notes
+
+
+@pytest.mark.parametrize("value", ["NaN", "", "inf", "soon"])
+def test_a_line_of_locust_without_its_number_is_told(tmp_path, value):
+    lines = [f"{START + i},4,Aggregated,{value if i == 3 else 10 * (i + 1)},0,20" for i in range(8)]
+    (tmp_path / "h.csv").write_text("\n".join([",".join(NEEDED), *lines]))
+    with pytest.raises(ImportedError, match=rf"h\.csv:5: column Total Request Count: expected a number, got '{value}'"):
+        read_history(tmp_path / "h.csv")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp932"])
+def test_a_jtl_is_read_in_what_its_machine_writes(tmp_path, encoding, packed):
+    text = jtl(tmp_path / "whole.jtl", samples()[:40]).read_text().replace("home", "注文一覧")
+    content = text.encode(encoding)
+    path = tmp_path / "results.csv.gz"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    found = read_jtl(path)
+    assert "注文一覧" in set(found.requests["api"])
+    assert int(found.requests["sent"].sum()) == 40
+    assert (SHIFT_JIS in found.notes) == (encoding == "cp932")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp932"])
+def test_a_jtl_cut_within_a_letter_keeps_its_whole_lines(tmp_path, encoding):
+    text = jtl(tmp_path / "whole.jtl", samples()[:40]).read_text().replace("home", "注文一覧")
+    whole = text[: text.rindex("覧")]
+    (tmp_path / "cut.jtl").write_bytes((whole + "覧").encode(encoding)[:-1])
+    found = read_jtl(tmp_path / "cut.jtl")
+    assert int(found.requests["sent"].sum()) == whole.count("\n") - 1
+    assert CUT_SHORT in found.notes
+    assert (SHIFT_JIS in found.notes) == (encoding == "cp932")
+    assert "注文一覧" in set(found.requests["api"])
+
+
+def test_a_packed_jtl_as_xml_is_read_and_one_cut_short_is_told(tmp_path):
+    xml = '<testResults>\n<httpSample ts="1700000000000" t="5" lb="a" na="1" s="true" rc="200"/></testResults>'
+    (tmp_path / "a.jtl").write_bytes(gzip.compress(xml.encode()))
+    assert int(read_jtl(tmp_path / "a.jtl").requests["sent"].sum()) == 1
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(jtl(tmp_path / "b.jtl", samples()).read_bytes())[:-400])
+    with pytest.raises(ImportedError, match=r"cut\.gz: expected a whole gzip file, got .*; unpack what is there"):
+        read_jtl(tmp_path / "cut.gz")
+    (tmp_path / "odd.jtl").write_bytes(b"timeStamp,elapsed,label\n1,2,\x81\x20\n")
+    with pytest.raises(ImportedError, match="neither that nor UTF-16 or Shift_JIS; convert it: iconv"):
+        read_jtl(tmp_path / "odd.jtl")
 
 
 @pytest.mark.parametrize(

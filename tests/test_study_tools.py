@@ -373,7 +373,14 @@ def test_failures_get_our_kinds(status, message, kind):
     ("tool", "text", "told"),
     [
         ("k6", b"metric,value\n1,2\n", "expected columns metric_name, timestamp, metric_value in line 1, missing"),
-        ("k6", b'{"metrics": {}}\n', "expected requests, got none"),
+        ("k6", b'{"type":"Metric","metric":"vus","data":{}}\n', "expected requests, got none"),
+        ("k6", b'{"root_group":{},"metrics":{"vus":{"value":1}}}', "got the summary of a whole run .*--out csv=FILE"),
+        (
+            "k6",
+            b'{\n    "root_group": {},\n    "metrics": {\n    }\n}\n',
+            "holds no requests; run k6 again with --out csv",
+        ),
+        ("k6", b'{\n  "a": 1\n}\n', ":1: expected a point of k6's JSON output"),
         ("k6", b'{"type":"Point","metric":"vus","data":{}}\n', ":1: expected a point of k6's JSON output"),
         ("k6", b"metric_name,timestamp,metric_value\nhttp_req_duration,yesterday,1\n", ":2: time: expected epoch"),
         (

@@ -1,5 +1,7 @@
 """JMeter's results: JTL as XML, or as CSV with its columns in any order, comma, semicolon or tab, quoted or not.
 
+Gzipped or not; the CSV in UTF-8, UTF-16 or Shift_JIS, which JMeter writes on a Japanese Windows.
+
 Source: JMeter user manual, "Listeners", CSV log format; timeStamp is the start of a sample (jmeter.properties,
 sampleresult.timestamp.start), elapsed runs from the actual send.
 """
@@ -7,6 +9,9 @@ sampleresult.timestamp.start), elapsed runs from the actual send.
 from __future__ import annotations
 
 import csv
+import io
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,12 +19,16 @@ import pandas as pd
 from genkai.study.foreign import Imported, ImportedError
 from genkai.study.jmeter_xml import CUT_SHORT, TRANSACTION, read_xml
 from genkai.study.samples import imported
+from genkai.study.series import encodings, unpacked
 
 NEEDED = ("timeStamp", "elapsed", "label")
 DELIMITERS = ",;\t"
 SERVICE_ONLY = (
     "JMeter measures from the actual send: a target that stalls makes its threads wait, unseen in these times."
 )
+SHIFT_JIS = "The file is not in UTF-8: read as Shift_JIS (Windows code page 932)."
+# What Python says of a file that ends within a letter, in UTF-8, UTF-16 and Shift_JIS: its line is cut short, too.
+CUT_LETTER = ("unexpected end of data", "truncated data", "incomplete multibyte sequence")
 # What a Java exception is in our words; the first that the code or message contains counts.
 KINDS = (("ConnectTimeout", "timeout"), ("SocketTimeout", "timeout"), ("Read timed out", "timeout"),
          ("Connection refused", "refused"), ("HttpHostConnect", "refused"), ("Connection reset", "reset"),
@@ -53,13 +62,17 @@ def read_jtl(path: Path) -> Imported:
 def _samples(path: Path, notes: list[str]) -> pd.DataFrame:
     """label, start_ms, elapsed, success, bytes and what else the file has, checked."""
     try:
-        with open(path, "rb") as stream:
-            xml = stream.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
-        frame = read_xml(path, notes) if xml else _csv(path)
+        with unpacked(path) as stream:
+            head = stream.read(512)
+        xml = head.decode(encodings(head)[0], errors="ignore").lstrip().startswith("<")
+        frame = read_xml(path, notes) if xml else _csv(path, encodings(head), notes)
+    except (EOFError, zlib.error) as error:
+        raise ImportedError(f"{path}: expected a whole gzip file, got {error}; unpack what is there: "
+                            "gzip -dc FILE > FILE.jtl") from error  # fmt: skip
     except OSError as error:
         raise ImportedError.unreadable(path, error) from error
-    except (UnicodeDecodeError, pd.errors.ParserError, csv.Error) as error:
-        raise ImportedError(f"{path}: expected JTL as CSV in UTF-8, got {error}") from error
+    except (pd.errors.ParserError, csv.Error) as error:
+        raise ImportedError(f"{path}: expected JTL as CSV, got {error}") from error
     if frame.empty:
         raise ImportedError(f"{path}: expected samples below the header, got none")
     counted = [name for name in ("timeStamp", "elapsed", "bytes", "allThreads") if name in frame]
@@ -78,8 +91,24 @@ def _samples(path: Path, notes: list[str]) -> pd.DataFrame:
     return frame
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+def _csv(path: Path, likely: Sequence[str], notes: list[str]) -> pd.DataFrame:
+    """The samples in the first of the likely encodings that can be read; one that is not Unicode is noted."""
+    for encoding in likely:
+        try:
+            frame = _csv_in(path, encoding)
+        except UnicodeDecodeError as error:
+            if error.reason not in CUT_LETTER:
+                continue
+            frame = _csv_in(path, encoding, errors="ignore")
+        if encoding == "cp932":
+            notes.append(SHIFT_JIS)
+        return frame
+    raise ImportedError(f"{path}: expected JTL as CSV in UTF-8, got bytes that are neither that nor UTF-16 or "
+                        "Shift_JIS; convert it: iconv -t utf-8")  # fmt: skip
+
+
+def _csv_in(path: Path, encoding: str, errors: str = "strict") -> pd.DataFrame:
+    with io.TextIOWrapper(unpacked(path), encoding=encoding, errors=errors, newline="") as stream:
         first = stream.readline()
         delimiter = max(DELIMITERS, key=first.count)
         header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from sys import intern
+from typing import BinaryIO
 from xml.etree import ElementTree
 from xml.parsers.expat import errors as expat
 
 import pandas as pd
 
 from genkai.study.foreign import ImportedError
+from genkai.study.series import unpacked
 
 TRANSACTION = "Number of samples in transaction"
 SAMPLES = ("httpSample", "sample")
@@ -30,8 +32,9 @@ def read_xml(path: Path, notes: list[str]) -> pd.DataFrame:
     """Samples as text, under the names of the CSV's columns. Raises ImportedError, OSError."""
     rows: list[tuple[str | None, ...]] = []
     try:
-        for element in _tops(path):
-            rows += _rows(element)
+        with unpacked(path) as stream:
+            for element in _tops(stream):
+                rows += _rows(element)
     except ElementTree.ParseError as error:
         if error.code not in _ENDS or not rows:
             line = error.position[0]
@@ -51,10 +54,10 @@ def read_xml(path: Path, notes: list[str]) -> pd.DataFrame:
     return frame.fillna("")
 
 
-def _tops(path: Path) -> Iterator[ElementTree.Element]:
+def _tops(stream: BinaryIO) -> Iterator[ElementTree.Element]:
     """Each sample that lies in no other one, whole."""
     depth, root = 0, None
-    for event, element in ElementTree.iterparse(path, events=("start", "end")):
+    for event, element in ElementTree.iterparse(stream, events=("start", "end")):
         root = element if root is None else root
         if element.tag not in SAMPLES:
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ DURATION, BLOCKED = "http_req_duration", "http_req_blocked"
 USERS, DROPPED = "vus", "dropped_iterations"
 WANTED = (DURATION, BLOCKED, USERS, DROPPED)
 NEEDED = ("metric_name", "timestamp", "metric_value")
+SUMMARY_LINES = 10_000  # within which a summary, one value a line, names its metrics
 UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # a stamp above the first is so many to the second
 NOTES = (
     "k6 measures from the actual send, without the wait for a connection: what a stalled target makes virtual users "
@@ -90,7 +91,14 @@ def _points(path: Path) -> Iterator[tuple[str, str, float, float, dict[str, str]
 
 
 def _json_points(path: Path, number: int, first: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple]:
-    for line, text in chain([(number, first)], lines):
+    begun = [(number, first)]
+    if '"type"' not in first:  # every line of k6's output has one
+        begun += islice(lines, SUMMARY_LINES)
+        if any('"metrics"' in text for _, text in begun):
+            raise ImportedError(f"{path}: expected k6's requests over time, got the summary of a whole run "
+                                "(--summary-export, handleSummary), which holds no requests; run k6 again with "
+                                "--out csv=FILE or --out json=FILE and import that file")  # fmt: skip
+    for line, text in chain(begun, lines):
         where = f"{path}:{line}"
         try:
             record = json.loads(text)

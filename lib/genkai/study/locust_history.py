@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from genkai import histogram, schema
@@ -23,11 +24,13 @@ NOTES = (
     "Mean response times of the levels, from differences of count × mean, are in levels.csv.",
     "Percentiles are not taken over: locust's are of the whole run so far, not of a level. Record them with genkai.",
 )
+CUT_SHORT = "The last line ends in the middle, as when locust is killed: what comes before was read."
 
 
 def read_history(path: Path) -> Imported:
     """The seconds of a `_stats_history.csv`. Raises ImportedError."""
-    frame = _checked(path)
+    notes = list(NOTES)
+    frame = _checked(path, notes)
     named = frame[frame["Name"] != ALL]
     whole = frame[frame["Name"] == ALL]
     chosen = named if len(named) else whole
@@ -38,10 +41,11 @@ def read_history(path: Path) -> Imported:
     users = (whole if len(whole) else named).groupby("Timestamp")["User Count"].max()
     requests = schema.check_table(seconds, "requests")
     time_s = pd.concat([_times(part.sort_values("Timestamp")) for _, part in chosen.groupby("Name")])
-    return Imported(requests, _failures(seconds), users, time_s.groupby(level=0).sum(), list(NOTES))
+    return Imported(requests, _failures(seconds), users, time_s.groupby(level=0).sum(), notes)
 
 
-def _checked(path: Path) -> pd.DataFrame:
+def _checked(path: Path, notes: list[str]) -> pd.DataFrame:
+    """The file's lines with numbers in their columns; what had to be left out is added to the notes."""
     try:
         frame = read_table_text(path)
     except SeriesError as error:
@@ -51,14 +55,16 @@ def _checked(path: Path) -> pd.DataFrame:
         raise ImportedError(f"{path}: expected columns {', '.join(NEEDED)}, missing {', '.join(missing)}; "
                             "pass the file that ends in _stats_history.csv")  # fmt: skip
     if len(frame) > 1 and frame.iloc[-1].iloc[-1] == "":
-        frame = frame.iloc[:-1].copy()  # cut short, as when locust is killed
+        frame = frame.iloc[:-1].copy()
+        notes.append(CUT_SHORT)
     if frame.empty:
         raise ImportedError(f"{path}: expected a line for each second below the header, got none")
     for name in ("Timestamp", "User Count", COUNT, FAILED):
         numbers = pd.to_numeric(frame[name], errors="coerce")
-        if numbers.isna().any():
-            place = numbers.isna().idxmax()
-            raise ImportedError(f"{path}: column {name}: expected numbers, got {frame[name][place]!r}")
+        bad = ~np.isfinite(numbers)
+        if bad.any():
+            line = bad.idxmax()
+            raise ImportedError(f"{path}:{line}: column {name}: expected a number, got {frame[name][line]!r}")
         frame[name] = numbers.astype("int64")
     types = frame.groupby("Name")["Type"].nunique() if "Type" in frame else pd.Series(dtype=int)
     several = frame["Name"].map(types).fillna(1) > 1  # GET and POST of one name have totals of their own

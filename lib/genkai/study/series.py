@@ -14,7 +14,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -65,11 +65,12 @@ def read_series(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def read_table_text(path: Path) -> pd.DataFrame:
-    """Every column of a CSV file as text, short lines filled with "". Raises SeriesError."""
+    """Every column of a CSV file as text, short lines filled with ""; index: the line. Raises SeriesError."""
     rows = _rows(path)
     header = [name.strip() for name in rows[0][1]]
     width = len(header)
-    return pd.DataFrame([(row + [""] * width)[:width] for _, row in rows[1:]], columns=header, dtype="str")
+    cells = [(row + [""] * width)[:width] for _, row in rows[1:]]
+    return pd.DataFrame(cells, index=[line for line, _ in rows[1:]], columns=header, dtype="str")
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -94,8 +95,7 @@ def _text(path: Path) -> str:
     except (OSError, EOFError, zlib.error) as error:
         told = getattr(error, "strerror", None) or error
         raise SeriesError(f"{path}: expected a readable CSV file, got {told}") from error
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp932"):
+    for encoding in encodings(content):
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:
@@ -103,12 +103,23 @@ def _text(path: Path) -> str:
     raise SeriesError(f"{path}: expected CSV in UTF-8, got bytes that are neither that nor UTF-16 or Shift_JIS")
 
 
+def encodings(content: bytes) -> tuple[str, ...]:
+    """What a text that begins so may be written in, the likeliest first."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return ("utf-16",) if wide else ("utf-8-sig", "cp932")
+
+
+def unpacked(path: Path) -> BinaryIO:
+    """The open file, unpacked where it is gzipped; reading may raise OSError, EOFError or zlib.error."""
+    with open(path, "rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if packed else open(path, "rb")
+
+
 def _bytes(path: Path) -> bytes:
     size = path.stat().st_size
     if size <= MOST_BYTES:
-        with open(path, "rb") as stream:
-            packed = stream.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else open(path, "rb") as stream:
+        with unpacked(path) as stream:
             content = stream.read(MOST_BYTES + 1)
         size = len(content)
     if size > MOST_BYTES:
