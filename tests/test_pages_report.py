@@ -79,6 +79,21 @@ def test_each_step_and_its_levels(report: Report, parts: dict[str, Displayed]) -
     assert {"fig-ceiling", "fig-apis"} <= set(shown.labels())
 
 
+def test_what_a_mix_answered_by_api_stands_where_its_verdicts_refer_to(
+    report: Report, parts: dict[str, Displayed]
+) -> None:
+    apis = {call.api for scenario in report.study.plan.scenarios for call in scenario.calls}
+    rows = [t for t in report.verdicts["targets"] if t["step"] == "scenario" and t["api"] in apis]
+    assert {t["api"] for t in rows} == apis
+    assert {t["evidence"] for t in rows} == {"tab-apis-scenario"}
+    (table,) = [shown for part in parts["results"].items for shown in part.items
+                if shown.labels() == ("tab-apis-scenario",)]  # fmt: skip
+    told = {str(row[0]): " | ".join(map(str, row)) for row in table.cells}
+    for target in rows:
+        value = {**target["measured"], "low": None, "high": None}
+        assert report.m.format(value) in told[target["api"]], target["what"]
+
+
 def test_intended_starts_stand_in_the_report_where_the_plan_asks_for_them(
     tmp_path: Path, report: Report, parts: dict[str, Displayed], computed: dict[str, Any]
 ) -> None:

@@ -18,6 +18,7 @@ from genkai.pages.sizes import Sizes
 from genkai.report import sections
 from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
+from genkai.report.sections.decision import MIXED
 from genkai.study import RunStudy, Study, facts, find_cycle, read_study
 from genkai.study.actions import proposed_rows, taken_rows
 from genkai.study.failure_kinds import failure_rows
@@ -60,6 +61,10 @@ class Report:
             row["evidence"] = shown.get(row["step"], f"tab-levels-{row['step']}")
             if row["kind"] == "machine":
                 row["evidence"] = f"tab-machines-{row['step']}"
+        for step, levels in self._apis(record["targets"]).items():
+            for row in record["targets"]:
+                if row["step"] == step and row["api"] in set(levels["api"]):
+                    row["evidence"] = f"tab-apis-{step}"
         return record
 
     @cached_property
@@ -131,6 +136,7 @@ class Report:
             self._paced(),
             {step: failure_rows(self.study.shown(step)) for step in STEP_FIGURES},
             {step: machine_levels(self.study.plan, self.study.of(step)) for step in STEP_FIGURES},
+            self._apis(self.verdicts["targets"]),
         )
         return Contents([setup, steps], self.m)
 
@@ -195,6 +201,17 @@ class Report:
             for step in STEP_FIGURES
             if (runs := self.study.shown(step))
         }
+
+    def _apis(self, targets: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+        """Each API of a mix at the levels that its target rows speak of; no other figure or table shows them."""
+        found = {}
+        for step in MIXED:
+            runs = self.study.shown(step)
+            judged = {row["level"] for row in targets if row["step"] == step and row["kind"] != "machine"}
+            rows = [r.levels[(r.levels["api"] != r.subject) & r.levels["level"].isin(judged)] for r in runs]
+            if sum(map(len, rows)):
+                found[step] = pd.concat(rows, ignore_index=True)
+        return found
 
     def _step_figures(self, step: str) -> list[Figure]:
         if step == "verify" and self.study.ceiling:

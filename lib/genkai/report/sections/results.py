@@ -100,13 +100,15 @@ def step_results(
     paced: Mapping[str, Any] | None = None,
     failures: Mapping[str, Sequence[Record]] | None = None,
     machines: Mapping[str, Sequence[Record]] | None = None,
+    apis: Mapping[str, Any] | None = None,
 ) -> Contents:
     """Return "Results by step": the table of verdicts, then for each step its reason, levels table and figures.
 
     `levels` maps a step to its levels table (rows or DataFrame of schema table `levels`), `figures` a step to its
     figures, `repetitions` a step to {"api", "what", "runs", "lowest", "middle", "highest", "spread"},
     `paced` a step to the rows of its levels with response times corrected to the users' intended starts, `failures`
-    a step to the rows of study.failure_kinds, `machines` a step to those of analyse.machines.machine_levels.
+    a step to the rows of study.failure_kinds, `machines` a step to those of analyse.machines.machine_levels,
+    `apis` a mixed step to the rows of its APIs at the levels that its verdicts speak of.
     """
     steps: Sequence[Record] = verdicts.get("steps") or []
     items: list[Displayed] = [Heading(m("section.steps"), 1, m)]
@@ -123,11 +125,10 @@ def step_results(
             continue
         title = named(m, "step", name)
         items += [Heading(title, 2, m), Paragraph(message(m, step, "why_key"), m, lead=True), *in_order(shown)]
-        if rows is not None and len(rows):
-            items.append(levels_table(m, rows, m("caption.step_levels", step=title), f"tab-levels-{name}"))
-        corrected = (paced or {}).get(name)
-        if corrected is not None and len(corrected):
-            items.append(levels_table(m, corrected, m("caption.step_paced", step=title), f"tab-paced-{name}"))
+        for kind, given in (("levels", levels), ("apis", apis), ("paced", paced)):
+            rows = (given or {}).get(name)
+            if rows is not None and len(rows):
+                items.append(levels_table(m, rows, m(f"caption.step_{kind}", step=title), f"tab-{kind}-{name}"))
         if watched := (machines or {}).get(name):
             items.append(_machines_table(m, watched, m("caption.step_machines", step=title), f"tab-machines-{name}"))
         if failed := (failures or {}).get(name):
