@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from genkai.pages import diagnose as page
 from genkai.pages.diagnose import Diagnosis, evidence_figures
+from genkai.pages.limits import instance_names
 from genkai.report.messages import Messages
 from genkai.study import Study, read_study
+from genkai.study.results import fit_run
 from genkai.workspace import Cycle
 from sample_cycles import SAMPLE, checksums, copy_sample, plain
 
@@ -51,6 +54,30 @@ def test_each_finding_with_series_has_its_figure(found: Diagnosis, lang: str) ->
     assert set(shown.labels()) == labels
     assert "fig-evidence-1" in labels
     assert plain(shown)
+
+
+def test_the_evidence_is_shaded_from_the_knee_that_page_1_names(
+    found: Diagnosis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = []
+    monkeypatch.setattr(page.figures, "evidence", lambda *_, stall_load, **__: starts.append(stall_load) or Figure())
+    fit = fit_run(found.study, found.run)
+    monkeypatch.setattr(page, "Figure", lambda drawn, **_: drawn)
+    evidence_figures(found.run, found.record, fit=fit)
+    evidence_figures(found.run, found.record, fit={**fit, "bend": False})
+    assert starts == [fit["knee_load"]["value"], found.record["values"]["knee_load"]["value"]]
+    assert starts[0] > starts[1]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_evidence_calls_instances_as_its_figure_does(found: Diagnosis, lang: str) -> None:
+    names = instance_names(found.run, Messages(lang))
+    pieces = [e for f in found.record["findings"] for e in f["evidence"] if e["resource"] in names]
+    assert pieces
+    told = plain(found.findings(lang))
+    for piece in pieces:
+        assert names[piece["resource"]] in told
+        assert piece["resource"].partition(":")[2] not in told
 
 
 def test_a_reference_without_a_series_makes_no_figure(found: Diagnosis) -> None:

@@ -48,6 +48,7 @@ def evidence(series: pd.DataFrame, *, stall_load: float | None = None, workload:
 def _panels(figure: Figure, count: int) -> list[Axes]:
     """Side by side, where the eye compares heights."""
     rows, columns = (1, count) if count <= 2 else (2, 2)
+    figure.get_layout_engine().set(wspace=0.1)  # a name at a line's end is not read with the next panel's ticks
     found = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for spare in found[count:]:
         spare.set_visible(False)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from genkai import figures
+from genkai.analyse.records import value_of
+from genkai.figures.fits import stall_start
 from genkai.pages.drift import drift
 from genkai.pages.limits import instance_names
 from genkai.report.display import Bullets, Contents, Displayed, Figure, Paragraph
@@ -15,7 +19,7 @@ from genkai.report.sections.records import message, use_table
 from genkai.study import RunStudy, Study
 from genkai.study.evidence import evidence_series
 from genkai.study.kept import kept
-from genkai.study.results import findings_of
+from genkai.study.results import findings_of, fit_run
 
 
 class Diagnosis:
@@ -35,7 +39,8 @@ class Diagnosis:
     def findings(self, lang: str = "en") -> Displayed:
         """Each finding: claim, strength, evidence, remedy, risk, how to verify."""
         m = Messages(lang)
-        shown = [finding_display(m, f) for f in self.record["findings"]]
+        names = instance_names(self.run, m)
+        shown = [finding_display(m, f, names) for f in self.record["findings"]]
         return Contents(shown or [Paragraph(m.text("page.no_finding"), m)], m)
 
     def evidence(self, lang: str = "en") -> Displayed:
@@ -46,7 +51,7 @@ class Diagnosis:
     @kept
     def figures(self, lang: str = "en") -> list[Figure]:
         """A figure for each finding whose evidence has series."""
-        return evidence_figures(self.run, self.record, lang)
+        return evidence_figures(self.run, self.record, lang, fit_run(self.study, self.run))
 
     def drift(self, lang: str = "en") -> Displayed:
         """What changes over time in the endurance step."""
@@ -68,10 +73,16 @@ class Diagnosis:
                        messages=m)  # fmt: skip
 
 
-def evidence_figures(run: RunStudy, record: dict[str, Any], lang: str = "en") -> list[Figure]:
-    """A figure for each finding whose evidence has series."""
+def evidence_figures(
+    run: RunStudy, record: dict[str, Any], lang: str = "en", fit: Mapping[str, Any] | None = None
+) -> list[Figure]:
+    """A figure for each finding whose evidence has series.
+
+    fit: the run's scalability record; where it has a knee, the figures show it as the scale characteristic does.
+    """
     m, shown = Messages(lang), []
-    stall = (record.get("values") or {}).get("knee_load") or {}
+    fitted, seen = stall_start(fit or {}), value_of((record.get("values") or {}).get("knee_load"))
+    stall = fitted if math.isfinite(fitted) else seen
     for finding in record["findings"]:
         series = evidence_series(run, finding)
         label = next((e["figure"] for e in finding["evidence"] if e.get("figure")), None)
@@ -80,7 +91,7 @@ def evidence_figures(run: RunStudy, record: dict[str, Any], lang: str = "en") ->
         cause = m(f"cause.{finding['cause']}.name")
         workload = str(run.whole["workload"].iloc[0])
         series = series.assign(resource=series["resource"].replace(instance_names(run, m)))
-        drawn = figures.evidence(series, stall_load=stall.get("value"), workload=workload, t=lang)
+        drawn = figures.evidence(series, stall_load=stall, workload=workload, t=lang)
         alt = m("alt.evidence", cause=cause, n=series["metric"].nunique())
         shown.append(Figure(drawn, label=label, caption=m("caption.evidence", cause=cause), alt=alt, messages=m))
     return shown

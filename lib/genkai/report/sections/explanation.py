@@ -94,7 +94,7 @@ def diagnosis(
     """
     items: list[Displayed] = [Heading(m("section.diagnosis"), 1, m)]
     items.append(Paragraph(message(m, findings, "answer_key"), m))
-    items += [finding_display(m, finding) for finding in findings.get("findings") or []]
+    items += [finding_display(m, finding, names or {}) for finding in findings.get("findings") or []]
     items += figures
     cleared = [row for row in findings.get("ruled_out") or [] if row["verdict"] in CLEARED]
     if cleared:
@@ -120,15 +120,21 @@ def cleared_table(m: Messages, rows: Sequence[Record], names: Mapping[str, str])
                  widths={"reason": "1fr"})  # fmt: skip
 
 
-def finding_display(m: Messages, finding: Record) -> Finding:
-    """Return one finding: claim, strength, evidence, remedy, risk, how to verify."""
+def finding_display(m: Messages, finding: Record, names: Mapping[str, str] | None = None) -> Finding:
+    """Return one finding: claim, strength, evidence, remedy, risk, how to verify.
+
+    names: {resource: what readers call it}, as the figures of the evidence do.
+    """
     advice = {part: cause_text(m, finding, part) for part in ("remedy", "verify", "risk")}
-    evidence = [_evidence(m, piece) for piece in finding.get("evidence") or []]
+    evidence = [_evidence(m, piece, names or {}) for piece in finding.get("evidence") or []]
     return Finding(
         cause_text(m, finding, "claim"), strength=finding["strength"], evidence=evidence, messages=m, **advice
     )
 
 
-def _evidence(m: Messages, piece: Record) -> Text:
-    text = message(m, piece, "text_key")
+def _evidence(m: Messages, piece: Record, names: Mapping[str, str]) -> Text:
+    values = piece.get("values") or {}
+    if piece.get("resource") in names and "resource" in values:
+        values = {**values, "resource": names[piece["resource"]]}
+    text = message(m, {**piece, "values": values}, "text_key")
     return text + m.text("finding.see", figure=piece["figure"]) if piece.get("figure") else text
