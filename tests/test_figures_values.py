@@ -10,6 +10,8 @@ import test_figures_inputs as story
 from genkai import figures
 from genkai.capacity import Capacity
 from genkai.figures.bands import bucket_s, draw_series
+from genkai.figures.texts import texts_of
+from genkai.figures.timeline import metric_title
 from genkai.plan import Level
 
 
@@ -175,6 +177,9 @@ def test_timeline_draws_what_a_type_can_do_where_a_line_does_not_flatten_the_sam
     told = [text for text in texts(figure) if "base line" in text or "burst" in text]
     assert told == ["base line 256 Mbps", "↑ burst 5 Gbps"]
     assert panel.get_ylim()[1] < 1000
+    used, base = rows.assign(unit="ratio", value=0.1), {"network_in": [figures.Limit(0.2, "base line")]}
+    cpu = figures.timeline(story.seconds(), used, limits=base, thresholds={"network_in": 0.7})
+    assert {"base line 20%", "target 70%"} <= set(texts(cpu))
 
 
 @pytest.mark.parametrize(("lang", "statistic", "title"), [
@@ -186,6 +191,12 @@ def test_timeline_says_the_statistic_in_the_readers_language(lang, statistic, ti
     rows = story.metrics()
     rows = rows[rows["metric"] == "SurgeQueueLength"].assign(statistic=statistic)
     assert figures.timeline(story.seconds(), rows, t=lang).axes[2].get_title(loc="left") == title
+
+
+@pytest.mark.parametrize(("lang", "title"), [("en", "queue (requests)"), ("ja", "queue（件）")])
+def test_units_of_titles_are_in_the_readers_language(lang, title):
+    rows = pd.DataFrame({"statistic": ["sample"]})
+    assert metric_title("queue", rows, {}, "requests", texts_of(lang)) == title
 
 
 def test_timeline_shows_all_apis_together_where_the_table_has_each_too():
@@ -232,7 +243,12 @@ def test_windows_draw_only_the_seconds_of_a_window_in_full_colour():
 def test_plan_figures_show_every_intermediate_value():
     capacity, sensitivity = story.capacity_and_sensitivity()
     shown = " ".join(texts(figures.plan_capacity(capacity)))
-    for words in ("7,000,000 accesses a day ÷ 86,400 s = 81 rps", "× 3 = 243 rps", "× 3 = 729 rps", "range 289–1,389"):
+    for words in (
+        "7,000,000 accesses a day ÷ 86,400 s = 81.0 rps",
+        "× 3 = 243 rps",
+        "× 3 = 729 rps",
+        "range 289–1,389",
+    ):
         assert words in shown, words
     tornado = figures.plan_tornado(sensitivity, capacity)
     assert [t.get_text() for t in tornado.axes[0].get_yticklabels()] == ["Users a day", "Peak factor", "Safety factor"]
@@ -259,7 +275,7 @@ def test_live_shows_the_latest_values_and_reuses_its_figure():
     assert titles[0] == f"Throughput: {story.progress(75)[-1].throughput_rps:.0f} rps (intended: 500 users)"
     failed = line(figures.live(story.progress(120)).axes[2], "failed_rps").get_ydata()
     assert failed.sum() == story.progress(120)[-1].failed
-    assert titles[3] == "Generator's CPU: 34 %"
+    assert titles[3] == "Generator's CPU: 34%"
 
 
 def test_live_thins_a_long_run_and_keeps_its_end():
@@ -295,6 +311,14 @@ def test_evidence_sets_the_bottleneck_apart():
     assert to_hex(line(figure.axes[1], "host:app-1").get_color()) == figures.PALETTE["idle"].lower()
     assert line(figure.axes[1], "host:app-1").get_ydata()[-1] == pytest.approx(34)
     assert figure.axes[1].get_ylim()[1] >= 100
+
+
+def test_names_of_evidence_stand_apart_from_the_next_panels_ticks():
+    figure = figures.evidence(story.finding_series().replace("elb:shop", "elb:a-load-balancer"))
+    figure.canvas.draw()
+    name = next(text for text in figure.axes[0].texts if text.get_text() == "a-load-balancer").get_window_extent()
+    ticks = [tick.get_window_extent().x0 for tick in figure.axes[1].get_yticklabels()]
+    assert min(ticks) - name.x1 > figure.dpi * 12 / 72
 
 
 def test_compare_colours_changes_by_whether_they_are_better():

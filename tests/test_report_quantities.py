@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genkai.figures.quantities import number as figure_number
 from genkai.report.errors import ReportError
 from genkai.report.messages import Messages
 from genkai.report.quantities import interval, is_missing, measured, significant
@@ -51,6 +52,14 @@ def test_three_significant_digits_keep_the_value_within_half_a_percent(value):
 @given(st.floats(min_value=-1e9, max_value=1e9))
 def test_printed_sign_is_the_value_s_sign(value):
     assert significant(value).startswith("−") == (value < 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.9996, "1.00"), (99.96, "100"), (9.996, "10.0"), (999.6, "1,000"), (-0.09996, "−0.100"), (0.1, "0.1")],
+)
+def test_what_rounds_up_to_a_digit_more_keeps_three(value, text):
+    assert significant(value) == figure_number(value) == text
 
 
 def test_an_interval_that_is_not_there_is_not_invented():

@@ -1,4 +1,4 @@
-"""The record that every number leaves the analysis in: value, interval, sample size, unit, notes."""
+"""The record that every number leaves the analysis in: value, interval, sample size, unit, notes; and its digits."""
 
 from __future__ import annotations
 
@@ -74,3 +74,24 @@ def from_draws(value: float | None, draws: np.ndarray, n: int, unit: str = "", n
         return number(value, n=n, unit=unit, notes=notes)
     low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
     return number(value, min(low, value), max(high, value), n, unit, notes)
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return `value` with `digits` significant digits, all its integer digits and thousands separators.
+
+    A zero at the end stands where rounding made it, and not where the value has no more digits.
+
+    >>> significant(1234.5), significant(104.17), significant(0.012345), significant(99.96), significant(50.0)
+    ('1,234', '104', '0.0123', '100', '50')
+    """
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "–"
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")  # 0.9999 becomes 1.00, which has a digit more before the point
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    text = f"{value:,.{decimals}f}"
+    exact = abs(float(text.replace(",", "")) - value) <= 1e-9 * abs(value)
+    if "." in text and exact:
+        text = text.rstrip("0").rstrip(".")
+    return "−" + text[1:] if text.startswith("-") else text

@@ -72,7 +72,7 @@ def _draw_sides(axes: Axes, sides: list[tuple[pd.DataFrame, str, str]], load: st
             labels.append(SideLabel(float(known[column].iloc[-1]) * factor, name, color, role == "measured"))
     if target:
         draw_threshold(axes, target * factor)
-        labels.append(SideLabel(target * factor, t("load.target", value=q.number(target * factor), unit=unit),
+        labels.append(SideLabel(target * factor, t("load.target", value=q.with_unit(target * factor, unit)),
                                 PALETTE["target"], True))  # fmt: skip
     axes.set_ylim(0, top_of(*(shown[column] * factor for shown, _, _ in sides), (target or 0) * factor))
     q.plain_ticks(axes.yaxis, 4)

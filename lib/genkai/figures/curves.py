@@ -123,7 +123,7 @@ def _tint_goal(axes: Axes, target_rps: float | None, limit: float) -> None:
 @styled
 def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *, subject: str | None = None,
                load: str = "intended", t: Any = None) -> Figure:  # fmt: skip
-    """Throughput for each unit of load, as a share of the ideal: 100 % is a system that scales perfectly.
+    """Throughput for each unit of load, as a share of the ideal: 100% is a system that scales perfectly.
 
     ideal_rps_per_load: rps that one user (or one offered rps) gives in an empty system; the first level's by default.
     """
@@ -156,7 +156,7 @@ def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *,
     label_right(axes, [SideLabel(100, t("curves.ideal"), PALETTE["runner_up"])])
     for x, y in zip(shown[load], share, strict=True):
         if math.isfinite(y):
-            callout(axes, float(x), float(y), f"{y:.0f} %", PALETTE["measured"], reach=(4, 7, 11, 16))
+            callout(axes, float(x), float(y), f"{y:.0f}%", PALETTE["measured"], reach=(4, 7, 11, 16))
     _name_limited(axes, shown, shown[load], share, t)
     return figure
 

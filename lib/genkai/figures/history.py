@@ -68,7 +68,7 @@ def _draw_series(axes: Axes, numbers: Sequence[int], series: Mapping[str, Any], 
     labels = []
     if target:
         draw_threshold(axes, target * factor)
-        labels.append(SideLabel(target * factor, t("load.target", value=q.number(target * factor), unit=unit),
+        labels.append(SideLabel(target * factor, t("load.target", value=q.with_unit(target * factor, unit)),
                                 PALETTE["target"], True))  # fmt: skip
     name = t(f"history.{series['what']}", unit=unit)
     if series.get("load"):

@@ -98,7 +98,7 @@ def _live_panel(axes: Axes, frame: pd.DataFrame, name: str, look: tuple[str, str
     factor, unit = q.display_unit(unit, float(np.nanmax(y)))
     x, period = frame["elapsed_s"].to_numpy(float), usual_period(frame["elapsed_s"])
     axes.plot(*with_gaps(x, y * factor, period), color=PALETTE[role], linewidth=1.5, zorder=3, label=name)
-    text = t("load.now", quantity=title, value=q.number(y[np.isfinite(y)][-1] * factor), unit=unit)
+    text = t("load.now", quantity=title, value=q.with_unit(y[np.isfinite(y)][-1] * factor, unit))
     highest = floor
     if name == "throughput_rps" and "intended" in frame:
         asked, rate = frame["intended"].to_numpy(float), frame["workload"].iloc[-1] == "open"
@@ -170,7 +170,7 @@ def _api_pair(pair: list[Axes], rows: pd.DataFrame, target: Mapping[str, float |
                   linewidth=1.4, markersize=5, zorder=4, label=column)  # fmt: skip
         if limit:
             draw_threshold(axes, limit)
-            named.append((axes, limit, t("load.target", value=q.number(limit), unit=unit)))
+            named.append((axes, limit, t("load.target", value=q.with_unit(limit, unit))))
     if shown.empty:
         top.text(0.5, 0.4, t("load.nothing"), transform=top.transAxes, ha="center", color=PALETTE["limit"],
                  fontsize=SMALL_PT)  # fmt: skip

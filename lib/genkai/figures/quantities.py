@@ -11,24 +11,27 @@ import pandas as pd
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from genkai.analyse.records import significant
 from genkai.figures.style import FigureError
 from genkai.plan import ALL_APIS
 
 
 def number(value: float, digits: int = 3) -> str:
-    """The value with three significant digits, all its integer digits and thousands separators.
+    """The value as tables print it: three significant digits, thousands separators; "–" where there is none.
 
-    >>> number(1234.5), number(104.17), number(0.0123), number(0)
-    ('1,234', '104', '0.0123', '0')
+    >>> number(1234.5), number(81.02), number(0.0123), number(0)
+    ('1,234', '81.0', '0.0123', '0')
     """
-    if not math.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    text = f"{value:,.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "−" + text[1:] if text.startswith("-") else text
+    return significant(value, digits) if math.isfinite(value) else "–"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """The number with a unit of `display_unit`.
+
+    >>> with_unit(20, "%"), with_unit(81.02, "rps"), with_unit(7, "")
+    ('20%', '81.0 rps', '7')
+    """
+    return f"{number(value)}{unit}" if unit in ("", "%") else f"{number(value)} {unit}"
 
 
 def point(record: Any) -> tuple[float, float, float]:

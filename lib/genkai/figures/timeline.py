@@ -167,12 +167,12 @@ def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, buc
     for limit in limits:
         if limit in near:
             draw_threshold(axes, limit.value * factor, "limit")
-            text = f"{limit.name} {q.number(limit.value * factor)} {unit}"
-            labels.append(SideLabel(limit.value * factor, text.strip(), PALETTE["limit"]))
+            text = f"{limit.name} {q.with_unit(limit.value * factor, unit)}"
+            labels.append(SideLabel(limit.value * factor, text, PALETTE["limit"]))
         else:
             own, its_unit = q.display_unit(table_unit, limit.value)
-            text = f"↑ {limit.name} {q.number(limit.value * own)} {its_unit}"
-            labels.append(SideLabel(axes.get_ylim()[1], text.strip(), PALETTE["limit"]))
+            text = f"↑ {limit.name} {q.with_unit(limit.value * own, its_unit)}"
+            labels.append(SideLabel(axes.get_ylim()[1], text, PALETTE["limit"]))
     return labels
 
 
@@ -187,7 +187,7 @@ def metric_title(metric: str, rows: pd.DataFrame, names: Mapping[str, str], unit
     name = names.get(metric, metric)
     if statistic not in ("sample", ""):
         name = t("bands.with_statistic", name=name, statistic=statistic)
-    return name + (f" ({unit})" if unit else "")
+    return t("bands.with_unit", name=name, unit=t("bands.requests") if unit == "requests" else unit) if unit else name
 
 
 def _short(resource: str, names: Mapping[str, str]) -> str:
@@ -203,4 +203,4 @@ def _scale_axis(axes: Axes, values: np.ndarray, threshold: float | None, factor:
     q.plain_ticks(axes.yaxis, 3)
     if threshold is not None:
         draw_threshold(axes, limit)
-        labels.append(SideLabel(limit, t("load.target", value=q.number(limit), unit=unit).strip(), PALETTE["target"]))
+        labels.append(SideLabel(limit, t("load.target", value=q.with_unit(limit, unit)), PALETTE["target"]))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from genkai.analyse.records import significant
 from genkai.report.errors import ReportError
 
 _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
@@ -30,27 +31,6 @@ _SPEC_UNITS = {"rps": "rps", "ms": "s_as_ms", "time": "s", "percent": "ratio", "
 SPECS = frozenset(
     {*_SPEC_UNITS, "number", "interval", "measured", "ref", "datetime", "date", "text", "points", "signed"}
 )
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """Return `value` with `digits` significant digits, all its integer digits and thousands separators.
-
-    A zero at the end stands where rounding made it, and not where the value has no more digits.
-
-    >>> significant(1234.5), significant(104.17), significant(0.012345), significant(0.9999), significant(50.0)
-    ('1,234', '104', '0.0123', '1.00', '50')
-    """
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "−∞" if value < 0 else "–"
-    if value == 0:
-        return "0"
-    rounded = float(f"{value:.{digits - 1}e}")  # 0.9999 becomes 1.00, which has a digit more before the point
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
-    text = f"{value:,.{decimals}f}"
-    exact = abs(float(text.replace(",", "")) - value) <= 1e-9 * abs(value)
-    if "." in text and exact:
-        text = text.rstrip("0").rstrip(".")
-    return "−" + text[1:] if text.startswith("-") else text
 
 
 def is_record(value: Any) -> bool:
