@@ -131,8 +131,8 @@ def test_how_credits_end_depends_on_the_mode():
     assert "they last 2 h; then it is held at its base line" in told(0.5, 7200)
     assert "they last only 20 min" in told(0.5, 1200)
     assert "AWS bills the surplus" in told(0.5, 1200, "unlimited")
-    assert "lies within the load" in told(0.5, 1200, "standard", ("bounds only",)).splitlines()[-1]
-    assert "lies within the load" not in told(0.5, 1200)
+    assert "reaches beyond the load" in told(0.5, 1200, "standard", ("bounds only",)).splitlines()[-1]
+    assert "reaches beyond the load" not in told(0.5, 1200)
     quiet = [{**row, "resource": f"ec2:{n}"} for n, row in enumerate([made(0.1, None)] * 5)]
     assert len(machine_limits(Messages("en"), [], quiet, {})[0].to_plain().splitlines()) == 1, "all last: one is enough"
     scarce = [made(0.5, 60.0 * n) for n in range(1, 6)]
