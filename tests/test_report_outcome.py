@@ -226,6 +226,21 @@ def test_a_story_of_four_cycles_has_bars_where_limits_were_found() -> None:
         assert "No change point among 4 cycles" in text
 
 
+def test_a_cycle_without_a_limit_does_not_look_like_one_with_a_low_limit() -> None:
+    limits = [520.0, 5.0, None, None]
+    rows = [{"number": n, "status": "pass", "limit": None if v is None else number(v, unit="rps")}
+            for n, v in enumerate(limits, 1)]  # fmt: skip
+    given = record()
+    given["history"] = {"cycles": rows, "change_points": []}
+    for lang, told in (("en", "no limit found"), ("ja", "限界は見つからず")):
+        bars = re.findall(
+            r'<i style="height:(\d+%);background:([^"]*)" title="([^"]*)"', index_html([("x", given)], lang)
+        )
+        assert [height for height, *_ in bars] == ["100%", "3%", "100%", "100%"]
+        assert ["gradient" in look for _, look, _ in bars] == [False, False, True, True]
+        assert [told in title for *_, title in bars] == [False, False, True, True]
+
+
 def test_what_became_of_actions_is_in_the_record() -> None:
     row = {"action": "warmed", "cause": "load_balancer_capacity", "owner": "me", "due": "", "done": True}
     told = {"outcome": "cannot_tell", "text_key": "outcome.no_earlier", "values": {}, "rows": [], "evidence": None}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from genkai.analyse.records import value_of
 from genkai.report.displayed import COLOURS, status_colour
 from genkai.report.messages import LANGUAGES, Messages
 from genkai.report.outcome import SCHEMA
@@ -110,14 +111,8 @@ def _history_html(m: Messages, newest: Record) -> str:
     rows = record.get("cycles", [])
     if len(rows) < LEAST:
         return ""
-    limits = [float((row["limit"] or {}).get("value") or 0.0) for row in rows]
-    bars = "".join(
-        f'<i style="height:{max(limit / max(limits), 0.03):.0%};'
-        f'background:{COLOURS[status_colour(row["status"] or "not_run")]}"'
-        f' title="{_e(_limit_text(m, row))}"></i>'
-        for row, limit in zip(rows, limits, strict=True)
-        if any(limits)
-    )
+    highest = max((value_of(row["limit"]) or 0.0 for row in rows), default=0.0)
+    bars = "".join(_limit_bar(m, row, highest) for row in rows if highest)
     told = "".join(f"<li>{_e(sentence[m.lang])}</li>" for sentence in record.get("change_points", []))
     told = told or f"<li>{_e(m('history.none', n=len(rows)))}</li>"
     label = _e(m("alt.history", n=len(rows), found=len(record.get("change_points", []))))
@@ -125,9 +120,14 @@ def _history_html(m: Messages, newest: Record) -> str:
     return f'<div class="story">{chart}<ul>{told}</ul></div>\n'
 
 
-def _limit_text(m: Messages, row: Record) -> str:
-    limit = m.format(row["limit"], "measured") if row["limit"] else m("number.missing")
-    return f"{m('index.cycle', number=row['number'])}: {limit}"
+def _limit_bar(m: Messages, row: Record, highest: float) -> str:
+    """A cycle's limit as a bar; where none was found hatched and of full height, for a stump looks like a low limit."""
+    limit, colour = value_of(row["limit"]), COLOURS[status_colour(row["status"] or "not_run")]
+    told = m("index.no_limit") if limit is None else m.format(row["limit"], "measured")
+    hatched = f"repeating-linear-gradient(135deg,{colour} 0 2px,transparent 2px 6px)"
+    height, look = (1.0, hatched) if limit is None else (max(limit / highest, 0.03), colour)
+    title = _e(f"{m('index.cycle', number=row['number'])}: {told}")
+    return f'<i style="height:{height:.0%};background:{look}" title="{title}"></i>'
 
 
 def _cycle_html(m: Messages, folder: str, record: Record) -> str:
