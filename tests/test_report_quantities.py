@@ -34,6 +34,7 @@ EN, JA = Messages("en"), Messages("ja")
         (number(0.612, "s", 0.02), "measured", "612 ms (592–632)", "612 ms (592–632)"),
         (number(0.9998, "s", 0.001), "measured", "1,000 ms (999–1,001)", "1,000 ms (999–1,001)"),
         (number(497.3, "rps", 8.4), "interval", "489–506 rps", "489–506 rps"),
+        (number(-0.05, "points", 0.01), "measured", "−5 points (−6 to −4)", "−5 ポイント (−6 ～ −4)"),
         (number(500, "users"), "", "500 users", "500 ユーザ"),
         (number(7, "cores"), "", "7 cores", "7 cores"),
         (datetime(2026, 5, 9, 7, 35, tzinfo=UTC), "date", "2026-05-09", "2026-05-09"),

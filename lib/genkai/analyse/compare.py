@@ -56,7 +56,7 @@ def compare_runs(
     """Rows for every load that both sides measured, every API and quantity; repetitions on a side are pooled.
 
     Row: {step, subject, api, what, metric, level, load, before, after, ratio, verdict}; before, after and ratio are
-    records (ratio: after ÷ before; for error_ratio: after − before). Raises ValueError for no repetitions.
+    records (ratio: after ÷ before; for error_ratio: after − before, unit points). Raises ValueError for no repetitions.
     """
     pair = Pair(Side(before), Side(after))
     return pair_rows(pair, observed_spread(pair.repeated()), minimum_effect)
@@ -114,7 +114,7 @@ def _errors(sides: Sequence[Sequence[Record]]) -> Row:
     change, error = float(values[1].mean() - values[0].mean()), float(np.hypot(*errors)) * spread.reach()
     n = sum(map(len, values))
     notes = [] if freedom else [SINGLE]
-    difference = number(change, change - error, change + error, n, "ratio", notes)
+    difference = number(change, change - error, change + error, n, "points", notes)
     shown = [
         side[0] if len(side) == 1 else number(v.mean(), max(v.mean() - e * spread.reach(), 0.0),
                                               v.mean() + e * spread.reach(), len(side), "ratio")

@@ -25,6 +25,7 @@ _UNITS: dict[str, tuple[float, str]] = {
     "requests": (1, "requests"),
     "connections": (1, "connections"),
     "factor": (1, "factor"),
+    "points": (100, "points"),  # a difference of two ratios
 }
 _SPEC_UNITS = {"rps": "rps", "ms": "s_as_ms", "time": "s", "percent": "ratio", "count": "count", "users": "users",
                "bytes": "bytes", "factor": "factor", "duration": "duration", "requests": "requests"}  # fmt: skip
@@ -83,18 +84,22 @@ def interval(units: Mapping[str, str], record: Mapping[str, Any]) -> str:
     >>> interval({"rps": "{value} rps"}, {"value": 421, "low": 412.2, "high": 431, "unit": "rps"})
     '412–431 rps'
     """
-    text, key = _interval_text(record)
+    text, key = _interval_text(units, record)
     return _unit_template(units, key).format(value=text) if text else ""
 
 
-def _interval_text(record: Mapping[str, Any], reference: float | None = None) -> tuple[str, str]:
+def _interval_text(
+    units: Mapping[str, str], record: Mapping[str, Any], reference: float | None = None
+) -> tuple[str, str]:
     low, high, unit = record.get("low"), record.get("high"), str(record.get("unit") or "")
     if is_missing(low) or is_missing(high):
         return "", ""
     reference = max(abs(low), abs(high)) if reference is None else reference
     low, key = _scaled(float(low), unit, reference)
     high, _ = _scaled(float(high), unit, reference)
-    return f"{significant(low)}–{significant(high)}", key
+    signed = low < 0 or high < 0  # a dash beside a sign is one too many
+    between = units.get("to", "{low} to {high}") if signed else "{low}–{high}"
+    return between.format(low=significant(low), high=significant(high)), key
 
 
 def measured(units: Mapping[str, str], record: Mapping[str, Any]) -> str:
@@ -104,7 +109,7 @@ def measured(units: Mapping[str, str], record: Mapping[str, Any]) -> str:
     '85.2 ms (83–88.1)'
     """
     value, unit = float(record["value"]), str(record.get("unit") or "")
-    text, _ = _interval_text(record, reference=value)
+    text, _ = _interval_text(units, record, reference=value)
     return with_unit(units, value, unit) + (f" ({text})" if text else "")
 
 
