@@ -150,6 +150,16 @@ def test_what_was_idle_after_the_load_does_not_hide_what_is_spent():
     assert (row["spent"]["value"], row["spent"]["notes"]) == (2.0, [])
 
 
+def test_of_fine_values_only_those_within_the_load_count_however_short_it_is():
+    """Truth: idle to 0:05, both vCPUs full to the end at 0:25."""
+    held = metrics(("ec2:i-1", "CPUUtilization", "average", 10, [50, 100, 50]))
+    (row,) = credit_rows(held, FOUND, (5.0, 25.0))
+    assert (row["spent"]["value"], row["spent"]["notes"]) == (2.0, [])
+    held = metrics(("ec2:i-1", "CPUUtilization", "average", 10, [100, 50, 50, 0]))
+    (row,) = credit_rows(held, FOUND, (5.0, 35.0))
+    assert (row["spent"]["value"], row["spent"]["notes"]) == (1.0, [])
+
+
 @pytest.mark.parametrize(
     ("end", "spent", "left"), [(590.0, 2.0, 20 / 1.6 * 60), (600.0, 1.94, 20 / 1.54 * 60), (300.0, 0.2, None)]
 )

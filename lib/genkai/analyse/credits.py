@@ -91,13 +91,13 @@ def _under_load(start: np.ndarray, period: np.ndarray, rate: np.ndarray, load: t
     """
     end = start + period
     covered = np.minimum(end, load[1]) - np.maximum(start, load[0])
-    told = covered > 0
-    # fine values are read up to the last whole one: what is left of the load is less than a minute
+    # fine values count where they are whole: what is left of the load is less than a minute
     fine = (covered >= period) & (period <= RECENT_S) & (end > load[1] - RECENT_S)
-    upto = min(float(end[fine if fine.any() else told].max(initial=-math.inf)), load[1])
-    if load[1] - upto > max(RECENT_S, float(period[told].max(initial=0.0))):
-        return None  # later load may have spent more
+    told = fine if fine.any() else covered > 0
     start, end, period, rate, covered = (column[told] for column in (start, end, period, rate, covered))
+    upto = min(float(end.max(initial=-math.inf)), load[1])
+    if load[1] - upto > max(RECENT_S, float(period.max(initial=0.0))):
+        return None  # later load may have spent more
     weight = np.clip(np.minimum(end, upto) - np.maximum(start, max(load[0], upto - RECENT_S)), 0.0, None)
     bound = np.maximum(rate, np.minimum(rate * period / covered, most))
     low, high = (float(np.average(column, weights=weight)) for column in (rate, bound))
