@@ -212,6 +212,15 @@ def test_hockey_stick_joins_the_levels_in_order_of_load():
     assert "1,000 users" in [t.get_text() for t in axes.texts]
 
 
+def test_hockey_stick_says_what_happens_at_a_limit_only_where_a_level_reached_it():
+    def told(limit):
+        fit = {"model": "usl", "peak_throughput_rps": limit}
+        return figures.hockey_stick(story.levels(), 729, 0.1, fit=fit).axes[0].get_title(loc="left")
+
+    assert told(story.record(560, 500, 690)).startswith("Up to 499 rps, p95 is at most")
+    assert told(story.record(510, 500, 520)).startswith("At the limit of 510 rps only waiting grows")
+
+
 def test_efficiency_is_relative_to_the_ideal():
     levels = story.levels()
     assert line(figures.efficiency(levels).axes[0], "efficiency").get_ydata()[-1] == pytest.approx(100 * 0.499 / 0.99)

@@ -19,6 +19,8 @@ from genkai.figures.scale import amount, draw_generator_limited, generator_limit
 from genkai.figures.style import DASHES, PALETTE, blank, dress, headline, new_figure, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
+REACHED = 0.95  # of the limit: below, no level was at it, and the curve says nothing of what happens there
+
 
 @styled
 def hockey_stick(levels: pd.DataFrame, target_rps: float | None = None, target_p95_s: float | None = None, *,
@@ -92,12 +94,13 @@ def _draw_limit(axes: Axes, fit: Mapping[str, Any]) -> Any:
 
 
 def _turn(shown: pd.DataFrame, limit: Any, factor: float, unit: str, t: Texts) -> str:
-    """The headline: what waiting does at the limit, or how far it went without one."""
+    """The headline: what waiting does at the limit, or how far it went without reaching one."""
     first, last = (q.number(float(shown["p95_s"].iloc[i]) * factor) for i in (0, -1))
-    if limit is not None:
+    best = float(shown["throughput_rps"].max())
+    if limit is not None and best >= REACHED * q.value_of(limit):
         return t("curves.answer_limit", limit=q.number(q.value_of(limit)), first=first, last=last, unit=unit)
-    best = q.number(float(shown["throughput_rps"].max()))
-    return t("curves.answer_no_limit", best=best, most=q.number(float(shown["p95_s"].max()) * factor), unit=unit)
+    most = q.number(float(shown["p95_s"].max()) * factor)
+    return t("curves.answer_no_limit", best=q.number(best), most=most, unit=unit)
 
 
 def _ends(shown: pd.DataFrame, factor: float, right: float, height: float) -> pd.DataFrame:
