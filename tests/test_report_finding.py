@@ -19,6 +19,12 @@ def test_a_finding_says_claim_strength_evidence_and_advice():
         assert "留意点" not in form
 
 
+def test_a_note_says_what_the_evidence_speaks_of():
+    shown = Finding("c", strength="weak", evidence=["e"], note="From 750 users on.")
+    assert shown.to_plain() == "c [weak]\nFrom 750 users on.\n- e".replace("weak", Messages()("status.weak"))
+    assert all("From 750 users on." in form for form in (shown.to_html(), shown.to_typst()))
+
+
 def test_a_claim_without_evidence_is_refused():
     with pytest.raises(ReportError, match='finding "c": expected at least one piece of evidence, got none'):
         Finding("c", strength="strong", evidence=[])

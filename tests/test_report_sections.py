@@ -19,6 +19,7 @@ from genkai.report.sections import (
     scale,
     step_results,
 )  # fmt: skip
+from genkai.report.sections.explanation import finding_display
 from genkai.report.sections.results import load_table
 from report_records import CEILING, FINDINGS, KNEE, LEVELS, VERDICTS, document, figures, number, records, target
 
@@ -162,6 +163,20 @@ def test_a_finding_may_name_its_own_texts():
     plain = diagnosis(EN, changed(FINDINGS, findings=[finding])).to_plain()
     assert EN("not_measured.memory.how") in plain
     assert EN("cause.load_balancer_capacity.remedy") not in plain
+
+
+@LANGS
+def test_evidence_says_of_which_load_it_speaks(m):
+    (found,) = FINDINGS["findings"]
+    at_limit = m("finding.at_load", load=found["values"]["load"])
+    told = changed(found, values={**found["values"], "knee_load": number(750, "users")})
+    assert at_limit in finding_display(m, told).to_plain()
+    unknown = changed(told, values={**told["values"], "knee_load": number(None, "users")})
+    assert at_limit not in finding_display(m, unknown).to_plain(), "no limit, or nothing measured below it"
+    steady = changed(
+        told, evidence=[{"text_key": "evidence.failures.timeout", "values": {"count": number(3, "requests")}}]
+    )
+    assert at_limit not in finding_display(m, steady).to_plain(), "no value beside which one stands in brackets"
 
 
 def test_a_cause_without_texts_and_a_claim_without_evidence_are_refused():

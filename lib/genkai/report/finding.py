@@ -17,7 +17,8 @@ _ADVICE = ("remedy", "verify", "risk")
 
 
 class Finding(Displayed):
-    """A claim with its strength (strong, moderate, weak), its evidence, and what to do about it.
+    """A claim with its strength (strong, moderate, weak), its evidence, and what to do about it; note: what all of the
+    evidence speaks of.
 
     Raises ReportError for a claim without evidence: such a claim does not go into a document.
     """
@@ -28,6 +29,7 @@ class Finding(Displayed):
         *,
         strength: str,
         evidence: Sequence[str | Text],
+        note: str | Text = "",
         remedy: str | Text = "",
         verify: str | Text = "",
         risk: str | Text = "",
@@ -39,13 +41,14 @@ class Finding(Displayed):
                 f'finding "{self.claim}"', "at least one piece of evidence", "none", "give evidence or drop it"
             )
         self.badge = Badge(strength, self.messages)
-        self.evidence = [as_text(item) for item in evidence]
+        self.evidence, self.note = [as_text(item) for item in evidence], as_text(note)
         advice = dict(zip(_ADVICE, map(as_text, (remedy, verify, risk)), strict=True))
         self.advice = {self.messages(f"finding.{key}"): text for key, text in advice.items() if str(text)}
 
     def to_html(self) -> str:
         """Return the finding as HTML."""
         colour = COLOURS[status_colour(self.badge.status)]
+        title = f"{html.escape(self.messages('finding.evidence'))} {self.note.to_html()}"
         items = "".join(f"<li>{item.to_html()}</li>" for item in self.evidence)
         advice = "".join(
             f"<div><b>{html.escape(name)}</b>: {text.to_html()}</div>" for name, text in self.advice.items()
@@ -53,7 +56,7 @@ class Finding(Displayed):
         return (
             f'<div style="border-left:5px solid {colour};padding:2px 14px;margin:8px 0;max-width:760px">'
             f"<div><b>{self.claim.to_html()}</b> &nbsp;{self.badge.to_html()}</div>"
-            f"<div>{html.escape(self.messages('finding.evidence'))}</div><ul>{items}</ul>{advice}</div>"
+            f"<div>{title}</div><ul>{items}</ul>{advice}</div>"
         )
 
     def to_typst(self) -> str:
@@ -64,6 +67,7 @@ class Finding(Displayed):
             self.claim.to_typst(),
             self.badge.expression(),
             evidence_title=literal(self.messages("finding.evidence")),
+            evidence_note=self.note.to_typst(),
             evidence=array(item.to_typst() for item in self.evidence),
             advice=array(array([literal(name), text.to_typst()]) for name, text in self.advice.items()),
         )
@@ -71,7 +75,8 @@ class Finding(Displayed):
     def to_plain(self) -> str:
         """Return the finding as plain text."""
         advice = [f"{name}: {text}" for name, text in self.advice.items()]
-        return "\n".join([f"{self.claim} {self.badge.to_plain()}", *(f"- {item}" for item in self.evidence), *advice])
+        head = [f"{self.claim} {self.badge.to_plain()}", *([str(self.note)] if str(self.note) else [])]
+        return "\n".join([*head, *(f"- {item}" for item in self.evidence), *advice])
 
 
 class KeyFigures(Displayed):

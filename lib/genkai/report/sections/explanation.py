@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from genkai.analyse.records import value_of
 from genkai.report.displayed import Badge, Bullets, Contents, Displayed, Heading, Paragraph
 from genkai.report.figure import Figure
 from genkai.report.finding import Finding
@@ -17,6 +18,7 @@ from genkai.report.table import Table
 _SCALE_ROWS = ("knee", "ceiling", "peak", "response_time", "delta_aicc", "generator_excluded")
 
 
+OF_EVERY_LEVEL = ("evidence.lb.no_keep_alive",)  # speaks of all that were served, below the limit and beyond
 CLEARED = ("idle", "fine", "busy")  # looked at, and not the limit
 
 
@@ -128,8 +130,17 @@ def finding_display(m: Messages, finding: Record, names: Mapping[str, str] | Non
     advice = {part: cause_text(m, finding, part) for part in ("remedy", "verify", "risk")}
     evidence = [_evidence(m, piece, names or {}) for piece in finding.get("evidence") or []]
     return Finding(
-        cause_text(m, finding, "claim"), strength=finding["strength"], evidence=evidence, messages=m, **advice
-    )
+        cause_text(m, finding, "claim"), strength=finding["strength"], evidence=evidence, note=_load_said(m, finding),
+        messages=m, **advice,
+    )  # fmt: skip
+
+
+def _load_said(m: Messages, finding: Record) -> Text:
+    """Of which load the evidence speaks that names none: the extreme from the limit on, beside the value below it."""
+    values, keys = finding.get("values") or {}, [piece["text_key"] for piece in finding.get("evidence") or []]
+    beside = any("{below}" in m.template(key) for key in keys if key not in OF_EVERY_LEVEL)
+    known = value_of(values.get("load")) is not None and value_of(values.get("knee_load")) is not None
+    return m.text("finding.at_load", load=values["load"]) if beside and known else Text.plain("")
 
 
 def _evidence(m: Messages, piece: Record, names: Mapping[str, str]) -> Text:
