@@ -89,6 +89,7 @@ def test_what_a_mix_answered_by_api_stands_where_its_verdicts_refer_to(
     (table,) = [shown for part in parts["results"].items for shown in part.items
                 if shown.labels() == ("tab-apis-scenario",)]  # fmt: skip
     told = {str(row[0]): " | ".join(map(str, row)) for row in table.cells}
+    assert len(told) == len(table.cells), "the level that decides, no other"
     for target in rows:
         value = {**target["measured"], "low": None, "high": None}
         assert report.m.format(value) in told[target["api"]], target["what"]

@@ -207,7 +207,9 @@ class Report:
         found = {}
         for step in MIXED:
             runs = self.study.shown(step)
-            judged = {row["level"] for row in targets if row["step"] == step and row["kind"] != "machine"}
+            whole = {r.subject for r in runs}
+            judged = {row["level"] for row in targets
+                      if row["step"] == step and row["kind"] != "machine" and row["api"] not in whole}  # fmt: skip
             rows = [r.levels[(r.levels["api"] != r.subject) & r.levels["level"].isin(judged)] for r in runs]
             if sum(map(len, rows)):
                 found[step] = pd.concat(rows, ignore_index=True)
