@@ -85,4 +85,4 @@ def test_the_figures_are_called_what_they_are_in_both_languages() -> None:
     world.generator[-1]["loop_lag_p99_s"] = 5.0
     assert said(world)[1]["lag"] == pytest.approx(0.001)
     assert "medians over the level's seconds" in texts("en")["trust.kept_up"]
-    assert "各レベルの中央値" in texts("ja")["trust.kept_up"]
+    assert "各負荷段階の中央値" in texts("ja")["trust.kept_up"]
