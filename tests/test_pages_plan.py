@@ -90,6 +90,16 @@ def test_the_document_tells_a_hold_from_a_count_of_events(study: Study) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+def test_how_an_action_is_verified_has_a_column_where_a_plan_says_so(study: Study, lang: str) -> None:
+    m, asked = Messages(lang), Action(what="warm", cause="load_balancer_capacity", verify="throughput above 520 rps")
+    told = plain(actions(m, study.plan.model_copy(update={"actions": [asked, Action(what="ssd")]})))
+    assert f" | {m('column_plan.shown_by')} | " in told
+    assert " | throughput above 520 rps | " in told
+    without = plain(actions(m, study.plan.model_copy(update={"actions": [Action(what="ssd")]})))
+    assert m("column_plan.shown_by") not in without
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
 def test_an_actions_own_cause_is_shown_by_its_word(study: Study, lang: str) -> None:
     done = [Action(what="ssd", cause="slow_disk"), Action(what="warm", cause="load_balancer_capacity")]
     told = plain(actions(Messages(lang), study.plan.model_copy(update={"actions": done})))
