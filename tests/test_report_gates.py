@@ -114,7 +114,7 @@ def without_intervals(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def labels(source: Source) -> list[str]:
-    return re.findall(r"<((?:fig|tab)-[\w.-]+)>(?!\))", re.sub(r"ref\(<[^>]+>\)", "", source.main))
+    return re.findall(r"<((?:fig|tab)-[\w.-]+)>", re.sub(r"ref\(<[^>]+>\)", "", source.main))
 
 
 def references(source: Source) -> set[str]:
