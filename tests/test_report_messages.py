@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from genkai import figures
 from genkai.report.errors import ReportError
 from genkai.report.fonts import missing_glyphs
 from genkai.report.messages import LANGUAGES, Messages, catalogue, check_catalogues, placeholders
@@ -38,6 +39,14 @@ def test_japanese_sentences_end_in_plain_form():
 def test_japanese_says_neither_attacker_nor_victim():
     assert [k for k, text in catalogue("ja").items() if "攻撃" in text] == []
     assert [k for k, text in catalogue("en").items() if re.search("attack|victim", text, re.I)] == []
+
+
+def test_japanese_has_punctuation_of_its_own_width_and_one_word_for_a_level():
+    letter = r"[\u3040-\u30ff\u4e00-\u9fff]"
+    odd = re.compile(rf"{letter}:(?!{letter})|{letter} ?\(|；|レベル|標本の|試験実施環境")
+    assert {k: text for k, text in catalogue("ja").items() if odd.search(text)} == {}
+    drawn = (Path(figures.__file__).parent / "texts_ja.yaml").read_text(encoding="utf-8")
+    assert [line for line in drawn.splitlines() if odd.search(line)] == []
 
 
 def test_a_message_formats_its_values():
