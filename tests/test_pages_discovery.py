@@ -61,7 +61,7 @@ FOUND = Discovery(
             ("instance", "i-2", "", ""),
             ("Auto Scaling group", "asg", "2 in service, desired 3", "1–4"),
             ("ECS service", "c/s", "1 in service, desired 1", "FARGATE"), ("sqs", "jobs", "named in the plan", "")]),
-    ("ja", [("ロードバランサ (alb)", "shop", "internal", "a, b"),
+    ("ja", [("ロードバランサ（alb）", "shop", "internal", "a, b"),
             ("ターゲットグループ", "web", "2 台中 1 台が正常", "instance"),
             ("インスタンス", "i-1 (instance 1)", "running, t3.medium, standard",
              "2 vCPU; 4 GiB; ネットワーク 0.256 Gbps（バースト 5 Gbps）; CPU ベースライン vCPU あたり 20%"),
