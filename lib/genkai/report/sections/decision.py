@@ -103,21 +103,21 @@ def _subject_row(m: Messages, targets: Sequence[Record], shown: Sequence[str], o
     for target in targets:
         columns[COLUMNS[require(target, "kind", "target")]].append(target)
     status = min((of_step, *(t["status"] for t in targets)), key=WORST_FIRST.index)
-    cells = {column: _worst(m, found, named="machines" not in shown) for column, found in columns.items()}
+    cells = {column: _worst(m, found, with_api="machines" not in shown) for column, found in columns.items()}
     whole = next(iter(columns["throughput"]), targets[0])
     return {"subject": subject(m, whole), **cells, "verdict": Badge(status, m)}
 
 
-def _worst(m: Messages, targets: Sequence[Record], named: bool) -> str:
-    """The cell of a column: its worst target; named: with the API it is of, where the row has room for it."""
+def _worst(m: Messages, targets: Sequence[Record], with_api: bool) -> str:
+    """The cell of a column: its worst target; with_api: named with the API it is of, where the row has room for it."""
     if not targets:
         return m("number.missing")
     worst = min(targets, key=lambda t: (WORST_FIRST.index(t["status"]), margin_of(t)))
     shown = _against(m, worst)
     if worst["kind"] == "machine":
-        return m("decision.machine", metric=quantity(m, worst), shown=shown)
+        return m("decision.machine", metric=named(m, "metric", worst["what"]), shown=shown)  # a narrow column
     several = len({t.get("api") for t in targets}) > 1
-    return m("decision.worst", shown=shown, api=worst["api"]) if several and named else shown
+    return m("decision.worst", shown=shown, api=worst["api"]) if several and with_api else shown
 
 
 def _against(m: Messages, target: Record) -> str:
