@@ -27,6 +27,12 @@ LANGS = pytest.mark.parametrize("m", [Messages("en"), Messages("ja")], ids=["en"
 EN = Messages("en")
 
 
+def overall_of(status):
+    values = {"target": number(1000, "rps"), "measured": CEILING, "reason": "x"}
+    key = {"pass": "reached", "fail": "missed"}.get(status, "cannot_tell")
+    return {"status": status, "sentence_key": f"verdict.overall.{key}", "values": values}
+
+
 def changed(record, **fields):
     return {**copy.deepcopy(record), **fields}
 
@@ -69,10 +75,7 @@ def test_decision_says_verdict_limit_cause_and_next_action(m):
     ],
 )
 def test_decision_without_findings_follows_the_verdict(m, status, cause, following):
-    values = {"target": number(1000, "rps"), "measured": CEILING, "reason": "x"}
-    key = {"pass": "reached", "fail": "missed"}.get(status, "cannot_tell")
-    overall = {"status": status, "sentence_key": f"verdict.overall.{key}", "values": values}
-    plain = decision(m, {"overall": overall}).to_plain()
+    plain = decision(m, {"overall": overall_of(status)}).to_plain()
     assert m(f"decision.{cause}") in plain
     assert m(f"decision.{following}") in plain
 
@@ -90,12 +93,9 @@ def test_decision_without_findings_follows_the_verdict(m, status, cause, followi
     ],
 )
 def test_the_cause_on_page_1_agrees_with_the_limit_beside_it(m, status, answer, cause):
-    values = {"target": number(1000, "rps"), "measured": CEILING, "reason": "x"}
-    key = {"pass": "reached", "fail": "missed"}.get(status, "cannot_tell")
-    overall = {"status": status, "sentence_key": f"verdict.overall.{key}", "values": values}
     reached = dict.fromkeys(("reached", "highest", "highest_load"), CEILING)
     findings = changed(FINDINGS, answer_key=f"answer.{answer}", findings=[], values={**FINDINGS["values"], **reached})
-    plain = decision(m, {"overall": overall}, findings).to_plain()
+    plain = decision(m, {"overall": overall_of(status)}, findings).to_plain()
     assert f"{m('decision.cause')}: {m(f'decision.{cause}')}" in plain
 
 

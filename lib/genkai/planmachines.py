@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
-from genkai.planparts import Model, Targets
+from genkai.planparts import Model, Targets, check_one_of
 from genkai.planstop import HOST_METRICS
 
 STATISTICS = ("average", "sum", "minimum", "maximum")
@@ -47,10 +47,7 @@ class MachineTarget(Model):
 
     @model_validator(mode="after")
     def _one_bound(self) -> MachineTarget:
-        if (self.at_most is None) == (self.at_least is None):
-            raise ValueError(
-                "expected exactly one of at_most, at_least, got " + ("neither" if self.at_most is None else "both")
-            )
+        check_one_of(self, "at_most", "at_least")
         return self
 
     @property

@@ -25,6 +25,13 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def check_one_of(model: Model, first: str, second: str) -> None:
+    """Raise ValueError unless exactly one of two fields is given."""
+    given = [getattr(model, name) is not None for name in (first, second)]
+    if sum(given) != 1:
+        raise ValueError(f"expected exactly one of {first}, {second}, got {'both' if all(given) else 'neither'}")
+
+
 class Factor(Model):
     """A number that may be uncertain: a point, or a point within a range."""
 

@@ -7,7 +7,7 @@ import re
 
 from pydantic import Field, field_validator, model_validator
 
-from genkai.planparts import Model, Name, Positive, Ratio
+from genkai.planparts import Model, Name, Positive, Ratio, check_one_of
 
 HOST_METRICS = (
     "cpu_busy_ratio", "core_max_busy_ratio", "cpu_user_ratio", "cpu_system_ratio", "cpu_iowait_ratio",
@@ -49,10 +49,7 @@ class HostLimit(Model):
 
     @model_validator(mode="after")
     def _one_bound(self) -> HostLimit:
-        if (self.above is None) == (self.below is None):
-            raise ValueError(
-                "expected exactly one of above, below, got " + ("neither" if self.above is None else "both")
-            )
+        check_one_of(self, "above", "below")
         return self
 
     @property

@@ -15,13 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from genkai.analyse.fit import fit_all
 from genkai.analyse.models import CATALOGUE
-from genkai.analyse.scalability import ENOUGH, RESAMPLES
+from genkai.analyse.scalability import ENOUGH, RESAMPLES, never_zero, refitted
 
-RULED_OUT = (
-    12.0  # of AICc; from about 10 a model has no support (Burnham and Anderson 2002), with six levels 2 % reach it
-)
+# Of AICc. From about 10 a model has no support (Burnham and Anderson 2002); with six levels 2 % reach it.
+RULED_OUT = 12.0
 Array = np.ndarray
 
 
@@ -53,13 +51,11 @@ def plausible_draws(
 def normal_draws(name: str, point: Array, load: Array, x: Array, resamples: int, rng: np.random.Generator) -> Array:
     """Parameters (resamples, p) refitted to normal scatter in proportion to the curve, its scale drawn by √(ν/χ²ν)."""
     fitted = CATALOGUE[name].throughput(point, load)
-    scale = np.maximum(fitted, 1e-3 * fitted.max())
+    scale = never_zero(fitted)
     freedom = max(len(load) - len(point), 1)
     spread = math.sqrt(float((((x - fitted) / scale) ** 2).sum()) / freedom)
     drawn = spread * rng.standard_normal((resamples, len(load)))
-    drawn *= np.sqrt(freedom / rng.chisquare(freedom, (resamples, 1)))
-    start = point if name in ("amdahl", "usl") else None
-    return fit_all(name, load, fitted + drawn * scale, start=start)
+    return refitted(name, point, load, drawn, scale, freedom, rng)
 
 
 def _shares(whole: int, parts: int) -> list[int]:

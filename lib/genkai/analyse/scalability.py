@@ -131,14 +131,28 @@ def bootstrap_draws(name: str, point: Array, n: Array, x: Array, resamples: int,
     fitted = CATALOGUE[name].throughput(point, n)
     residual = x - fitted
     freedom = max(len(n) - len(point), 1)
-    proportional = _proportional(residual, fitted, freedom)
-    scale = np.maximum(fitted, 1e-3 * fitted.max()) if proportional else np.ones(len(n))
+    scale = never_zero(fitted) if _proportional(residual, fitted, freedom) else np.ones(len(n))
     relative = residual / scale
     relative = (relative - relative.mean()) * math.sqrt(len(n) / freedom)
     drawn = relative[rng.integers(0, len(n), (resamples, len(n)))]
-    drawn *= np.sqrt(freedom / rng.chisquare(freedom, (resamples, 1)))
+    return refitted(name, point, n, drawn, scale, freedom, rng)
+
+
+def refitted(
+    name: str, point: Array, n: Array, drawn: Array, scale: Array, freedom: int, rng: np.random.Generator
+) -> Array:
+    """Parameters refitted to the curve with drawn scatter (resamples, n) in units of `scale` (n,), itself drawn anew.
+
+    The factor √(ν/χ²ν) of each resample, with ν = freedom, makes the draws Student's for few levels.
+    """
+    drawn = drawn * np.sqrt(freedom / rng.chisquare(freedom, (len(drawn), 1)))
     start = point if name in ("amdahl", "usl") else None
-    return fit_all(name, n, fitted + drawn * scale, start=start)
+    return fit_all(name, n, CATALOGUE[name].throughput(point, n) + drawn * scale, start=start)
+
+
+def never_zero(fitted: Array) -> Array:
+    """Fitted throughputs to divide by: at least a thousandth of the highest."""
+    return np.maximum(fitted, 1e-3 * fitted.max())
 
 
 def _proportional(residual: Array, fitted: Array, freedom: int) -> bool:
@@ -147,7 +161,7 @@ def _proportional(residual: Array, fitted: Array, freedom: int) -> bool:
     Throughput scatters in proportion as a rule; a wrong guess of equal ones makes intervals too narrow, and is the
     likelier the fewer levels are left to judge by.
     """
-    safe = np.maximum(fitted, 1e-3 * fitted.max())
+    safe = never_zero(fitted)
     equal = np.log(np.mean(residual**2) + 1e-300) / 2
     relative = np.log(np.mean((residual / safe) ** 2) + 1e-300) / 2 + np.mean(np.log(safe))
     return bool(freedom * (relative - equal) < CLEARLY)
