@@ -6,7 +6,8 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from genkai.figures.style import DASHES, figure_style, new_figure
-from genkai.report.display import Document, Figure
+from genkai.report import sections
+from genkai.report.display import Contents, Document, Figure
 from genkai.report.messages import Messages
 
 
@@ -153,9 +154,9 @@ def records(lang):
             {"action": {"key": "not_measured.workers.how"}, "owner": "", "due": "", "outcome": "open", "evidence": None},
         ],
         "limits": [
-            {"text_key": "single_run"}, {"text_key": "same_machine"},
-            {"text_key": "range_only", "values": {"highest": number(1000, "users")}},
-            {"text_key": "step_missing", "values": {"step": {"key": "step.endurance"}}},
+            {"text_key": "limits.single_run"}, {"text_key": "limits.same_machine"},
+            {"text_key": "limits.short_run", "values": {"duration": 20.0}},
+            {"text_key": "limits.step_missing", "values": {"step": {"key": "step.endurance"}}},
         ],
         "appendix": {
             "levels": [row | {"step": step} for step in ("verify", "api", "scenario") for row in LEVELS], "plan_hash": "9f2c1a7b44de", "settings": {"stop.error_ratio": 0.5, "generator.processes": 2},
@@ -243,6 +244,24 @@ def figures(lang):
             )
         ],
     }
+
+
+def whole_report(lang, given=None):
+    """Every section in the report's order."""
+    m, found, shown = Messages(lang), given or records(lang), figures(lang)
+    return Contents([
+        document(lang),
+        sections.decision(m, found["verdicts"], found["findings"], shown["decision"][0]),
+        sections.conditions(m, found["setup"]),
+        sections.step_results(m, found["verdicts"], found["levels"], shown),
+        sections.scale(m, found["scale"], shown["scale"]),
+        sections.monitoring(m, found["monitoring"], shown["monitoring"]),
+        sections.diagnosis(m, found["findings"]),
+        sections.comparison(m, found["comparison"]),
+        sections.actions(m, found["actions"]),
+        sections.limits(m, found["limits"]),
+        sections.appendix(m, found["appendix"]),
+    ], m)  # fmt: skip
 
 
 def shown_cell(*objects, tags=()):

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from analyse_tables import START, level_row, levels_table
 from genkai.analyse.judge import Judge
 from genkai.analyse.machines import machine_levels, machine_rows, measured_resources, unit_of
-from genkai.analyse.texts import plain
 from genkai.analyse.verdict import cycle_verdicts, step_targets, step_verdict
-from genkai.analyse.verdict_texts import VERDICT
 from genkai.metrics import Block, Metrics, frame_of, micros
 from genkai.plan import MachineTarget, Plan
+from genkai.report.messages import Messages
 
 LEVEL = {"users": 10}
+EN = Messages("en")
 MARKS = [{"level": n, "workload": "closed", "intended": users, "start": START + 60 * n,
           "hold_start": START + 60 * n + 10, "end": START + 60 * n + 60}
          for n, users in enumerate((100.0, 500.0, 1000.0))]  # fmt: skip
@@ -112,7 +112,7 @@ def test_what_is_not_told_is_not_decided_and_names_alike_are() -> None:
         "verdict.why.machine_unknown",
         None,
     )
-    assert "cpu_idle_ratio" in plain(VERDICT[row["why_key"]], row["values"])
+    assert "cpu_idle_ratio" in EN(row["why_key"], **row["values"])
     (other,) = rows_of(plan_with({"metric": "NetworkIn", "at_most": 1}), run)
     assert other["why_key"] == "verdict.why.machine_unmeasured"
     (of_generator,) = rows_of(plan_with(CPU), run_with(series("host:load", by_level(0.9, 0.9, 0.9))))
@@ -217,7 +217,7 @@ def test_a_value_of_more_than_the_level_tells_nothing_of_it() -> None:
     asked = {"metric": "CPUUtilization", "at_most": 70}
     (row,) = rows_of(plan_with(asked), run_with(long))
     assert (row["status"], row["why_key"]) == ("cannot_tell", "verdict.why.machine_too_coarse")
-    assert plain(VERDICT[row["why_key"]], row["values"]).startswith("CPUUtilization (mean): one value speaks of 300 s")
+    assert EN(row["why_key"], **row["values"]).startswith("CPUUtilization (mean): one value speaks of 5 min")
     assert (row["measured"]["value"], row["target"]["unit"]) == (None, "percent")
 
 
@@ -253,7 +253,7 @@ def test_how_it_is_judged_is_told() -> None:
     run = run_with(series("host:app-1", by_level(0.1, 0.3, 0.6)))
     mean, highest = rows_of(plan_with(CPU, {**CPU, "over_level": "maximum"}), run)
     assert (mean["over_level"], highest["over_level"]) == ("mean", "maximum")
-    told = [plain(VERDICT[r["why_key"]], r["values"]) for r in (mean, highest)]
+    told = [EN(r["why_key"], **r["values"]) for r in (mean, highest)]
     assert "cpu_busy_ratio (mean)" in told[0]
     assert "cpu_busy_ratio (maximum)" in told[1]
 

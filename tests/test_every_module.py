@@ -21,7 +21,7 @@ THROUGH = {
     "test_analyse_levels.py": (PART, "analyse/distributions analyse/generator_limit analyse/resample analyse/seconds"),
     "test_analyse_type_limits.py": (PART, "analyse/credits"),
     "test_pages_limits.py": (PART, "report/sections/machine_limits"),
-    "test_analyse_verdict.py": (PART, "analyse/judge analyse/purposes analyse/verdict_texts analyse/texts"),
+    "test_analyse_verdict.py": (PART, "analyse/judge analyse/purposes analyse/texts"),
     "test_analyse_compare.py": (PART, "analyse/compare_limits analyse/plan_differences analyse/sides"),
     "test_analyse_diagnose.py": (PART, "analyse/rules/case analyse/rules/evidence analyse/rules/exclusions "
                                        "analyse/rules/missing analyse/rules/relations analyse/rules/samples "
@@ -59,8 +59,8 @@ THROUGH = {
     "test_pages_sizes.py": (PART, "pages/whatif report/sections/sizes study/sizes"),
     "test_report_display.py": (PART, "report/displayed report/document report/errors"),
     "test_report_outcome.py": (PART, "report/index report/junit"),
-    "test_report_sections.py": (PART, "report/sections/closing report/sections/cycle_report "
-                                      "report/sections/decision report/sections/explanation report/sections/history "
+    "test_report_sections.py": (PART, "report/sections/closing report/sections/decision "
+                                      " report/sections/explanation report/sections/history "
                                       "report/sections/records report/sections/results"),
     "test_profiling.py": (PART, "pages/profile"),
     "test_report_inline.py": (PART, "report/typst_text"),

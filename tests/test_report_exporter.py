@@ -20,9 +20,8 @@ from genkai.report.display import Badge, Document, Figure, Paragraph, Table, Tex
 from genkai.report.errors import ReportError
 from genkai.report.exporter import ReportPDFExporter, compile_pdf
 from genkai.report.messages import Messages
-from genkai.report.sections import cycle_report
 from genkai.report.typst_source import Source
-from report_records import VERDICTS, document, figures, notebook, records, scale_figure, shown_cell
+from report_records import VERDICTS, document, notebook, scale_figure, shown_cell, whole_report
 
 HOSTILE = [
     "#let x = 1",
@@ -59,7 +58,7 @@ _PDFTOTEXT = any((Path(folder) / "pdftotext").exists() for folder in os.get_exec
 @pytest.fixture(scope="module", params=["en", "ja"])
 def report(request):
     lang = request.param
-    cell = shown_cell(cycle_report(document(lang), records(lang), figures(lang)))
+    cell = shown_cell(whole_report(lang))
     return lang, cell, export(cell)
 
 
@@ -117,7 +116,7 @@ def test_the_pdf_is_tagged_archivable_accessible_and_has_bookmarks(report):
 
 def test_rendering_twice_gives_the_same_bytes(report):
     lang, _, pdf = report
-    again = shown_cell(cycle_report(document(lang), records(lang), figures(lang)))
+    again = shown_cell(whole_report(lang))
     assert export(again) == pdf
     assert len(pdf) < 3_000_000
 

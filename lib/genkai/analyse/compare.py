@@ -38,10 +38,6 @@ from genkai.analyse.spread import (
 )
 
 OVERALL = "(all)"
-COMPARE = {
-    "comparison.refused.nothing_in_common": "no step, subject and load was measured in both",
-    "comparison.refused.generator": "at every common load the generator was the limit in one of them",
-}
 Row = dict[str, Any]
 
 
@@ -50,20 +46,12 @@ def what_of(column: str) -> str:
     return column.removesuffix("_rps").removesuffix("_s")
 
 
-def compare_runs(
-    before: Sequence[MeasuredRun], after: Sequence[MeasuredRun], *, minimum_effect: float = MINIMUM_EFFECT
-) -> list[Row]:
-    """Rows for every load that both sides measured, every API and quantity; repetitions on a side are pooled.
+def pair_rows(pair: Pair, spread: Spread, effect: float) -> list[Row]:
+    """Rows of one step and subject: every common load, API and quantity; repetitions on a side are pooled.
 
     Row: {step, subject, api, what, metric, level, load, before, after, ratio, verdict}; before, after and ratio are
-    records (ratio: after ÷ before; for error_ratio: after − before, unit points). Raises ValueError for no repetitions.
+    records (ratio: after ÷ before; for error_ratio: after − before, unit points).
     """
-    pair = Pair(Side(before), Side(after))
-    return pair_rows(pair, observed_spread(pair.repeated()), minimum_effect)
-
-
-def pair_rows(pair: Pair, spread: Spread, effect: float) -> list[Row]:
-    """The rows of one step and subject."""
     return [
         row
         for load in pair.loads

@@ -1,6 +1,6 @@
 """Verdicts: per target, step and purpose, and one sentence for all; "cannot tell" is an answer.
 
-Statuses: pass, fail, cannot_tell, not_run. Texts go by the keys of verdict_texts.VERDICT.
+Statuses: pass, fail, cannot_tell, not_run. Texts go by their keys in the message catalogue.
 """
 
 from __future__ import annotations

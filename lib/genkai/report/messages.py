@@ -14,7 +14,7 @@ import yaml
 
 from genkai.report.errors import ReportError
 from genkai.report.inline import LABEL, Text
-from genkai.report.quantities import SPECS, formatted
+from genkai.report.quantities import formatted
 
 LANGUAGES = ("en", "ja")
 # Values that are names of the project's vocabulary are printed by their names in the catalogue: placeholder -> group.
@@ -60,15 +60,6 @@ def _flat(node: Any, prefix: str, where: str) -> Iterator[tuple[str, str]]:
             yield from _flat(child, f"{prefix}.{key}" if prefix else key, where)
     else:
         raise ReportError(f"{where}: {prefix}", "a text or a mapping with text keys", repr(node)[:60], "quote it")
-
-
-def placeholders(template: str) -> tuple[tuple[str, str], ...]:
-    """Return the (name, spec) pairs of a template, sorted.
-
-    >>> placeholders("{a} of {b:rps}")
-    (('a', ''), ('b', 'rps'))
-    """
-    return tuple(sorted((name, spec or "") for _, name, spec, _ in string.Formatter().parse(template) if name))
 
 
 class Messages:
@@ -168,19 +159,3 @@ def check_label(label: str, where: str) -> str:
     if not LABEL.fullmatch(label):
         raise ReportError(where, 'a label like "fig-scale" or "tab-targets"', f'"{label}"', "rename it")
     return label
-
-
-def check_catalogues() -> list[str]:
-    """Return what is wrong between the languages' catalogues: keys or placeholders that differ, unknown formats."""
-    problems = []
-    first, *others = ((lang, catalogue(lang)) for lang in LANGUAGES)
-    for key, template in first[1].items():
-        problems += [
-            f"{key}: unknown format {spec}" for _, spec in placeholders(template) if spec and spec not in SPECS
-        ]
-    for lang, texts in others:
-        problems += [f"{key}: only in one of {first[0]}, {lang}" for key in sorted(texts.keys() ^ first[1].keys())]
-        for key in sorted(texts.keys() & first[1].keys()):
-            if placeholders(texts[key]) != placeholders(first[1][key]):
-                problems.append(f"{key}: placeholders differ between {first[0]} and {lang}")
-    return problems

@@ -4,11 +4,10 @@ Every function takes `m` (Messages) first, then its record, then its figures (ge
 """
 
 from genkai.report.sections.closing import actions, appendix, comparison, limits
-from genkai.report.sections.cycle_report import cycle_report
 from genkai.report.sections.decision import decision
 from genkai.report.sections.explanation import diagnosis, monitoring, scale
 from genkai.report.sections.history import history
 from genkai.report.sections.results import conditions, step_results
 
-__all__ = ["actions", "appendix", "comparison", "conditions", "cycle_report", "decision", "diagnosis", "history",
+__all__ = ["actions", "appendix", "comparison", "conditions", "decision", "diagnosis", "history",
            "limits", "monitoring", "scale", "step_results"]  # fmt: skip

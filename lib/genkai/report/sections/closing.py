@@ -131,7 +131,7 @@ def _action(m: Messages, action: Any) -> Text | str:
 
 def limits(m: Messages, rows: Sequence[Record]) -> Contents:
     """Return "What this report cannot say": rows are {"text_key", "values"}."""
-    texts = [message(m, row, "text_key", prefix="limits.") for row in rows]
+    texts = [message(m, row, "text_key") for row in rows]
     body: Displayed = Bullets(texts, messages=m) if texts else Paragraph(m.text("limits.none"), m)
     return Contents([Heading(m("section.limits"), 1, m), body], m)
 

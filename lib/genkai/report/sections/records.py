@@ -27,10 +27,9 @@ def require(record: Record, key: str, where: str) -> Any:
     return record[key]
 
 
-def message(m: Messages, record: Record, key_field: str = "key", prefix: str = "") -> Text:
+def message(m: Messages, record: Record, key_field: str = "key") -> Text:
     """Return the message of a record `{key_field: key, "values": {…}}`."""
-    key = require(record, key_field, "message")
-    return m.text(key if key in m or not prefix else prefix + key, **(record.get("values") or {}))
+    return m.text(require(record, key_field, "message"), **(record.get("values") or {}))
 
 
 def named(m: Messages, group: str, name: str) -> str:
