@@ -81,6 +81,7 @@ class Connection(Waiting):
         try:
             if self._stream is None or self._stale:
                 start = self._connect(sent)
+            self._timed_out = False
             count = 0
             count = self._send(request)
             if count == len(request):
@@ -88,7 +89,6 @@ class Connection(Waiting):
                 if greenlet is not self._greenlet:
                     self._greenlet = greenlet
                     self._switch = greenlet.switch
-                self._timed_out = False
                 self.deadline = start + self._limit
                 self._watcher.callback = self._switch
                 self._hub_switch()
@@ -147,8 +147,8 @@ class Connection(Waiting):
         else:
             self._take(parser, _large_view[:count])
 
-    @staticmethod
-    def _take(parser: ResponseParser, data: bytes | memoryview) -> None:
+    def _take(self, parser: ResponseParser, data: bytes | memoryview) -> None:
+        self._timed_out = False  # the limit is one of silence
         if len(data):
             parser.feed(data)
         else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import select
 from math import inf
 from typing import Any, NoReturn
 
 from gevent import get_hub, getcurrent
+from gevent.monkey import get_original
 
 from genkai.load.http.clock import now
 from genkai.load.http.deadlines import Deadlines
@@ -51,13 +53,15 @@ class Waiting:
         """Wait until the watcher fires; it may be an active one, whose callback is then replaced.
 
         May return early for no reason: callers try again. Raises Failure (timeout_connect, timeout_read,
-        timeout_total) counted from ``sent`` (total, connect) or from now (read).
+        timeout_total) counted from ``sent`` (total, connect) or from now (read). What is there although the limit has
+        passed came in time: this process, busy or stopped meanwhile, looks late.
         """
-        if self._timed_out:
+        moment = now()
+        if self._timed_out or moment >= sent + self.timeouts.total:
             self.raise_timeout(sent, connecting)
         self._greenlet = getcurrent()
         self._switch = self._greenlet.switch
-        limit = sent + self.timeouts.connect if connecting else now() + self.timeouts.read
+        limit = sent + self.timeouts.connect if connecting else moment + self.timeouts.read
         self.deadline = min(limit, sent + self.timeouts.total)
         if watcher.active:
             watcher.callback = self._switch
@@ -70,7 +74,9 @@ class Waiting:
                 watcher.stop()
         self.deadline = inf
         if self._timed_out:
-            self.raise_timeout(sent, connecting)
+            if not _is_ready(watcher):
+                self.raise_timeout(sent, connecting)
+            self._timed_out = False
 
     def raise_timeout(self, sent: float, connecting: bool) -> NoReturn:
         """Raise the Failure of the limit that passed."""
@@ -81,3 +87,10 @@ class Waiting:
         if connecting:
             raise Failure("timeout_connect", None, None, f"not connected within {limits.connect:g} s")
         raise Failure("timeout_read", None, None, f"no byte from the server for {limits.read:g} s")
+
+
+def _is_ready(watcher: Any) -> bool:
+    """What the kernel says of the watcher's descriptor; the hub may not have asked it yet."""
+    asked = get_original("select", "poll")()
+    asked.register(watcher.fd, select.POLLIN if watcher.events & READ else select.POLLOUT)
+    return bool(asked.poll(0))
