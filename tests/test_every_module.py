@@ -32,7 +32,7 @@ THROUGH = {
                                          "collect/metric_data"),
     "test_collect_discovery.py": (PART, "collect/cache_nodes collect/discovery_view collect/limits"),
     "test_collect_proc.py": (PART, "collect/proc_log collect/proc_names collect/proc_sampler"),
-    "test_collect_vmstat.py": (PART, "collect/rows collect/stamps collect/vmstat_lines collect/vmstat_runs"),
+    "test_collect_vmstat.py": (PART, "collect/rows collect/vmstat_lines collect/vmstat_runs"),
     "test_demo_balancer.py": (PROCESS, "demo/backends demo/http demo/routing"),
     "test_demo_world.py": (PROCESS, "demo/children demo/local_aws demo/serve demo/settings"),
     "test_demo_app.py": (PROCESS, "demo/shop"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from math import inf
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _MONTHS = {
@@ -54,35 +56,38 @@ def own_zone(text: str) -> tzinfo | None:
         return None
 
 
-def parse_stamp(text: str, zone: tzinfo = UTC, year: int | None = None) -> float | None:
+def parse_stamp(text: str, zone: tzinfo = UTC, now: datetime | None = None) -> float | None:
     """Epoch seconds of a stamp, or None when the text is none.
 
-    zone: of stamps that do not say theirs. year: of stamps without one (ts, syslog); the present year otherwise.
+    zone: of stamps that do not say theirs. Stamps without a year (ts, syslog) are of the last year that puts them
+    before now, give or take a day: a log of December is read in January.
     """
     text = text.strip().strip("[]|,;").rstrip(":").strip()
     if _EPOCH.fullmatch(text):
         return int(text) / 1000 if len(text) == 13 and "." not in text else float(text)
     for form in _FORMS:
         if match := form.fullmatch(text):
-            return _epoch(match.groupdict(), zone, year)
+            return _epoch(match.groupdict(), zone, now or datetime.now(UTC))
     return None
 
 
-def _epoch(part: dict[str, str | None], zone: tzinfo, year: int | None) -> float | None:
+def _epoch(part: dict[str, str | None], zone: tzinfo, now: datetime) -> float | None:
     month = int(part["m"]) if part.get("m") else _MONTHS.get((part.get("b") or "")[:3].lower())
     hour = int(part["H"])
     if part["half"]:
         hour = hour % 12 + (12 if part["half"] == "PM" else 0)
     if month is None:
         return None
-    try:
-        when = datetime(
-            int(part["y"] or year or datetime.now(UTC).year), month, int(part["d"]),
-            hour, int(part["M"]), int(part["S"]), tzinfo=own_zone(part["zone"] or "") or zone,
-        )  # fmt: skip
-        return when.timestamp() + float("0." + (part["f"] or "0"))
-    except (ValueError, OverflowError):
-        return None
+    within = month, int(part["d"]), hour, int(part["M"]), int(part["S"])
+    zone = own_zone(part["zone"] or "") or zone
+    latest = inf if part["y"] else (now + timedelta(days=1)).timestamp()
+    # the next year is this one already where the sun rises; a 29th of February may be eight years old
+    for year in [int(part["y"])] if part["y"] else range(now.year + 1, now.year - 9, -1):
+        with suppress(ValueError, OverflowError):
+            when = datetime(year, *within, tzinfo=zone).timestamp()
+            if when <= latest:
+                return when + float("0." + (part["f"] or "0"))
+    return None
 
 
 def is_time_of_day(text: str) -> bool:
