@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,14 +37,22 @@ def listener():
 
 @pytest.fixture(scope="module")
 def here(listener):
-    """Five samples of this machine while a process named genkaispin burns a core and a queue of two waits."""
-    busy = subprocess.Popen(["sh", "-c", "printf genkaispin > /proc/$$/comm; while :; do :; done"])
-    try:
-        text = sample(5, ("genkaispin", "not there"))
-    finally:
-        busy.kill()
-        busy.wait()
-    return text, proc_metrics(parse_proc(text), "here")
+    """(log, table, seconds) of five samples of this machine while a process named genkaispin burns a core, that long
+    at most, and a queue of two waits."""
+    script = "printf genkaispin > /proc/$$/comm; echo; while :; do :; done"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as busy:
+        try:
+            busy.stdout.readline()
+            before = cpu_s(busy.pid)
+            text = sample(5, ("genkaispin", "not there"))
+            used = cpu_s(busy.pid) - before
+        finally:
+            busy.kill()
+    return text, proc_metrics(parse_proc(text), "here"), used
+
+
+def cpu_s(pid: int) -> float:
+    return sum(psutil.Process(pid).cpu_times()[:2])
 
 
 def values(table: pd.DataFrame, metric: str) -> pd.Series:
@@ -79,8 +88,10 @@ def test_memory_agrees_with_the_kernel(here):
 
 
 def test_the_named_process_is_seen_to_be_busy(here):
-    table = here[1]
-    assert values(table, "process_genkaispin_cpu_ratio").max() > 0.2
+    """As busy as it was: on a machine with much to do it does not get a core."""
+    _, table, used = here
+    told = table[table["metric"] == "process_genkaispin_cpu_ratio"]
+    assert 0.3 * used < (told["value"] * told["period_s"]).sum() <= used + 0.1
     assert set(values(table, "process_genkaispin_count")) == {1.0}
     assert (values(table, "process_genkaispin_fds_max") >= 3).all()
     assert (values(table, "process_genkaispin_fds_limit") > 3).all()
@@ -98,7 +109,7 @@ def test_counters_of_connections_move(listener):
                 refused.connect(("127.0.0.1", 1))
         text = sampler.stdout.read()
     table = proc_metrics(parse_proc(text), "here")
-    assert values(table, "tcp_active_opens_per_s").min() > 1
+    assert values(table, "tcp_active_opens_per_s").max() > 1
     assert values(table, "tcp_attempt_fails").sum() > 3
 
 

@@ -138,8 +138,8 @@ def test_password_is_sent_and_never_repeated(tmp_path):
 def test_polls_become_metrics_and_timeouts_are_evidence(tmp_path):
     pages = [APACHE, APACHE.replace("1234", "1334"), None, APACHE.replace("1234", "10"), "<html>", APACHE]
     with Scripted(*pages) as server:
-        poller = StatusPoller(server.url, tmp_path / "s.jsonl", every_s=0.2, limit_s=0.2)
-        assert wait_until(lambda: len(list(read_journal(tmp_path / "s.jsonl"))) >= 6)
+        poller = StatusPoller(server.url, tmp_path / "s.jsonl", every_s=0.2, limit_s=2)
+        assert wait_until(lambda: len(list(read_journal(tmp_path / "s.jsonl"))) >= 6, 30)
         poller.stop()
     table, notes = status_metrics(tmp_path / "s.jsonl", "web")
     values = {m: part["value"].tolist() for m, part in table.groupby("metric")}

@@ -143,6 +143,22 @@ def test_the_control_port_says_what_is_wrong(plain, method, path, content, words
         plain.control(method, path, content)
 
 
+def send_together(running, count, path="/items/1"):
+    """So many requests on connections of their own, under way when this returns."""
+    sent = [connect(running) for _ in range(count)]
+    for connection in sent:
+        connection.request("GET", path)
+    return sent
+
+
+def statuses_of(sent):
+    """How often each status was the answer to what `send_together` sent."""
+    statuses = Counter(connection.getresponse().status for connection in sent)
+    for connection in sent:
+        connection.close()
+    return statuses
+
+
 def closed_load(running, users, requests):
     """Each user sends its requests one after the other; returns statuses and the span in seconds."""
     statuses: Counter[int] = Counter()
@@ -183,39 +199,48 @@ def test_capacity_is_a_ceiling_that_queues_and_can_be_warmed():
 
 
 def test_what_the_surge_queue_cannot_hold_spills_over():
-    with world(capacity_rps=5.0, surge_queue=3) as running:
-        statuses, _ = closed_load(running, users=12, requests=1)
+    with world(capacity_rps=0.01, surge_queue=3) as running:
+        sent = send_together(running, 12)
+        eventually(lambda: running.stats()["spilled"] == 8)
+        running.set_capacity(0)
+        statuses = statuses_of(sent)
         stats = running.stats()
-    assert statuses[200] + statuses[503] == 12
-    assert statuses[503] == stats["spilled"] == stats["own_errors"]["503"] >= 6
+    assert statuses == {200: 4, 503: 8}
+    assert stats["own_errors"]["503"] == stats["spilled"] == 8
     assert stats["queue"]["max"] == 3
     assert stats["routed"] == statuses[200] == stats["backend_statuses"]["200"]
 
 
 def test_the_extremes_of_the_queue_begin_anew_when_the_publisher_has_read_them():
-    with world(capacity_rps=5.0, surge_queue=3) as running:
-        closed_load(running, users=8, requests=1)
+    with world(capacity_rps=0.01, surge_queue=3) as running:
+        sent = send_together(running, 4)
+        eventually(lambda: running.stats()["queue"]["now"] == 3)
+        running.set_capacity(0)
+        assert statuses_of(sent) == {200: 4}
         assert running.control("GET", "/__stats?reset")["queue"]["max"] == 3
         seen = running.stats()["queue"]
     assert (seen["max"], seen["mean"]) == (0, 0)
 
 
 def test_a_raised_capacity_empties_the_queue_at_once():
-    with world(capacity_rps=0.2) as running, ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(get, running) for _ in range(4)]
+    with world(capacity_rps=0.01) as running:
+        sent = send_together(running, 4)
         eventually(lambda: running.stats()["queue"]["now"] == 3)
         running.set_capacity(1000)
-        assert [answer.result(timeout=10) for answer in answers] == [200] * 4
+        assert statuses_of(sent) == {200: 4}
 
 
 def test_connections_to_an_instance_are_bounded_and_the_rest_waits():
     slow = AppSettings(io_ms=100.0, io_spread=0.0)
     with world(app=slow, instances=1, max_connections=2) as running:
-        statuses, _ = closed_load(running, users=6, requests=1)
+        balancer = running.services["balancer"].pid
+        os.kill(balancer, signal.SIGSTOP)  # what is sent meanwhile comes at once, however slow this process is
+        sent = send_together(running, 6)
+        os.kill(balancer, signal.SIGCONT)
+        assert statuses_of(sent) == {200: 6}
         stats = running.stats()
-    assert statuses == {200: 6}
     assert stats["instances"][0]["connections_new"] == 2
-    assert stats["queue"]["max"] >= 3
+    assert stats["queue"]["max"] == 4
 
 
 def test_a_killed_instance_goes_out_of_service_and_the_other_one_serves():

@@ -128,7 +128,7 @@ def killed_parent_leaves_nothing(destination, options, tmp_path):
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    assert wait_until(lambda: not process_lines(mark), 5), process_lines(mark)
+    assert wait_until(lambda: not process_lines(mark), 30), process_lines(mark)
 
 
 def test_kill_9_leaves_no_local_process(tmp_path):

@@ -91,11 +91,12 @@ def judge_dropped(folder: Path) -> None:
                          step={"max_in_flight": 5})  # fmt: skip
         run = Run(folder / "2-api-slow")
         launch.run_load(run, plan, "api", "slow", stop={"error_ratio": 1.0, "for_s": 60})
-        answered = len(target.answered()) - 1
+        answered = target.answered()[1:]
     requests = journals.read_requests(run)
     assert requests["sent"].sum() + requests["dropped"].sum() == 100
-    assert requests["completed"].sum() == answered
-    assert answered == pytest.approx(5 / 0.5 * 2, abs=5), "five at a time, half a second each"
+    assert requests["completed"].sum() == len(answered)
+    under_way = [sum(begin <= moment < end for begin, end, _ in answered) for moment, _, _ in answered]
+    assert max(under_way) == 5, "never more, and as many as that"
     assert "no tasks left" not in run.raw("locust.log").read_text()
 
 
@@ -122,7 +123,7 @@ def judge_failures(folder: Path) -> None:
         plan = make_plan(target.url, [{"users": 12, "ramp_s": 0, "hold_s": 3}], paths,
                          stop={"error_ratio": 1.0, "for_s": 60})  # fmt: skip
         run = Run(folder / "3-scenario-mix")
-        launch.run_load(run, plan, "scenario", "mix", timeouts={"connect_s": 1, "read_s": 0.4, "total_s": 0.8})
+        launch.run_load(run, plan, "scenario", "mix", timeouts={"connect_s": 2, "read_s": 2, "total_s": 2.5})
     failures = journals.read_failures(run)
     kinds = failures.groupby("api")["kind"].agg(set).to_dict()
     assert kinds == {"gone": {"http_4xx"}, "down": {"http_5xx"}, "reset": {"reset"}, "never": {"timeout"},
