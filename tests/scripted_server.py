@@ -36,8 +36,10 @@ class ScriptedServer:
 
     def __exit__(self, *_error: object) -> None:
         self.stop.set()
+        # Not closed while the thread may still ask for it: another socket can get the same descriptor meanwhile.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(60)
         self._listener.close()
         for sock in self._open:
             with suppress(OSError):

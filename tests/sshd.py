@@ -19,7 +19,7 @@ needs_sshd = pytest.mark.skipif(
 )
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     """Whether the condition came true within timeout_s."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

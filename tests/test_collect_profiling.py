@@ -109,7 +109,7 @@ def test_java_computing_and_lock_waits_are_told_apart(tmp_path: Path) -> None:
             ended.set()
             for client in clients:
                 client.join()
-            process.kill()
+            process.terminate()  # killed, it would leave the recorder's folder and its socket in /tmp
     seen = leaves(table)
     assert seen["Shop.reserve", "lock"] > seen["Shop.critical", "sleep"] > 0.5
     assert seen["Shop.spin", "cpu"] > 0
@@ -174,4 +174,5 @@ def test_a_process_that_ends_meanwhile_leaves_what_was_seen(tmp_path: Path) -> N
             process.kill()
         table, notes = capture.read()
     assert table["seconds"].sum() > 0
-    assert notes == [f"local:{process.pid}: the process ended while it was profiled"]
+    # beside it, py-spy may have missed a sample of the process on its way out
+    assert f"local:{process.pid}: the process ended while it was profiled" in notes

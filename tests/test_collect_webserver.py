@@ -68,7 +68,8 @@ class Scripted:
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/server-status?auto"
         self.requests: list[bytes] = []
         self.held: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self) -> None:
         with suppress(OSError):
@@ -86,6 +87,9 @@ class Scripted:
         return self
 
     def __exit__(self, *_):
+        # Not closed while the thread may still ask for it: the next server's listener can get the same descriptor.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join(60)
         self.listener.close()
         for connection in self.held:
             connection.close()

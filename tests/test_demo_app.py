@@ -38,7 +38,7 @@ def stats(port, reset=False):
     return call(port, path="/__stats" + ("?reset" if reset else ""))[1]
 
 
-def eventually(condition, timeout_s=15.0):
+def eventually(condition, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"

@@ -41,7 +41,7 @@ def get(running, path="/items/1"):
         connection.close()
 
 
-def eventually(condition, timeout_s=15.0):
+def eventually(condition, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"

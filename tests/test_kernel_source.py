@@ -1,6 +1,7 @@
 """Kernels forked off one process: they have what it computed, run side by side, and end with it, whatever ends us."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -74,7 +75,8 @@ def test_source_and_kernels_end_with_the_process_that_wanted_them(tmp_path: Path
         "print(source._process.pid, kernel._kernel.provisioner.process.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    own = os.environ | {"TMPDIR": str(tmp_path)}  # for what a kernel that is killed cannot remove
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, env=own)
     assert ran.returncode == -signal.SIGKILL
     left = [psutil.Process(int(pid)) for pid in ran.stdout.split() if psutil.pid_exists(int(pid))]
     psutil.wait_procs(left, timeout=30)

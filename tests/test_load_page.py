@@ -52,7 +52,7 @@ def ask(url: str, form: dict | None = None, **headers: str) -> tuple[int, str]:
 
 def wait_until(running: launch.RunningLoad, url: str, requests: int) -> dict:
     """What the page tells of the requests once they are that many."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         assert running.alive
         running.look()
@@ -75,7 +75,7 @@ def running_jupyter(folder: Path) -> Iterator[dict]:
     with open(folder / "jupyter.log", "wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while time.monotonic() < until and not (found := list(runtime.glob("jpserver-*.json"))):
             assert process.poll() is None, (folder / "jupyter.log").read_text()
             time.sleep(0.1)

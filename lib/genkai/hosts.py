@@ -153,13 +153,13 @@ def start(ssh: str | None, command: str, output: Path, limit_s: float, ssh_optio
 def start_gently(
     ssh: str | None, command: str, output: Path, limit_s: float, ssh_options: Sequence[str] = ()
 ) -> HostProcess:
-    """`start`, with at most 8 ssh connections being set up at once: waits (≤ 10 s) until the first byte arrives."""
+    """`start`, with at most 8 ssh connections being set up at once: waits (≤ 30 s) until the first byte arrives."""
     if ssh is None:
         return start(ssh, command, output, limit_s)
     with _connecting:
         before = output.stat().st_size if output.exists() else 0
         process = start(ssh, command, output, limit_s, ssh_options)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while process.poll() is None and output.stat().st_size == before and time.monotonic() < deadline:
             time.sleep(0.02)
     return process

@@ -47,14 +47,19 @@ class Interrupted:
 
 
 @pytest.fixture(scope="module")
-def interrupted(first: CycleOutcome, world: DemoWorld, workplace: Path) -> Interrupted:
+def interrupted(
+    first: CycleOutcome, world: DemoWorld, workplace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Interrupted:
     """Cycle 2, after the remedy: kill -9 of everything in its scenario step."""
     world.set_capacity(1000)
     (workplace / "mini.yaml").write_text(mini_plan(world, warmed=True))
     cycle = Cycle(Path("data/cycles/mini/02"))
     journal = cycle.run("scenario", "browse").journal("requests", "local")
     command = [sys.executable, "-m", "genkai.cli", "cycle", "mini.yaml"]
-    victim = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    own = os.environ | {"TMPDIR": str(tmp_path_factory.mktemp("left"))}  # what a kernel that is killed cannot remove
+    victim = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=own
+    )
     _wait_for(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 4, 120)
     family = [victim, *psutil.Process(victim.pid).children(recursive=True)]
     os.kill(victim.pid, signal.SIGKILL)
