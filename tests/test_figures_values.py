@@ -224,7 +224,6 @@ def test_hockey_stick_says_what_happens_at_a_limit_only_where_a_level_reached_it
 def test_efficiency_is_relative_to_the_ideal():
     levels = story.levels()
     assert line(figures.efficiency(levels).axes[0], "efficiency").get_ydata()[-1] == pytest.approx(100 * 0.499 / 0.99)
-    assert line(figures.efficiency(levels, 1.0).axes[0], "efficiency").get_ydata()[-1] == pytest.approx(49.9)
 
 
 def test_efficiency_and_hockey_stick_set_apart_what_the_generator_limited():

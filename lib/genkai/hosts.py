@@ -25,6 +25,7 @@ _OPTIONS = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "Serv
 SSH_OPTIONS = ("-T", *(part for option in _OPTIONS for part in ("-o", option)))
 MAX_CONNECTING = 8  # sshd's MaxStartups 10:30:60 begins to refuse at ten connections that have not logged in yet
 CLOCK_WARNING_S = 0.1
+ROUNDS = 8  # of asking for the time
 
 # A background job of a non-interactive shell reads /dev/null unless its input is named: hence fd 3.
 # The shell stays as the parent instead of exec: it ends the watcher when the command ends by itself, so that the
@@ -214,7 +215,7 @@ def _read_both(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[byte
     return texts.get("stdout", b""), texts.get("stderr", b"")
 
 
-def clock_offset(ssh: str | None, rounds: int = 8, ssh_options: Sequence[str] = ()) -> ClockOffset:
+def clock_offset(ssh: str | None, ssh_options: Sequence[str] = ()) -> ClockOffset:
     """How far the host's clock is ahead of ours, by ping-pong over one connection; the shortest round trip counts.
 
     Source: Cristian (1989), Probabilistic clock synchronization. Raises HostError.
@@ -231,7 +232,7 @@ def clock_offset(ssh: str | None, rounds: int = 8, ssh_options: Sequence[str] = 
     trips: list[tuple[float, float]] = []
     try:
         with _connecting:
-            for _ in range(rounds + 1):
+            for _ in range(ROUNDS + 1):
                 trips.append(_ping(process, ssh))
     finally:
         guard.cancel()

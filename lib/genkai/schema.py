@@ -52,8 +52,8 @@ def _ratio(name: str, meaning: str, nullable: bool = True) -> Column:
     return Column(name, FLOAT, "ratio", 0.0, None, nullable, meaning=meaning)
 
 
-def _seconds(name: str, meaning: str, nullable: bool = True) -> Column:
-    return Column(name, FLOAT, "s", 0.0, None, nullable, meaning=meaning)
+def _seconds(name: str, meaning: str) -> Column:
+    return Column(name, FLOAT, "s", 0.0, None, nullable=True, meaning=meaning)
 
 
 def _count(name: str, meaning: str) -> Column:

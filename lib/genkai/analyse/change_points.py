@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import stdtr
 
 MAX_P = 0.001
+MINIMUM_EFFECT = 0.05
 LEAST = 4  # cycles below which nothing is said
 FIRST_PASS = 10  # a split may be this much less significant until its neighbours are known; see _splits
 
@@ -73,23 +74,21 @@ def best_split(values: Sequence[float]) -> tuple[int, int, float]:
     return int(tau), int(kappa), float(found.max())
 
 
-def change_points(
-    values: Sequence[float], *, max_p: float = MAX_P, minimum_effect: float = 0.05, least: int = LEAST
-) -> list[ChangePoint]:
-    """The change points of a series, in its order; none for fewer than `least` values.
+def change_points(values: Sequence[float]) -> list[ChangePoint]:
+    """The change points of a series, in its order; none for fewer than LEAST values.
 
-    max_p: significance of each in the end; minimum_effect: relative changes below it are none. Raises ValueError for a
+    Each is significant at MAX_P in the end, and a relative change of more than MINIMUM_EFFECT. Raises ValueError for a
     value that is not finite: leave out what was not measured.
     """
     x = np.asarray(values, dtype=float)
     if not np.isfinite(x).all():
         raise ValueError("change points: expected finite values, got one that is missing; leave it out")
-    if len(x) < least:
+    if len(x) < LEAST:
         return []
-    return _merged(x, _splits(x, max_p), max_p, minimum_effect)
+    return _merged(x, _splits(x))
 
 
-def _splits(x: np.ndarray, max_p: float) -> list[int]:
+def _splits(x: np.ndarray) -> list[int]:
     """Split where the divergence is largest of all stretches, until the best split is not significant.
 
     A level that was left again hides in all that follows it, so a split counts, too, where what follows it up to the
@@ -107,22 +106,22 @@ def _splits(x: np.ndarray, max_p: float) -> list[int]:
         if not candidates:
             return found
         _, index, first, end = max(candidates)
-        if _point(x, sorted([*found, index]), index).p > FIRST_PASS * max_p and (
-            _p(x[first:index], x[index:end]) > max_p / FIRST_PASS
+        if _point(x, sorted([*found, index]), index).p > FIRST_PASS * MAX_P and (
+            _p(x[first:index], x[index:end]) > MAX_P / FIRST_PASS
         ):
             return found
         found = sorted([*found, index])
 
 
-def _merged(x: np.ndarray, splits: list[int], max_p: float, minimum_effect: float) -> list[ChangePoint]:
+def _merged(x: np.ndarray, splits: list[int]) -> list[ChangePoint]:
     """Take back the weakest split, judged between its neighbours, until all are significant and large enough."""
     kept = list(splits)
     while kept:
         points = [_point(x, kept, index) for index in kept]
         weakest = max(points, key=lambda p: p.p)
-        if weakest.p < max_p:
+        if weakest.p < MAX_P:
             weakest = min(points, key=lambda p: p.magnitude)
-            if weakest.magnitude > minimum_effect:
+            if weakest.magnitude > MINIMUM_EFFECT:
                 return points
         kept.remove(weakest.index)
     return []

@@ -89,11 +89,11 @@ def _rational(name: str, load: Array, series: Array, bounded: bool, start: Array
         inside &= (solved[:, column] >= low) & (solved[:, column] <= high)
     if not inside.all():
         outside = ~inside
-        solved[outside] = _on_faces(name, load, series[outside], free)
+        solved[outside] = _on_faces(load, series[outside], free)
     return solved[:, : 1 + len(free)]
 
 
-def _on_faces(name: str, load: Array, series: Array, free: tuple[str, ...]) -> Array:
+def _on_faces(load: Array, series: Array, free: tuple[str, ...]) -> Array:
     """The best fit with a parameter at its bound."""
     candidates = []
     for parameter in free:

@@ -37,7 +37,7 @@ class _Node:
 
 
 def flame_boxes(
-    stacks: pd.DataFrame, state: str, requests: Mapping[str, float], phase: str = "limit", narrowest: float = 0.002
+    stacks: pd.DataFrame, state: str, requests: Mapping[str, float], narrowest: float = 0.002
 ) -> pd.DataFrame:
     """One row a box: depth (0: outermost), name, kind (of a box that says what was waited for), start and width (shares
     of the state's time), seconds, trend (per request, against "low"; "" without it) and its strength (0–1).
@@ -46,14 +46,14 @@ def flame_boxes(
     """
     rows = stacks[stacks["kind"].isin(STATES[state])]
     root = _tree(rows, state)
-    whole = root.seconds(phase)
+    whole = root.seconds("limit")
     if not whole:
         return pd.DataFrame(columns=list(COLUMNS))
     while len(root.children) == 1 and root.height() > KEPT_DEPTH:
         (root,) = root.children.values()
     found: list[dict[str, object]] = []
     compared = max(len(rows), 1) if "low" in requests else 0
-    _place(root, 0, 0.0, (phase, whole, narrowest), (requests, compared), found)
+    _place(root, 0, 0.0, (whole, narrowest), (requests, compared), found)
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
@@ -71,17 +71,17 @@ def _tree(rows: pd.DataFrame, state: str) -> _Node:
 
 
 def _place(
-    node: _Node, depth: int, start: float, scale: tuple[str, float, float],
+    node: _Node, depth: int, start: float, scale: tuple[float, float],
     compare: tuple[Mapping[str, float], int], found: list[dict[str, object]],
 ) -> None:  # fmt: skip
-    phase, whole, narrowest = scale
-    for child in sorted(node.children.values(), key=lambda c: (-c.seconds(phase), c.name)):
-        width = child.seconds(phase) / whole
+    whole, narrowest = scale
+    for child in sorted(node.children.values(), key=lambda c: (-c.seconds("limit"), c.name)):
+        width = child.seconds("limit") / whole
         if width < narrowest:
             continue
         how, strength = _change(child, *compare)
         found.append({"depth": depth, "name": child.name, "kind": child.kind, "start": start, "width": width,
-                      "seconds": child.seconds(phase), "trend": how, "strength": strength})  # fmt: skip
+                      "seconds": child.seconds("limit"), "trend": how, "strength": strength})  # fmt: skip
         _place(child, depth + 1, start, scale, compare, found)
         start += width
 

@@ -65,15 +65,14 @@ def interval_of(record: Mapping[str, Any] | None) -> tuple[float, float] | None:
     return float(record["low"]), float(record["high"])
 
 
-def from_draws(value: float | None, draws: np.ndarray, n: int, unit: str = "", notes: Iterable[str] = (),
-               level: float = 0.95) -> Record:  # fmt: skip
-    """A record whose interval is the middle `level` of bootstrap draws, widened to hold the value."""
+def from_draws(value: float | None, draws: np.ndarray, n: int, unit: str = "") -> Record:
+    """A record whose interval is the middle 95 % of bootstrap draws, widened to hold the value."""
     usable = np.asarray(draws, dtype=float)
     usable = usable[np.isfinite(usable)]
     if finite(value) is None or len(usable) < 20:
-        return number(value, n=n, unit=unit, notes=notes)
-    low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
-    return number(value, min(low, value), max(high, value), n, unit, notes)
+        return number(value, n=n, unit=unit)
+    low, high = np.quantile(usable, [(1 - 0.95) / 2, (1 + 0.95) / 2])
+    return number(value, min(low, value), max(high, value), n, unit)
 
 
 def significant(value: float, digits: int = 3) -> str:

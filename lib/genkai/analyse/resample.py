@@ -33,11 +33,11 @@ def few_blocks(n: int) -> float:
     return float(stdtrit(1.5 * blocks - 1, 0.975) / 1.96 * np.sqrt(blocks / (blocks - 1)))
 
 
-def block_weights(n: int, resamples: int, rng: np.random.Generator, block: int | None = None) -> np.ndarray:
+def block_weights(n: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """How often each of n seconds is drawn, (resamples, n), by circular blocks of about ∛n (at least 2) seconds."""
     if n < 1:
         raise ValueError(f"block bootstrap: expected at least 1 second, got {n}")
-    block = min(n, block or block_length(n))
+    block = min(n, block_length(n))
     starts = rng.integers(0, n, (resamples, -(-n // block)))
     drawn = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :n] % n
     flat = drawn + n * np.arange(resamples)[:, None]

@@ -25,7 +25,6 @@ def fit_levels(
     intervals: Mapping[str, Mapping[str, Record]] | None = None,
     model: str = "auto",
     resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """The fit record of one subject (a row's api) of a levels table; never raises for too few levels, but says so.
 
@@ -45,7 +44,7 @@ def fit_levels(
     if len({p["load"] for p in points}) < LEAST or not any(p["throughput_rps"] for p in points):
         return refused(points, left_out, load_unit, checks)
     fit = fit_scalability([p["load"] for p in points], [p["throughput_rps"] for p in points], model=model,
-                          load_unit=load_unit, resamples=resamples, seed=seed)  # fmt: skip
+                          load_unit=load_unit, resamples=resamples)  # fmt: skip
     restless = [p["level"] for p in points if p["steady"] is False]
     warnings = list(fit["warnings"])
     if restless:

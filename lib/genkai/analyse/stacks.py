@@ -142,22 +142,22 @@ def whole_of(stacks: pd.DataFrame, phase: str, kinds: Iterable[str]) -> Sum:
     return Sum(float(rows["seconds"].sum()), float(rows["squares"].sum()), int(rows["samples"].sum()))
 
 
-def function_records(stacks: pd.DataFrame, requests: Mapping[str, float], phase: str = "limit") -> list[dict[str, Any]]:
+def function_records(stacks: pd.DataFrame, requests: Mapping[str, float]) -> list[dict[str, Any]]:
     """A record for each function that has time of its own, the hottest of each state first.
 
     {function, state, kind, caller, self, total (shares of the state's time), cost: {phase: s/request}, change, trend};
     requests: completed in each phase while it was profiled. Without a phase "low" there is no change.
     """
-    wholes = {state: whole_of(stacks, phase, kinds) for state, kinds in STATES.items()}
+    wholes = {state: whole_of(stacks, "limit", kinds) for state, kinds in STATES.items()}
     own = [f for f in functions(stacks) if f.own]
     found = []
     for each in own:
-        here, before = each.own.get(phase, Sum()), each.own.get("low", Sum())
+        here, before = each.own.get("limit", Sum()), each.own.get("low", Sum())
         changed = change(before, here, requests, len(own)) if "low" in requests else number(None, unit="s")
         found.append({
             "function": each.name, "state": each.state, "kind": max(each.kinds, key=each.kinds.__getitem__),
             "caller": max(each.callers, key=each.callers.__getitem__),
-            "self": share(here, wholes[each.state]), "total": share(each.total.get(phase, Sum()), wholes[each.state]),
+            "self": share(here, wholes[each.state]), "total": share(each.total.get("limit", Sum()), wholes[each.state]),
             "cost": {p: per_request(each.own.get(p, Sum()), n) for p, n in requests.items()},
             "change": changed, "trend": trend(changed),
         })  # fmt: skip

@@ -32,24 +32,22 @@ __all__ = [
 PUBLISHED_S, SETTLED_S = 180.0, 600.0  # after this AWS has a run's last minutes; after that they hardly change
 
 
-def collect_cloudwatch(
-    run: Run, plan: Plan, refresh: bool = False, announce: Callable[[str], None] | None = print
-) -> pd.DataFrame:
+def collect_cloudwatch(run: Run, plan: Plan, announce: Callable[[str], None] | None = print) -> pd.DataFrame:
     """Pull what is missing or not settled yet, write metrics.cloudwatch.parquet and return it.
 
-    The cache (raw/cloudwatch.json) and the discovery (raw/discovery.json) are kept; refresh asks for both anew. When
-    everything is settled nothing is called. Raises CollectError; earlier tables stay as they are.
+    The cache (raw/cloudwatch.json) and the discovery (raw/discovery.json) are kept. When everything is settled nothing
+    is called. Raises CollectError; earlier tables stay as they are.
     """
     if plan.aws is None:
         return schema.empty_table("metrics")
     start, end = run_window(run)
     cache_path = run.raw("cloudwatch.json")
-    cache = read_json(cache_path) if cache_path.exists() and not refresh else {}
+    cache = read_json(cache_path) if cache_path.exists() else {}
     window = [start.isoformat(), end.isoformat()]
     table = run.table("metrics", "cloudwatch")
     if cache.get("window") == window and cache.get("settled") and table.exists():
         return schema.read_table(table, "metrics")
-    found = discovery_of(run, plan, refresh)
+    found = discovery_of(run, plan)
     pull = pull_cloudwatch(plan.aws, found.resources(), start, end, known=cache.get("series"), announce=announce)
     record = pull.record()
     for name in ("metrics_requested", "calls", "cost_usd"):
@@ -59,10 +57,10 @@ def collect_cloudwatch(
     return pull.frame
 
 
-def discovery_of(run: Run, plan: Plan, refresh: bool = False) -> Discovery:
+def discovery_of(run: Run, plan: Plan) -> Discovery:
     """What is behind the plan's load balancer, as it was when this run was first collected."""
     path = run.raw("discovery.json")
-    if path.exists() and not refresh:
+    if path.exists():
         return Discovery.from_record(read_json(path))
     found = discover(plan.aws)
     write_json(path, found.record())

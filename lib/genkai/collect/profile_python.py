@@ -61,21 +61,21 @@ _PYTHON_LEAF = (
 )
 
 
-def python_command(pid: int, seconds: int, rate_hz: int = RATE_HZ, sudo: bool = False, ours: str = "") -> str:
+def python_command(pid: int, seconds: int, sudo: bool = False, ours: str = "") -> str:
     """A simple shell command that prints py-spy's raw stacks; ours: the folder of our own py-spy, on this machine."""
     script = _SCRIPT.format(
         ours=ours,
         missing=MISSING,
         cpu=CPU_SHELL.format(pid=pid),
         sudo="sudo -n" if sudo else "",
-        rate=rate_hz,
+        rate=RATE_HZ,
         seconds=seconds,
         pid=pid,
     )
     return f"sh -c {shlex.quote(script)}"
 
 
-def parse_python(text: str, rate_hz: int = RATE_HZ) -> list[Observation]:
+def parse_python(text: str) -> list[Observation]:
     """The observations in py-spy's raw output. Raises CollectError when it holds no sample."""
     found = []
     for line in text.splitlines():
@@ -84,11 +84,11 @@ def parse_python(text: str, rate_hz: int = RATE_HZ) -> list[Observation]:
             thread, *raw = match["stack"].split(";")
             frames, kind, parked = classify(raw)
             samples = int(match["samples"])
-            found.append(Observation(frames, kind, samples / rate_hz, samples, thread, parked))
+            found.append(Observation(frames, kind, samples / RATE_HZ, samples, thread, parked))
     if not found:
         said = "the process ended" if "process exited" in text else "no stack"
         raise CollectError(f"py-spy: expected samples, got none ({said})")
-    return without_background(found, rate_hz)
+    return without_background(found, RATE_HZ)
 
 
 def warnings_of(text: str) -> list[str]:

@@ -11,12 +11,12 @@ from genkai.metrics import Block, micros
 
 def metric_rows(
     times: pd.Series, values: dict[str, np.ndarray], units: dict[str, str], source: str, resource: str,
-    period_s: float | np.ndarray, statistic: str = "sample",
+    period_s: float | np.ndarray,
 ) -> pd.DataFrame:  # fmt: skip
     """Rows of the metrics table from one array a metric, all at the same times; missing values are left out."""
     if not values or not len(times):
         return schema.empty_table("metrics")
-    return Block(source, resource, naive(times), period_s, values, units, statistic).frame
+    return Block(source, resource, naive(times), period_s, values, units).frame
 
 
 def naive(times: pd.Series) -> np.ndarray:

@@ -124,20 +124,17 @@ def _tint_goal(axes: Axes, target_rps: float | None, limit: float) -> None:
 
 
 @styled
-def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *, subject: str | None = None,
-               load: str = "intended", t: Any = None) -> Figure:  # fmt: skip
-    """Throughput for each unit of load, as a share of the ideal: 100% is a system that scales perfectly.
-
-    ideal_rps_per_load: rps that one user (or one offered rps) gives in an empty system; the first level's by default.
-    """
+def efficiency(levels: pd.DataFrame, *, t: Any = None) -> Figure:
+    """Throughput for each unit of load, as a share of the first level's: 100% is a system that scales perfectly."""
     t = texts_of(t)
+    load = "intended"
     q.need_columns(levels, [load, "throughput_rps"], "efficiency")
-    levels = q.of_subject(levels, subject)
+    levels = q.of_subject(levels)
     shown = levels[levels["throughput_rps"].notna() & (levels[load] > 0)].sort_values(load)
     if shown.empty:
         return blank(t("scale.empty", levels=len(levels)))
     each = shown["throughput_rps"].astype(float) / shown[load].astype(float)
-    ideal = ideal_rps_per_load or float(each.iloc[0]) or math.nan
+    ideal = float(each.iloc[0]) or math.nan
     share = 100 * each / ideal
     figure = new_figure(58)
     (axes,) = panels(figure, 1)
@@ -165,7 +162,7 @@ def efficiency(levels: pd.DataFrame, ideal_rps_per_load: float | None = None, *,
 
 
 @styled
-def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, subject: str | None = None, t: Any = None) -> Figure:
+def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, t: Any = None) -> Figure:
     """Throughput of each second with the steady window of each level, and what was cut before and after it.
 
     seconds: time, throughput_rps; levels: start, end, window_start, window_end, steady, throughput_rps, intended.
@@ -176,7 +173,7 @@ def windows(seconds: pd.DataFrame, levels: pd.DataFrame, *, subject: str | None 
     q.need_columns(levels, ["start", "end", "window_start", "window_end", "steady", "throughput_rps"], "windows")
     if seconds.empty:
         return blank(t("bands.no_seconds"))
-    levels = q.of_subject(levels, subject)
+    levels = q.of_subject(levels)
     x, y = q.seconds_of(seconds["time"]), seconds["throughput_rps"].to_numpy(float)
     origin = float(min(x.min(), *q.seconds_of(levels["start"]))) if len(levels) else float(x.min())
     figure = new_figure(66)

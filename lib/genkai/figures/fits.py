@@ -13,12 +13,14 @@ from genkai.analyse.whatif import predict_candidate, predict_throughput
 from genkai.figures import quantities as q
 from genkai.figures.texts import Texts
 
+POINTS = 240  # of a drawn curve
 
-def drawn_curve(fit: Mapping[str, Any], points: int = 240) -> pd.DataFrame | None:
+
+def drawn_curve(fit: Mapping[str, Any]) -> pd.DataFrame | None:
     """The fit's curve with its band, the runner-up and the ideal line, up to the highest load; None without a model."""
     if not fit.get("model") or not fit.get("highest_load") or not fit.get("draws"):
         return None
-    loads = np.linspace(fit["highest_load"] / points, fit["highest_load"], points)
+    loads = np.linspace(fit["highest_load"] / POINTS, fit["highest_load"], POINTS)
     curve = predict_throughput(fit, loads)
     curve["ideal_rps"] = q.value_of(fit["parameters"].get("unit_throughput_rps")) * loads
     other = next((c for c in fit["candidates"] if c["model"] == fit["runner_up"]), None)

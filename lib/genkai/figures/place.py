@@ -63,20 +63,18 @@ def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: 
     return centres
 
 
-def label_right(axes: Axes, labels: Sequence[SideLabel], size: float = SMALL_PT, x: float = 1.012) -> list[Annotation]:
+def label_right(axes: Axes, labels: Sequence[SideLabel]) -> list[Annotation]:
     """Write labels at the right of the axes, each at its height or as near as the others leave room.
 
     The layout is fixed then, because heights in points are known only from it: what takes room must be there before. A
     label that had to move gets a leader.
     """
-    return label_panels([(axes, labels)], size, x)[0]
+    return label_panels([(axes, labels)])[0]
 
 
-def label_panels(
-    panels: Sequence[tuple[Axes, Sequence[SideLabel]]], size: float = SMALL_PT, x: float = 1.012
-) -> list[list[Annotation]]:
+def label_panels(panels: Sequence[tuple[Axes, Sequence[SideLabel]]]) -> list[list[Annotation]]:
     """`label_right` for several axes of one figure, whose layout is fixed for all of them."""
-    written = [(axes, *_write_right(axes, labels, size, x)) for axes, labels in panels]
+    written = [(axes, *_write_right(axes, labels)) for axes, labels in panels]
     if any(notes for _, _, notes in written):
         fix_layout(panels[0][0].figure)
     for axes, labels, notes in written:
@@ -84,14 +82,15 @@ def label_panels(
     return [notes for _, _, notes in written]
 
 
-def label_top(axes: Axes, labels: Sequence[tuple[float, str, str]], size: float = SMALL_PT) -> list[Annotation]:
+def label_top(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> list[Annotation]:
     """Name vertical lines in a row above the axes: (x, text, colour) each, at its line or as near as the others allow.
 
     The layout is fixed then; leave the row free below the headline (its pad).
     """
     notes = [
         axes.annotate(text, (x, 1.0), xycoords=axes.get_xaxis_transform(), xytext=(0, 2.5), textcoords="offset points",
-                      color=color, fontsize=size, fontweight="bold", ha="center", va="bottom", annotation_clip=False)
+                      color=color, fontsize=SMALL_PT, fontweight="bold", ha="center", va="bottom",
+                      annotation_clip=False)
         for x, text, color in labels
     ]  # fmt: skip
     fix_layout(axes.figure)
@@ -103,14 +102,13 @@ def label_top(axes: Axes, labels: Sequence[tuple[float, str, str]], size: float 
     return notes
 
 
-def _write_right(
-    axes: Axes, labels: Sequence[SideLabel], size: float, x: float
-) -> tuple[list[SideLabel], list[Annotation]]:
+def _write_right(axes: Axes, labels: Sequence[SideLabel]) -> tuple[list[SideLabel], list[Annotation]]:
     labels = [label for label in labels if math.isfinite(label.y)]
     notes = [
-        axes.annotate(label.text, (1.0, label.y), xycoords=axes.get_yaxis_transform(), xytext=(x, label.y),
-                      textcoords=axes.get_yaxis_transform(), color=label.color, fontsize=size, ha="left", va="center",
-                      fontweight="bold" if label.bold else "normal", linespacing=1.15, annotation_clip=False)
+        axes.annotate(label.text, (1.0, label.y), xycoords=axes.get_yaxis_transform(), xytext=(1.012, label.y),
+                      textcoords=axes.get_yaxis_transform(), color=label.color, fontsize=SMALL_PT, ha="left",
+                      va="center", fontweight="bold" if label.bold else "normal", linespacing=1.15,
+                      annotation_clip=False)
         for label in labels
     ]  # fmt: skip
     return labels, notes
@@ -158,10 +156,10 @@ def obstacles(axes: Axes, step_px: float = 4.0) -> np.ndarray:
     return np.vstack(found)
 
 
-def callout(axes: Axes, x: float, y: float, text: str, color: str, size: float = SMALL_PT, bold: bool = False,
+def callout(axes: Axes, x: float, y: float, text: str, color: str, bold: bool = False,
             reach: Sequence[float] = (9, 16, 26, 38, 52, 68)) -> Annotation:  # fmt: skip
     """Name a point, with a thin arrow, at the nearest place within the axes that hides no line and no other text."""
-    note = axes.annotate(text, (x, y), xytext=(0, 0), textcoords="offset points", color=color, fontsize=size,
+    note = axes.annotate(text, (x, y), xytext=(0, 0), textcoords="offset points", color=color, fontsize=SMALL_PT,
                          fontweight="bold" if bold else "normal", ha="center", va="center", linespacing=1.15,
                          arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3},
                          bbox={"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
@@ -170,11 +168,11 @@ def callout(axes: Axes, x: float, y: float, text: str, color: str, size: float =
     return note
 
 
-def name_line(axes: Axes, points: Sequence[tuple[float, float]], text: str, color: str, size: float = SMALL_PT,
+def name_line(axes: Axes, points: Sequence[tuple[float, float]], text: str, color: str,
               bold: bool = False) -> Annotation:  # fmt: skip
     """Write a line's name beside the point of it that leaves the text freest; the first points are preferred."""
-    note = axes.annotate(text, points[0], (0, 0), textcoords="offset points", color=color, fontsize=size, ha="center",
-                         va="center", fontweight="bold" if bold else "normal", zorder=7)  # fmt: skip
+    note = axes.annotate(text, points[0], (0, 0), textcoords="offset points", color=color, fontsize=SMALL_PT,
+                         ha="center", va="center", fontweight="bold" if bold else "normal", zorder=7)  # fmt: skip
     _settle(axes, note, points, lambda width, height: [
         (dx * (width / 2 + 4), dy * (height / 2 + 2)) for dy in (1, -1) for dx in (1, -1, 0)])  # fmt: skip
     return note
@@ -242,10 +240,10 @@ def trim(axes: Axes, note: Text) -> None:
         note.set_text(text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :])
 
 
-def fit_text(axes: Axes, left: float, right: float, text: str, color: str, size: float = SMALL_PT) -> Text | None:
+def fit_text(axes: Axes, left: float, right: float, text: str, color: str) -> Text | None:
     """Write at the foot of a strip of the axes (data units): in one line, else in two or three, else not at all."""
     note = axes.text((left + right) / 2, 0.03, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
-                     fontsize=size, color=color, linespacing=1.15)  # fmt: skip
+                     fontsize=SMALL_PT, color=color, linespacing=1.15)  # fmt: skip
     fix_layout(axes.figure)
     (x0, x1), room = axes.transData.transform([(left, 0), (right, 0)])[:, 0], axes.figure.dpi * 4 / 72
     for lines in (1, 2, 3):

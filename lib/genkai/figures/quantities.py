@@ -145,7 +145,7 @@ def need_columns(frame: pd.DataFrame, names: Sequence[str], figure: str) -> None
         )
 
 
-def of_subject(levels: pd.DataFrame, subject: str | None) -> pd.DataFrame:
+def of_subject(levels: pd.DataFrame, subject: str | None = None) -> pd.DataFrame:
     """The rows of one API or scenario; by default of what comes first, as the level table puts its subject first."""
     if "api" not in levels.columns or levels.empty:
         return levels

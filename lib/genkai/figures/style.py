@@ -127,9 +127,9 @@ def fix_layout(figure: Figure) -> None:
         figure.set_layout_engine("none")
 
 
-def new_figure(height_mm: float, width_mm: float = WIDTH_MM, layout: str | None = "constrained") -> Figure:
+def new_figure(height_mm: float, layout: str | None = "constrained") -> Figure:
     """An empty figure with a canvas of its own, so that texts can be measured without pyplot."""
-    figure = Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout=layout)
+    figure = Figure(figsize=(WIDTH_MM / 25.4, height_mm / 25.4), layout=layout)
     FigureCanvasAgg(figure)
     if layout == "constrained":
         figure.get_layout_engine().set(w_pad=0.04, h_pad=0.05, hspace=0.02, wspace=0.02)

@@ -61,12 +61,12 @@ def _goes_along(path: Path, folder: Path) -> bool:
     return path.is_file() and not any(part.startswith(".") or part in SKIPPED for part in parts)
 
 
-def needed_packages(names: Iterable[str] = NEEDED) -> set[str]:
-    """Normalised names of the packages and of all that they require here, extras left out."""
+def needed_packages() -> set[str]:
+    """Normalised names of NEEDED and of all that they require here, extras left out."""
     from packaging.requirements import Requirement  # not needed by the load processes, which import this module, too
 
     found: set[str] = set()
-    waiting = [normal(name) for name in names]
+    waiting = [normal(name) for name in NEEDED]
     while waiting:
         name = waiting.pop()
         if name in found:

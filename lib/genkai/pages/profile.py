@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from genkai.schema import read_table
 from genkai.study.reading import SAMPLE
 from genkai.workspace import project_root
 
-SHOWN = 12  # functions in a table
+SHOWN, HOTTEST = 12, 5  # functions in a table; in the text of a terminal
+MOST_LETTERS = 90  # of a command line
 Record = dict[str, Any]
 
 
@@ -82,7 +82,7 @@ class Profile:
     def functions(self, state: str, lang: str = "en") -> Displayed:
         """The functions in which most time is spent computing ("cpu") or waiting ("wait")."""
         m = Messages(lang)
-        found = [f for f in self.record["functions"] if f["state"] == state and f["self"]["value"]][:SHOWN]
+        found = [f for f in self.record["functions"] if f["state"] == state and f["self"]["value"]][:HOTTEST]
         if not found:
             return Paragraph(m.text(f"profile.none_{state}"), m)
         rows = []
@@ -135,18 +135,18 @@ def find_profile(folder: str | Path = "") -> Profile:
 
 
 def take_profile(
-    plan: str, profile: str = "", *, step: str = "scenario", level: str = "", against: str = "0", rate: float = 0.0,
-    host: str = "", seconds: int = 60, tell: Callable[[str], None] = print,
+    plan: str, profile: str = "", *, step: str = "scenario", level: str = "", against: str = "0",
+    host: str = "", seconds: int = 60,
 ) -> Profile:  # fmt: skip
     """Profile the plan's target now where a plan is given, else read what was profiled (`find_profile`).
 
-    level: "" stands for the last, against: "" for none; rate: 0 for a level of the plan.
+    level: "" stands for the last, against: "" for none.
     Raises what run_profile and find_profile raise.
     """
     if not plan:
         return find_profile(profile)
     record = run_profile(Path(plan), step=step, level=_number(level, None), against=_number(against, -1),
-                         rate=rate or None, host=host or None, seconds=seconds, tell=tell)  # fmt: skip
+                         host=host or None, seconds=seconds)  # fmt: skip
     return Profile(Path(record["folder"]))
 
 
@@ -176,13 +176,13 @@ def headline_text(m: Messages, record: Record) -> str:
     return str(m.text(key, function=name, kind=m(f"profile.kind_{values['kind']}")))
 
 
-def profile_text(profile: Profile, lang: str = "en", shown: int = 5) -> str:
+def profile_text(profile: Profile, lang: str = "en") -> str:
     """What `genkai profile` prints: the answer, the hottest functions, what the profiler cost, where it lies."""
     m, record = Messages(lang), profile.record
     lines = [str(answer_text(m, record))]
     for state in ("cpu", "wait"):
         lines.append(m(f"caption.profile_{state}"))
-        for each in [f for f in record["functions"] if f["state"] == state and f["self"]["value"]][:shown]:
+        for each in [f for f in record["functions"] if f["state"] == state and f["self"]["value"]][:HOTTEST]:
             what = f" [{m('profile.kind_' + each['kind'])}]" if state == "wait" else ""
             lines.append(f"  {m.format(each['self'], 'measured'):24} {_function(each)}{what}")
     for name, phase in record["phases"].items():
@@ -221,5 +221,5 @@ def _function(record: Record) -> str:
     return figures.short_name(record["function"])
 
 
-def _shortened(command: str, most: int = 90) -> str:
-    return command if len(command) <= most else command[:most] + "…"
+def _shortened(command: str) -> str:
+    return command if len(command) <= MOST_LETTERS else command[:MOST_LETTERS] + "…"

@@ -19,9 +19,9 @@ _UNPRINTABLE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 Record = Mapping[str, Any]
 
 
-def verdict_xml(record: Record, lang: str = "en") -> str:
-    """The text of verdict.xml from the record of verdict.json."""
-    m = Messages(lang)
+def verdict_xml(record: Record) -> str:
+    """The text of verdict.xml, in English, from the record of verdict.json."""
+    m = Messages("en")
     root = ElementTree.Element("testsuites", name=_clean(f"{record['plan']['name']} cycle {record['cycle']['number']}"))
     suites = [_suite(root, m, record, step) for step in record["steps"]]
     for name in ("tests", "failures", "errors"):  # Jenkins' schema has no attribute for skipped ones here

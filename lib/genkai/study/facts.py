@@ -18,6 +18,7 @@ from genkai.study.reading import Study
 from genkai.workspace import Run
 
 Record = dict[str, Any]
+COVER_LETTERS = 120  # of the environment on a cover
 SHORT_S = 600.0  # a steady window below this says nothing about slow changes
 
 
@@ -27,16 +28,16 @@ def plainly(facts: Mapping[str, Any]) -> list[str]:
     return [f"{key.replace('_', ' ')}: {words[v] if isinstance(v, bool) else v}" for key, v in facts.items()]
 
 
-def environment_line(plan: Plan, between: str = "; ", most: int = 120) -> str:
+def environment_line(plan: Plan, between: str = "; ") -> str:
     """The tested environment on one line for a cover; of a long one its beginning, for tables have the whole."""
     line = between.join(plainly(plan.environment.target)) or plan.base_url
-    if len(line) <= most:
+    if len(line) <= COVER_LETTERS:
         return line
-    facts, parts, _ = line[:most].rpartition(between)
+    facts, parts, _ = line[:COVER_LETTERS].rpartition(between)
     if parts:
         return facts.rstrip() + between + "…"
-    words = line[:most].rpartition(" ")[0].rstrip()
-    return (words if len(words) > most / 2 else line[:most]) + "…"  # Japanese has no blanks to cut at
+    words = line[:COVER_LETTERS].rpartition(" ")[0].rstrip()
+    return (words if len(words) > COVER_LETTERS / 2 else line[:COVER_LETTERS]) + "…"  # Japanese has no blanks to cut at
 
 
 def host_of(plan: Plan) -> str:

@@ -144,7 +144,7 @@ def _number(path: Path, column: str, line: int, row: list[str], place: int) -> f
     return value
 
 
-def steady_record(path: Path, column: str, seed: int = 0) -> dict[str, Any]:
+def steady_record(path: Path, column: str) -> dict[str, Any]:
     """The steady window of a column: rows [start, end) counted from 0, its mean with a block-bootstrap interval.
 
     steady: true, false (no steady state: no window, no mean) or null (too short to tell). Raises SeriesError.
@@ -153,19 +153,19 @@ def steady_record(path: Path, column: str, seed: int = 0) -> dict[str, Any]:
     if len(values) > MOST_SECONDS:
         raise SeriesError(f"{path}: column {column}: expected at most {MOST_SECONDS:,} values, one a second, got "
                           f"{len(values):,}; take the means of longer intervals")  # fmt: skip
-    window = steady_window(values, seed=seed)
+    window = steady_window(values)
     found: dict[str, Any] = {
         "column": column, "n": len(values), "steady": window.steady, "start": None, "end": None, "mean": None,
         "note": window.note,
     }  # fmt: skip
     if window.steady is not False:
-        mean = _mean(values[window.start : window.end], seed)
+        mean = _mean(values[window.start : window.end])
         found |= {"start": window.start, "end": window.end, "mean": mean}
     return found
 
 
-def _mean(values: np.ndarray, seed: int) -> Record:
-    mean, n, rng = float(values.mean()), len(values), np.random.default_rng(seed)
+def _mean(values: np.ndarray) -> Record:
+    mean, n, rng = float(values.mean()), len(values), np.random.default_rng(0)
     sizes = [len(part) for part in np.array_split(range(RESAMPLES), max(1, RESAMPLES * n // BATCH))]
     draws = np.concatenate([block_weights(n, size, rng) @ values / n for size in sizes if size])
     return from_draws(mean, mean + (draws - mean) * few_blocks(n), n)
@@ -181,7 +181,7 @@ def steady_text(record: dict[str, Any]) -> str:
 
 
 def fit_record(
-    path: Path, load: str, throughput: str, response_time: str | None = None, model: str = "auto", seed: int = 0
+    path: Path, load: str, throughput: str, response_time: str | None = None, model: str = "auto"
 ) -> dict[str, Any]:
     """`genkai fit`: the scale characteristic of two columns, checked against Little's law where a third is given.
 
@@ -203,7 +203,7 @@ def fit_record(
     if len(np.unique(n)) < LEAST:
         return as_cli_record(refused(points, [], "load", checks)) | extra
     try:
-        fit = fit_scalability(n, x, model=model, load_unit="load", seed=seed)
+        fit = fit_scalability(n, x, model=model, load_unit="load")
     except FitError as error:
         raise SeriesError(f"{path}: columns {load}, {throughput}: {error}") from error
     found = as_cli_record({**fit, "checks": checks}) | extra

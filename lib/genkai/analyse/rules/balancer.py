@@ -41,7 +41,7 @@ def _own_signs(case: Case) -> list[Evidence]:
     return found
 
 
-def _front_wait(case: Case, wait: Wait | None) -> Evidence | None:
+def _front_wait(wait: Wait | None) -> Evidence | None:
     """The client waits much longer than the balancer waits for the instances."""
     if wait is None or not wait.client_limit > 0 or wait.client_limit - wait.behind_limit < 0.02:
         return None
@@ -57,7 +57,7 @@ def _front_wait(case: Case, wait: Wait | None) -> Evidence | None:
 def capacity(case: Case) -> Finding | None:
     """Requests wait or fail at the balancer while the instances behind it have room."""
     signs, wait = _own_signs(case), wait_sides(case)
-    front = _front_wait(case, wait)
+    front = _front_wait(wait)
     cpu, busy = target_cpu(case)
     workers_busy = worker_use(case)[1]
     if not signs and (not front or _denies(case) or case.generator_limited()[case.limit].any()):

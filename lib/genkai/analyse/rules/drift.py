@@ -38,7 +38,7 @@ class Drift:
         return number(self.slope * 3600, self.low * 3600, self.high * 3600, self.n, unit, [])
 
 
-def measure_drift(times: np.ndarray, values: np.ndarray, shortest_s: float = SHORTEST_S) -> Drift | None:
+def measure_drift(times: np.ndarray, values: np.ndarray) -> Drift | None:
     """The drift of a series over time (epoch s), or None for a series too short or too thin.
 
     Medians of up to 24 equal bins, then the Theil–Sen slope (Sen 1968) with its rank interval: outliers and short
@@ -48,7 +48,7 @@ def measure_drift(times: np.ndarray, values: np.ndarray, shortest_s: float = SHO
 
     known = np.isfinite(values)
     times, values = times[known], values[known]
-    if len(times) < 8 or times[-1] - times[0] < shortest_s:
+    if len(times) < 8 or times[-1] - times[0] < SHORTEST_S:
         return None
     edges = np.linspace(times[0], times[-1], min(BINS, len(times) // 2) + 1)
     place = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, len(edges) - 2)

@@ -17,8 +17,8 @@ class CertificateError(ValueError):
     """A file of the plan's tls part that cannot be used; the message says which, expected, got, next step."""
 
 
-def check_files(settings: TlsSettings, moment: datetime | None = None) -> None:
-    """Raise CertificateError unless authority, client certificate and key can be used at this moment."""
+def check_files(settings: TlsSettings) -> None:
+    """Raise CertificateError unless authority, client certificate and key can be used now."""
     ca, certificate, key = settings.ca_file, settings.cert_file, settings.key_file
     for field, path in (("ca", ca), ("certificate", certificate), ("key", key)):
         if path is not None:
@@ -29,7 +29,7 @@ def check_files(settings: TlsSettings, moment: datetime | None = None) -> None:
         except ssl.SSLError as error:
             raise _no_pem("ca", ca, "certificates", "x509", error) from None
     if certificate is not None:
-        _check_validity(certificate, moment or datetime.now(UTC))
+        _check_validity(certificate, datetime.now(UTC))
         _check_pair(certificate, key)
 
 
