@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import random
+import re
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -12,8 +13,12 @@ import pytest
 
 from command import genkai
 from genkai import histogram
+from genkai.analyse.verdict import cycle_verdicts
+from genkai.report.messages import Messages
+from genkai.report.sections import conditions
 from genkai.study import locust_history, read_study
-from genkai.study.foreign import ImportedError, api_names, import_results, plateaus
+from genkai.study.facts import setup_record
+from genkai.study.foreign import NO_PLATEAU, ImportedError, api_names, import_results, plateaus
 from genkai.study.jmeter import SHIFT_JIS, read_jtl
 from genkai.study.jmeter_xml import CUT_SHORT
 from genkai.study.locust_history import NEEDED, read_history
@@ -209,8 +214,7 @@ def test_plateaus_leave_ramps_out():
     marks = plateaus(pd.Series(users, index=range(START, START + len(users))))
     assert [(m["intended"], m["start"] - START, m["hold_start"] - START, m["end"] - START) for m in marks] == [
         (5, 0, 4, 14), (10, 14, 18, 30)]  # fmt: skip
-    ramp = plateaus(pd.Series(range(1, 30), index=range(START, START + 29)))
-    assert [(m["start"], m["end"]) for m in ramp] == [(START, START + 29)]
+    assert plateaus(pd.Series(range(1, 30), index=range(START, START + 29))) == []
 
 
 def test_names_that_a_plan_may_hold():
@@ -326,3 +330,46 @@ def test_a_folder_in_use_is_refused(tmp_path):
     (tmp_path / "keep").write_text("mine")
     with pytest.raises(ImportedError, match="expected a folder that is empty"):
         import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", samples())], tmp_path)
+
+
+def verdicts_of(into: Path) -> dict:
+    study = read_study(open_cycle(into))
+    return cycle_verdicts(study.plan, study.split, study.runs)
+
+
+def test_without_a_target_of_ones_own_nothing_is_passed(tmp_path):
+    import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", samples())], tmp_path / "out")
+    found = verdicts_of(tmp_path / "out")
+    assert found["overall"]["status"] == "cannot_tell"
+    assert found["overall"]["sentence_key"] == "verdict.overall.no_target"
+    plan = tmp_path / "out/plan.yaml"
+    text = plan.read_text()
+    plan.write_text(re.sub(r"throughput_rps: .*", "throughput_rps: 20\\n  error_ratio: 0.5", text))
+    assert verdicts_of(tmp_path / "out")["overall"]["sentence_key"] == "verdict.overall.reached"
+    plan.write_text(re.sub(r"throughput_rps: .*", "throughput_rps: 20000", text))
+    assert verdicts_of(tmp_path / "out")["overall"]["status"] != "pass"
+
+
+def test_a_load_that_is_nowhere_held_is_told(tmp_path):
+    held = [s for s in samples() if s["timeStamp"] < (START + 3) * 1000]
+    short = import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", held)], tmp_path / "short")
+    assert NO_PLATEAU in short.run("scenario", "imported").record()["imported"]["notes"]
+    whole = import_results("jmeter", read_jtl, [jtl(tmp_path / "b.jtl", samples())], tmp_path / "whole")
+    assert NO_PLATEAU not in whole.run("scenario", "imported").record()["imported"]["notes"]
+
+
+def test_results_stay_in_the_imports_own_folder(tmp_path):
+    cycle = import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", samples())], tmp_path / "out")
+    assert cycle.write_result("scale", {}) == tmp_path / "out/results/scale.json"
+
+
+def test_the_report_says_who_measured_and_from_when(tmp_path):
+    cycle = import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", samples())], tmp_path / "out")
+    setup = setup_record(read_study(cycle))
+    for lang, said, unsaid in (
+        ("en", "imported", "intended send of each"),
+        ("ja", "取り込んだ", "送信予定時刻から測り"),
+    ):
+        text = conditions(Messages(lang), setup).to_plain()
+        assert said in text
+        assert unsaid not in text

@@ -155,8 +155,12 @@ class Cycle:
 
     @property
     def results_dir(self) -> Path:
-        """Where results are written; those of a recorded sample go to the git-ignored folder of cycles."""
-        return self.path.parent / "cycles" / ".recorded" / self.path.name if self.recorded else self.path / "results"
+        """Where results are written; those of the sample that came with the project go to the git-ignored folder of
+        cycles.
+        """
+        if self.recorded and "imported" not in self.manifest():
+            return self.path.parent / "cycles" / ".recorded" / self.path.name
+        return self.path / "results"
 
     def result(self, name: str) -> Path:
         """Path of a result, e.g. results/verdicts.json; of a sample, what came with it where nothing is newer."""

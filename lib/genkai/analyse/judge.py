@@ -91,10 +91,17 @@ class Judge:
         high = self.measured(row, "throughput_rps")["high"]
         return high is not None and high >= self.target
 
+    @property
+    def carried(self) -> float:
+        """The share of the target that was carried with errors and response times kept, at most 1 (unmeasured: 1)."""
+        kept = [r["throughput_rps"] for r in self._valid if self.broken(int(r["level"])) is None]
+        share = max(kept, default=0.0) / self.target
+        return share if self._valid and share < 1 - TOLERANCE else 1.0
+
     def rows(self) -> list[dict[str, Any]]:
-        """The target rows: throughput first, then each API's errors and response times."""
+        """The target rows: throughput first, then each API's errors and response times where a target is stated."""
         found, (deciding, reached) = [self._throughput()], self.deciding
-        if deciding is None:
+        if deciding is None or self.unstated:
             return found
         for api, row in self.rows_of(int(deciding["level"])).items():
             found += [self._limit(api, row, limit, deciding, reached) for limit in limits(self.plan, api)]
@@ -112,8 +119,16 @@ class Judge:
         steady = [r for r in reached if not _restless(r)]
         return (steady or reached)[0] if reached else (valid or self.whole or [None])[-1], bool(reached)
 
+    @property
+    def unstated(self) -> bool:
+        """Whether the target is only what an import put in its place: the highest throughput of its own levels."""
+        placeholder = (self.run.record.get("imported") or {}).get("highest_rps")
+        return placeholder is not None and placeholder == self.plan.targets.throughput_rps
+
     def _throughput(self) -> dict[str, Any]:
         valid = self._valid
+        if self.unstated and self.whole:
+            return self._row(max(self.whole, key=lambda r: r["throughput_rps"]), CANNOT_TELL, "target_unstated")
         reached = [r for r in valid if self.reaches(r)]
         kept = [r for r in reached if self.broken(int(r["level"])) is None]
         steady = [r for r in kept if not _restless(r)]

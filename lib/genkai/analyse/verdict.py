@@ -233,6 +233,8 @@ def _overall(plan: Plan, targets: Sequence[dict], steps: Sequence[dict]) -> dict
             failed = next(s for s in judged if s["status"] == FAIL)
             return _sentence(FAIL, "step_failed", step=failed["step"], reason=_as_message(failed))
         return _sentence(FAIL, "targets_missed", missed=len(missed), n=len(rows))
+    if main and main["why_key"].endswith("target_unstated") and status == CANNOT_TELL:
+        return _sentence(CANNOT_TELL, "no_target", measured=main["measured"])
     if status == CANNOT_TELL:
         deciding = next(s for s in judged if s["status"] == CANNOT_TELL)
         return _sentence(CANNOT_TELL, "cannot_tell", target=target, reason=_as_message(deciding))

@@ -73,7 +73,8 @@ def setup_record(study: Study) -> Record:
         "actions_taken": [a.what for a in plan.actions if a.done],
     }  # fmt: skip
     steps = [_step_load(study, step) for step in STEPS if plan.step_named(step)]
-    return {"rows": [{"key": k, "value": v} for k, v in facts.items() if v], "steps": steps}
+    imported = next((r.record["imported"]["tool"] for r in study.runs if "imported" in r.record), None)
+    return {"rows": [{"key": k, "value": v} for k, v in facts.items() if v], "steps": steps, "imported": imported}
 
 
 def _sizes(plan: Plan) -> str:

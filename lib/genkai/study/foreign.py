@@ -30,6 +30,11 @@ NO_TARGET = (
     "The target throughput is not known: the highest measured one stands in its place. Write yours into plan.yaml."
 )
 
+NO_PLATEAU = (
+    f"The load is nowhere the same for {LEAST_S} s: all of it stands as one level, which is no plateau. Hold each "
+    "level longer, or do not take its numbers for those of one load."
+)
+
 
 class ImportedError(StudyError):
     """A file of another tool that cannot be read; the message says file, line or column, expected, got."""
@@ -65,10 +70,9 @@ def check_span(path: Path, seconds: pd.Series | pd.Index) -> None:
 def plateaus(users: pd.Series, workload: str = "closed") -> list[dict[str, Any]]:
     """Marks of the stretches of at least 5 s over which the load (by epoch second, gaps filled) stays the same.
 
-    A level begins where the one before ends: what lies between is its ramp. No plateau at all: one level of the whole.
+    A level begins where the one before ends: what lies between is its ramp.
     """
-    second = np.arange(int(users.index.min()), int(users.index.max()) + 1)
-    value = users.reindex(second).ffill().to_numpy(float)
+    second, value = _filled(users)
     marks: list[dict[str, Any]] = []
     first, before = 0, float(second[0])
     for i in range(1, len(value) + 1):
@@ -79,7 +83,19 @@ def plateaus(users: pd.Series, workload: str = "closed") -> list[dict[str, Any]]
             marks.append(_mark(len(marks), value[first:i], before, begin, end, workload))
             before = marks[-1]["end"]
         first = i
-    return marks or [_mark(0, value[value >= 1], before, before, float(second[-1] + 1), workload)]
+    return marks
+
+
+def whole_run(users: pd.Series, workload: str) -> list[dict[str, Any]]:
+    """One mark of all seconds, where the load has no plateau."""
+    second, value = _filled(users)
+    begin = float(second[0])
+    return [_mark(0, value[value >= 1], begin, begin, float(second[-1] + 1), workload)]
+
+
+def _filled(users: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    second = np.arange(int(users.index.min()), int(users.index.max()) + 1)
+    return second, users.reindex(second).ffill().to_numpy(float)
 
 
 def _mark(level: int, users: np.ndarray, start: float, hold_start: float, end: float, workload: str) -> dict[str, Any]:
@@ -116,7 +132,9 @@ def import_results(tool: str, read: Callable[[Path], Imported], files: Sequence[
     parts = [read(path) for path in files]
     requests = pd.concat([p.requests for p in parts], ignore_index=True)
     users = pd.concat([p.users for p in parts]).groupby(level=0).sum()  # files of several machines add up
-    marks = plateaus(users, parts[0].workload)
+    workload = parts[0].workload
+    held = plateaus(users, workload)
+    marks = held or whole_run(users, workload)
     names = api_names(list(requests["api"]))
     tables = {"requests": requests, "failures": pd.concat([p.failures for p in parts], ignore_index=True)}
     for table in tables.values():
@@ -125,13 +143,16 @@ def import_results(tool: str, read: Callable[[Path], Imported], files: Sequence[
     seconds = requests["time"].astype("int64") // 1_000_000
     for mark in marks:
         requests.loc[(seconds >= mark["start"]) & (seconds < mark["end"]), "level"] = mark["level"]
-    notes = list(dict.fromkeys(note for p in parts for note in p.notes))
-    cycle = _write_cycle(into, tool, sorted(names.values()), marks, requests)
+    notes = list(
+        dict.fromkeys([note for p in parts for note in p.notes] + ([] if held else [NO_PLATEAU]) + [NO_TARGET])
+    )
+    best = _highest_rps(marks, requests)
+    cycle = _write_cycle(into, tool, sorted(names.values()), marks, best)
     run = cycle.run("scenario", SCENARIO)
     for name, table in {**tables, "generator": schema.empty_table("generator")}.items():
         schema.write_table(table.sort_values("time") if len(table) else table, name, run.table(name))
     write_json(run.path / "marks.json", marks)
-    _write_record(run, tool, files, marks, notes, names)
+    _write_record(run, tool, files, marks, names, {"notes": notes, "highest_rps": best})
     write_text(into / "levels.csv", level_lines(requests, pd.concat([p.time_s for p in parts]), marks))
     return cycle
 
@@ -152,12 +173,12 @@ def level_lines(requests: pd.DataFrame, time_s: pd.Series, marks: Sequence[dict[
 
 
 def _write_record(
-    run: Run, tool: str, files: Sequence[Path], marks: list[dict], notes: list[str], names: dict[str, str]
+    run: Run, tool: str, files: Sequence[Path], marks: list[dict], names: dict[str, str], told: dict[str, Any]
 ) -> None:
     begun, ended = (pd.Timestamp(s, unit="s", tz="UTC").isoformat() for s in (marks[0]["start"], marks[-1]["end"]))
     run.write_record(
         state="finished", step="scenario", subject=SCENARIO, start=begun, end=ended, stop_reason=None, exit_code=0,
-        imported={"tool": tool, "files": [p.name for p in files], "notes": notes,
+        imported={"tool": tool, "files": [p.name for p in files], **told,
                   "renamed": {label: name for label, name in names.items() if label != name}},
     )  # fmt: skip
 
@@ -169,16 +190,20 @@ def _load_of(mark: dict[str, Any]) -> dict[str, float]:
     return {"users": max(1, round(mark["intended"]))}
 
 
-def _write_cycle(into: Path, tool: str, apis: list[str], marks: list[dict], requests: pd.DataFrame) -> Cycle:
-    """plan.yaml and cycle.json of results that nobody planned here."""
-    levels = [{**_load_of(m), "ramp_s": m["hold_start"] - m["start"],
-               "hold_s": max(1.0, m["end"] - m["hold_start"])} for m in marks]  # fmt: skip
+def _highest_rps(marks: list[dict], requests: pd.DataFrame) -> float:
     by_level = requests[requests["level"] >= 0].groupby("level")["completed"].sum()
     held = {m["level"]: m["end"] - m["start"] for m in marks}
     best = max((float(count) / held[int(level)] for level, count in by_level.items()), default=0.0)
+    return round(best, 3) or 1.0
+
+
+def _write_cycle(into: Path, tool: str, apis: list[str], marks: list[dict], highest_rps: float) -> Cycle:
+    """plan.yaml and cycle.json of results that nobody planned here."""
+    levels = [{**_load_of(m), "ramp_s": m["hold_start"] - m["start"],
+               "hold_s": max(1.0, m["end"] - m["hold_start"])} for m in marks]  # fmt: skip
     plan = {
         "name": "imported", "title": f"Results of {tool}", "purposes": ["scale_characteristics"],
-        "targets": {"throughput_rps": round(best, 3) or 1.0}, "open_questions": [NO_TARGET],
+        "targets": {"throughput_rps": highest_rps}, "open_questions": [NO_TARGET],
         "base_url": f"http://{HOST}", "allow": [{"host": HOST}], "apis": [{"name": a, "path": "/"} for a in apis],
         "scenarios": [{"name": SCENARIO, "why": f"what {tool} ran", "locustfile": "imported.py"}],
         "hosts": [], "steps": {"scenario": {"scenario": SCENARIO, "levels": levels}},
@@ -188,5 +213,7 @@ def _write_cycle(into: Path, tool: str, apis: list[str], marks: list[dict], requ
     digest = parse_plan(text, str(into / "plan.yaml"), into).digest()
     write_text(into / "plan.yaml", text)
     cycle = Cycle(into)
-    cycle.write_manifest(number=1, plan="imported", plan_digest=digest, created=now_text(), recorded=True)
+    cycle.write_manifest(
+        number=1, plan="imported", plan_digest=digest, created=now_text(), recorded=True, imported=tool
+    )
     return cycle

@@ -18,11 +18,12 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
     """Return "What was tested, and how".
 
     `setup` = {"rows": [{"key": "scope", "value": text, list or record}], "steps": [{"step", "subjects", "workload",
-    "levels", "duration_s"}]}; keys of rows are those of the catalogue's group `setup`.
+    "levels", "duration_s"}], "imported": the tool that measured, if another one did}; keys of
+    rows are those of the catalogue's group `setup`.
     """
     steps = setup.get("steps") or []
     items: list[Displayed] = [Heading(m("section.conditions"), 1, m)]
-    items.append(Paragraph(m.text("conditions.summary", n=len(steps)), m))
+    items.append(Paragraph(_summary(m, setup), m))
     rows = [{"item": named(m, "setup", row["key"]), "value": _said(m, row["value"])} for row in setup.get("rows") or []]
     if rows:
         columns = {"item": m("column.item"), "value": m("column.value")}
@@ -39,6 +40,12 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
     if steps:
         items.append(load_table(m, steps, m("caption.load")))
     return Contents([*items, *figures], m)
+
+
+def _summary(m: Messages, setup: Record) -> str:
+    if setup.get("imported"):
+        return m.text("conditions.summary_imported", tool=setup["imported"])
+    return m.text("conditions.summary", n=len(setup.get("steps") or []))
 
 
 def _said(m: Messages, value: Any) -> str:
