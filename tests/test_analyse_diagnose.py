@@ -55,6 +55,13 @@ def test_where_it_stops(rows, workload, expected) -> None:
     assert (stall.level if stall else None) == expected
 
 
+def test_the_ceiling_is_the_most_that_was_measured_though_throughput_falls_again() -> None:
+    """“At most 260 rps” beside a level of 292 rps is not true, and a remedy that gives 270 has not worked."""
+    falling = [(120, 226, 0.02, 0.0), (160, 292, 0.04, 0.0), (200, 233, 0.36, 0.0), (260, 260, 0.46, 0.0)]
+    stall = stall_of(falling)
+    assert (stall.level, stall.ceiling_rps) == (2, 292)
+
+
 @pytest.mark.filterwarnings("error")
 def test_where_only_errors_were_measured_the_ceiling_is_unknown_without_a_warning() -> None:
     levels = World([(100, 99, 0.02, 0.0), (200, float("nan"), 0.02, 1.0)]).levels()

@@ -83,6 +83,16 @@ def test_the_main_run_is_the_scenario_else_the_one_with_most_throughput(study: S
     assert dataclasses.replace(study, runs=tuple(apis)).main() is study.main("api")
 
 
+def test_an_api_that_misses_its_target_goes_before_one_that_carries_more(study: Study) -> None:
+    """Page 1 would else show the API that passed, and say that no limit was found."""
+    apis = study.of("api")
+    least = min(apis, key=lambda r: r.whole["throughput_rps"].max())
+    rows = [a.model_copy(update={"share": 0.9}) if a.name == least.subject else a for a in study.plan.apis]
+    others = [a.model_copy(update={"share": 0.01}) if a.share != 0.9 else a for a in rows]
+    greedy = dataclasses.replace(study, plan=study.plan.model_copy(update={"apis": others}))
+    assert greedy.main("api") is least
+
+
 def test_a_run_cut_short_never_hides_one_that_was_measured(study: Study) -> None:
     """Its throughput is unknown, and nothing is larger than that."""
     apis = study.of("api")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from genkai import journals
 from genkai.analyse.generator_limit import mark_lost
+from genkai.analyse.judge import Judge
 from genkai.analyse.levels import level_table
 from genkai.analyse.resample import level_intervals
 from genkai.analyse.seconds import seconds_table
@@ -162,14 +163,22 @@ class Study:
     def main(self, step: str = "") -> RunStudy:
         """The run that shows the limit best: of the given step, else scenario, api, endurance, verify.
 
+        It is the one that stays furthest below its target; where all reach theirs, the one with most throughput.
         Raises StudyError when there is none.
         """
         for name in [step] if step else ["scenario", "api", "endurance", "verify"]:
             found = self.shown(name)
             if found:
-                return max(found, key=_highest_rps)
+                return min(found, key=lambda run: (self._carried(run), -_highest_rps(run)))
         wanted = f"a run of step {step}" if step else "a run"
         raise StudyError(f"{self.cycle.path}: expected {wanted}, got none; run notebook 20_launch first")
+
+    def _carried(self, run: RunStudy) -> float:
+        """The share of its target that a run carried within its limits, at most 1."""
+        known = self.kept.setdefault("carried", {})
+        if run not in known:
+            known[run] = Judge(self.plan, run, self.target_of(run)).carried
+        return known[run]
 
     @cached_property
     def ceiling(self) -> dict[str, Any] | None:

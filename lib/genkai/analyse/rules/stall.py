@@ -40,8 +40,9 @@ def find_stall(levels: pd.DataFrame, limits_s: dict[str, float], error_limit: fl
         return None
     level, kind = (flat, "throughput") if flat is not None else (broken, kind)
     earlier = [i for i in range(level) if _measured(levels, i)]
-    beyond = levels["throughput_rps"].to_numpy(float)[level:]  # errors may be all that was measured there
-    ceiling = float(np.nanmax(beyond)) if np.isfinite(beyond).any() else math.nan
+    throughput = levels["throughput_rps"].to_numpy(float)
+    # nothing may be measured beyond but errors; and a level below may have carried more than those beyond
+    ceiling = float(np.nanmax(throughput)) if np.isfinite(throughput[level:]).any() else math.nan
     return Stall(
         kind, level, earlier[-1] if earlier else None, ceiling, is_true(levels["generator_limited"].iloc[level])
     )
