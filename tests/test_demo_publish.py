@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudwatch_server import CloudWatchServer
 from genkai.demo.counters import Durations
-from genkai.demo.local_aws import REGION
-from genkai.demo.publish import balancer_data, distribution, gauge
+from genkai.demo.local_aws import REGION, environment
+from genkai.demo.publish import Publisher, PublisherSettings, balancer_data, distribution, gauge
 from genkai.demo.settings import AppSettings
 from genkai.demo.world import DemoWorld
 
@@ -135,6 +137,29 @@ def test_a_queue_that_is_over_is_not_reported_again():
         while not any(maxima()) or maxima()[-1] > 0:
             assert time.monotonic() < deadline, maxima()
             time.sleep(0.1)
+
+
+def test_an_interval_that_failed_half_way_is_counted_once(monkeypatch):
+    """The balancer's data were taken, those of the instance refused: the next interval brings the instance's only."""
+    for name, content in environment({}).items():
+        monkeypatch.setenv(name, content)
+    with DemoWorld(instances=1, aws=False, capacity_rps=0) as world, CloudWatchServer() as cloudwatch:
+        publisher = Publisher(PublisherSettings(balancer=world.control_url, cloudwatch=cloudwatch.url))
+        publisher.balancer, publisher.instances = publisher.read()
+        connection = http.client.HTTPConnection(world.base_url.removeprefix("http://"), timeout=20)
+        for _ in range(3):
+            connection.request("GET", "/items/1")
+            connection.getresponse().read()
+        connection.close()
+        cloudwatch.faults(access_denied=1, spread=2)
+        with pytest.raises(ClientError, match="not authorized"):
+            publisher.publish(time.time())
+        cloudwatch.faults()
+        publisher.publish(time.time())
+        elb = {"LoadBalancerName": publisher.settings.load_balancer_name}
+        assert value(publisher.client, "AWS/ELB", elb, "RequestCount", "Sum") == 3
+        (instance,) = world.instance_ids
+        assert value(publisher.client, "AWS/EC2", {"InstanceId": instance}, "NetworkOut", "Sum") > 300
 
 
 def test_spill_over_is_reported_when_it_happens(published):

@@ -54,7 +54,8 @@ class Fleet:
         import boto3  # half a second to import: only where an AWS is wanted
         from botocore.config import Config
 
-        direct = Config(proxies={}, retries={"mode": "standard"}, connect_timeout=5, read_timeout=30)
+        # Waited for instead of sent again: what was heard and is answered late would be made twice.
+        direct = Config(proxies={}, retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=120)
         variables = environment({})
         session = boto3.Session(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
         self.clients: dict[str, Any] = {

@@ -111,8 +111,9 @@ class Publisher:
         from botocore.config import Config
 
         self.settings = settings
-        retries = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5)
-        self.client = boto3.client("cloudwatch", endpoint_url=settings.cloudwatch, region_name=REGION, config=retries)
+        # A call that is answered late was heard: sent again, it would count twice.
+        once = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=60)
+        self.client = boto3.client("cloudwatch", endpoint_url=settings.cloudwatch, region_name=REGION, config=once)
         self.balancer: dict | None = None
         self.instances: dict[str, dict] = {}
 
@@ -129,11 +130,13 @@ class Publisher:
         return balancer, instances
 
     def publish(self, start: float) -> None:
-        """Publish what happened since the last reading, stamped with the interval's start (epoch seconds)."""
+        """Publish what happened since it was last published, stamped with the interval's start (epoch seconds)."""
         balancer, instances = self.read()
         name = self.settings.load_balancer_name
         if self.balancer is not None:
             self._put("AWS/ELB", {"LoadBalancerName": name}, balancer_data(self.balancer, balancer), start)
+        self.balancer = balancer
+        self.instances = {id_: known for id_, known in self.instances.items() if id_ in instances}
         for instance_id, after in instances.items():
             before = self.instances.get(instance_id)
             if (
@@ -142,7 +145,7 @@ class Publisher:
                 and after["cpu_s"] >= before["cpu_s"]
             ):
                 self._put("AWS/EC2", {"InstanceId": instance_id}, instance_data(before, after), start)
-        self.balancer, self.instances = balancer, instances
+            self.instances[instance_id] = after
 
     def _put(self, namespace: str, dimensions: dict[str, str], data: Iterator[Datum], start: float) -> None:
         common = {
