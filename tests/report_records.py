@@ -131,7 +131,7 @@ def records(lang):
         "monitoring": {
             "use": [
                 {"resource": "ALB", "used": number(None, "ratio"), "saturated": number(812, "requests"),
-                 "errors": number(4182, "requests"), "verdict": "saturated"},
+                 "errors": number(4182, "requests"), "verdict": "limit"},
                 *FINDINGS["ruled_out"],
             ],
             "not_measured": [{"what": "not_measured.workers.name", "how_key": "not_measured.workers.how"}],

@@ -22,12 +22,11 @@ from genkai.collect.catalogue import PREFIXES, Resource, catalogue, metric_warni
 from genkai.collect.cloudwatch import (
     cloudwatch_record,
     collect_cloudwatch,
-    finest_period,
     preliminary_note,
     publishing_wait_s,
-    pull_cloudwatch,
     run_window,
 )  # fmt: skip
+from genkai.collect.cloudwatch_pull import finest_period, pull_cloudwatch
 from genkai.collect.discovery import Discovery
 from genkai.collect.errors import CollectError
 from genkai.collect.metric_data import DATAPOINTS_PER_PAGE, QUERIES_PER_CALL, Pace, Query, calls_of, fetch_points

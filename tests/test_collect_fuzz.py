@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from genkai.collect import proc_log
 from genkai.collect.errors import CollectError
 from genkai.collect.imports import listing_metrics, parse_listings
-from genkai.collect.proc import proc_metrics
 from genkai.collect.proc_sampler import proc_command
 from genkai.collect.sar import parse_sar
 from genkai.collect.vmstat import METRICS, parse_vmstat, vmstat_metrics
 from genkai.collect.webserver import StatusError, parse_status
+from proc_tables import proc_metrics
 from test_collect_imports import SOCKSTAT, SS_S
 from test_collect_vmstat import number_runs
 from test_collect_webserver import APACHE, NGINX, TOMCAT

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genkai.collect.host_limits import GrowingLog, HostWatch, _Watched
-from genkai.collect.proc import parse_proc, proc_metrics
+from genkai.collect.proc import parse_proc
 from genkai.collect.proc_sampler import proc_command
 from genkai.plan import Host, HostLimit, StopRule
 from genkai.planstop import HOST_METRICS
 from genkai.workspace import Run
+from proc_tables import proc_metrics
 
 HEAD = "#genkai-proc 1 1700000000.0 100.00 100\n"
 FIELDS = "F uptime stat.procs_running stat.ctxt\n"

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genkai import schema
-from genkai.collect.proc import ProcError, parse_proc, proc_metrics
+from genkai.collect.proc import ProcError, parse_proc
 from genkai.collect.proc_sampler import proc_command
+from proc_tables import proc_metrics
 
 
 def sample(samples: int, processes: tuple[str, ...] = ()) -> str:

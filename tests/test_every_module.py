@@ -38,7 +38,7 @@ THROUGH = {
     "test_demo_app.py": (PROCESS, "demo/shop"),
     "test_demo_play.py": (TABLE, "demo/story"),
     "test_figures_all.py": (PART, "figures/bands figures/compare figures/curves figures/evidence figures/fits "
-                                  "figures/history figures/legible figures/load figures/plan figures/quantities "
+                                  "figures/history figures/load figures/plan figures/quantities "
                                   "figures/scale figures/style figures/texts figures/timeline"),
     "test_launch.py": (PROCESS, "load/ceiling load/closed load/conductor load/exchange load/lifeline "
                                 "load/locustfile load/open load/preflight load/probe load/shape load/timer"),

@@ -18,6 +18,7 @@ from genkai import figures
 from genkai.capacity import Capacity
 from genkai.figures.style import WIDTH_MM
 from genkai.plan import Level
+from legible import legibility_problems
 
 SOURCE = Path(figures.__file__).parent
 CAPACITY, SENSITIVITY = story.capacity_and_sensitivity()
@@ -77,7 +78,7 @@ CLOSE = {
 @pytest.mark.parametrize("name", [*CALLS, *CLOSE])
 def test_figure_is_readable_and_fits_a_page(name, lang):
     figure = (CALLS | CLOSE)[name](lang)
-    assert figures.legibility_problems(figure) == []
+    assert legibility_problems(figure) == []
     width_mm, height_mm = figure.get_size_inches() * 25.4
     assert width_mm == pytest.approx(WIDTH_MM)
     assert 30 <= height_mm <= 130
@@ -134,7 +135,7 @@ def test_short_and_broken_levels_give_a_clear_figure(case, lang):
         figures.api_steps(levels, t=lang), figures.compare(levels, story.levels(), t=lang),
         figures.compare(levels, levels, t=lang),
     ):  # fmt: skip
-        assert figures.legibility_problems(figure) == []
+        assert legibility_problems(figure) == []
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
@@ -154,7 +155,7 @@ def test_missing_measurements_give_a_clear_figure(lang):
         figures.scale(ONE, story.fit() | {"draws": []}, t=lang),
     ):  # fmt: skip
         assert isinstance(figure, Figure)
-        assert figures.legibility_problems(figure) == []
+        assert legibility_problems(figure) == []
 
 
 @pytest.mark.parametrize("call", [figures.scale, figures.hockey_stick, figures.efficiency, figures.api_steps])

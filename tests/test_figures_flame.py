@@ -5,6 +5,7 @@ from matplotlib.patches import Rectangle
 
 from genkai import figures
 from genkai.analyse.flame import flame_boxes
+from legible import legibility_problems
 from test_analyse_stacks import REQUESTS, STORY, row, table
 
 LONG = ";".join(f"com.example.shop.order.AVeryLongClassNameForOrders$Inner{i}.handleTheRequest" for i in range(40))
@@ -20,7 +21,7 @@ CASES = {
 def test_it_is_readable(case: str, lang: str) -> None:
     boxes = {state: flame_boxes(CASES[case], state, REQUESTS) for state in ("cpu", "wait")}
     drawn = figures.flame(boxes, compared=True, note="reserve (shop.py) grows with the load (lock)", t=lang)
-    assert figures.legibility_problems(drawn) == []
+    assert legibility_problems(drawn) == []
     assert drawn.get_size_inches()[1] * 25.4 < 240, "it fits on a page"
 
 

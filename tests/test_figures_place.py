@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
-from genkai.figures import bands, legibility_problems, place, quantities
+from genkai.figures import bands, place, quantities
 from genkai.figures.style import PALETTE, SERIES, FigureError, figure_style, new_figure, panels
+from legible import legibility_problems
 
 BOXES = st.lists(st.tuples(st.floats(0, 100), st.floats(1, 8)), min_size=1, max_size=8)
 

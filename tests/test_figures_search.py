@@ -4,6 +4,7 @@ import pytest
 
 from genkai import figures
 from genkai.analyse.search import Settings, search_capacity
+from legible import legibility_problems
 from test_analyse_search import target
 
 ENDS = {
@@ -20,7 +21,7 @@ ENDS = {
 def test_it_is_readable(end, lang):
     record = ENDS[end]() | {"target_rps": 400.0}
     figure = figures.search(record, t=lang)
-    assert figures.legibility_problems(figure) == []
+    assert legibility_problems(figure) == []
     axes = figure.axes[0]
     drawn = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
     for verdict in ("kept", "missed", "discarded", "stopped"):

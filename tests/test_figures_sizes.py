@@ -8,6 +8,7 @@ from genkai import figures
 from genkai.analyse.sizes import scale_out, size_maximum
 from genkai.figures.sizes import shades
 from genkai.figures.style import FigureError
+from legible import legibility_problems
 from test_analyse_sizes import USERS, fit_of, linear, maxima, shared, usl
 
 RECORDS = {
@@ -31,13 +32,13 @@ def levels(capacity: float) -> pd.DataFrame:
 def test_every_answer_is_readable(name: str, lang: str) -> None:
     record = RECORDS[name]()
     for drawn in (figures.size_maximum(record, t=lang), figures.size_economy(record, 0.7, t=lang)):
-        assert figures.legibility_problems(drawn) == []
+        assert legibility_problems(drawn) == []
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 def test_the_curves_of_all_sizes_are_readable(lang: str) -> None:
     shown = figures.size_curves({s: levels(shared(s)) for s in (4, 1, 2, 3)}, 300, t=lang)
-    assert figures.legibility_problems(shown) == []
+    assert legibility_problems(shown) == []
     drawn = {line.get_label(): list(line.get_ydata()) for line in shown.axes[0].lines if line.get_label().isdigit()}
     assert list(drawn) == ["1", "2", "3", "4"]
     assert drawn["2"] == list(np.minimum(USERS, 120))

@@ -13,6 +13,7 @@ from genkai.figures.bands import bucket_s, draw_series
 from genkai.figures.texts import texts_of
 from genkai.figures.timeline import metric_title
 from genkai.plan import Level
+from legible import legibility_problems
 
 
 def line(axes, label):
@@ -309,7 +310,7 @@ def test_api_steps_stay_readable_for_any_number_of_apis(count):
     assert len([axes for axes in figure.axes if axes.get_visible()]) == 2 * min(count, 12)
     names = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert len(set(names)) == min(count, 12)
-    assert figures.legibility_problems(figure) == []
+    assert legibility_problems(figure) == []
 
 
 def test_evidence_sets_the_bottleneck_apart():

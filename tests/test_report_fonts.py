@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 from genkai.report.fonts import covered_code_points, font_files
 
@@ -9,11 +10,11 @@ def test_both_weights_cover_kana_kanji_and_symbols():
 
 
 def test_figures_and_documents_have_the_same_fonts():
+    from genkai import report
     from genkai.figures import style
-    from genkai.report import fonts
 
     assert font_files() == style.font_files()
-    assert style.FAMILY == fonts.FAMILY
+    assert f'set text(font: "{style.FAMILY}"' in (Path(report.__file__).parent / "template.typ").read_text()
 
 
 def test_importing_the_report_is_light_and_leaves_locust_alone():

@@ -36,7 +36,7 @@ def test_think_time_is_the_weighted_mean_of_the_calls(tmp_path: Path, study: Stu
     changed = read_study(own_cycle(tmp_path, edit=slower))
     assert think_time_s(changed, changed.main("scenario")) == pytest.approx((5 * 1 + 3 * 2 + 2 * 6) / 10)
     assert think_time_s(changed, changed.main("api")) == 0.25
-    assert think_time_s(study, study.main("scenario")) == pytest.approx(story.THINK_TIME_S)
+    assert think_time_s(study, study.main("scenario")) == pytest.approx(1.0)
 
 
 def test_the_generators_links_are_its_bandwidth(tmp_path: Path, study: Study) -> None:

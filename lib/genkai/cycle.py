@@ -37,8 +37,6 @@ ANALYSIS = ("30_monitor", "40_scale", "50_diagnose")
 SPARE_S = 240.0  # what a notebook may take beyond its load
 LANGUAGES = {"en": ("en",), "ja": ("ja",), "both": ("en", "ja")}
 
-Tell = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class CycleOutcome:

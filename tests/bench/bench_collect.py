@@ -17,8 +17,10 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
+
 from genkai import schema
-from genkai.collect.proc import parse_proc, proc_metrics
+from genkai.collect.proc import parse_proc, proc_blocks
 from genkai.collect.proc_sampler import proc_command
 from genkai.collect.vmstat import parse_vmstat, vmstat_command, vmstat_metrics
 
@@ -83,7 +85,7 @@ def main() -> None:
     day = proc_day()
     figures["proc_day_mb"] = len(day) / 1e6
     figures["proc_day_parse_s"], parsed = timed(lambda: parse_proc(day))
-    figures["proc_day_metrics_s"], table = timed(lambda: proc_metrics(parsed, "a"))
+    figures["proc_day_metrics_s"], table = timed(lambda: pd.concat([block.frame for block in proc_blocks(parsed, "a")]))
     figures["proc_day_values"] = len(table)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "metrics.parquet"

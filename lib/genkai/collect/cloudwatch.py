@@ -10,24 +10,11 @@ import pandas as pd
 
 from genkai import schema
 from genkai.collect.aws import is_local
-from genkai.collect.cloudwatch_pull import Pull, estimate_cost, finest_period, pull_cloudwatch
+from genkai.collect.cloudwatch_pull import pull_cloudwatch
 from genkai.collect.discovery import Discovery, discover
 from genkai.collect.errors import CollectError
 from genkai.plan import Aws, Plan
 from genkai.workspace import Run, now_text, read_json, write_json
-
-__all__ = [
-    "Pull",
-    "cloudwatch_record",
-    "collect_cloudwatch",
-    "discovery_of",
-    "estimate_cost",
-    "finest_period",
-    "preliminary_note",
-    "publishing_wait_s",
-    "pull_cloudwatch",
-    "run_window",
-]
 
 PUBLISHED_S, SETTLED_S = 180.0, 600.0  # after this AWS has a run's last minutes; after that they hardly change
 

@@ -34,24 +34,20 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from genkai import schema
 from genkai.collect.proc_log import ProcError, ProcLog, ProcRun, parse_proc
 from genkai.collect.proc_names import DISK, INCREMENTS, KIB, LEVELS, NET, PAGE, RATES
 from genkai.metrics import Block, micros
 
-__all__ = ["ProcError", "ProcLog", "ProcRun", "parse_proc", "proc_blocks", "proc_metrics"]
+__all__ = ["ProcError", "ProcLog", "ProcRun", "parse_proc", "proc_blocks"]
 
 _GAP = 5.0  # intervals longer than so many usual ones are gaps, not samples
 
 
-def proc_metrics(log: ProcLog, host: str, clock_offset_s: float = 0.0) -> pd.DataFrame:
-    """The log as rows of the metrics table (source proc, resource host:NAME); clock_offset_s: theirs ahead of ours."""
-    tables = [block.frame for block in proc_blocks(log, host, clock_offset_s)]
-    return pd.concat(tables, ignore_index=True) if tables else schema.empty_table("metrics")
-
-
 def proc_blocks(log: ProcLog, host: str, clock_offset_s: float = 0.0) -> list[Block]:
-    """The same in the wide form, one block a start of the sampler."""
+    """The log as blocks of the metrics table (source proc, resource host:NAME), one a start of the sampler.
+
+    clock_offset_s: theirs ahead of ours.
+    """
     return [_run_block(run, host, clock_offset_s) for run in log.runs if len(run.raw) > 1]
 
 

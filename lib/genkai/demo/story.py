@@ -4,7 +4,6 @@ from genkai.demo.settings import AppSettings, BalancerSettings
 
 LOAD_BALANCER = "genkai-demo"
 INSTANCE_TYPE = "t3.medium"
-THINK_TIME_S = 1.0
 INSTANCES, MAX_INSTANCES = 2, 8
 COLD_CAPACITY_RPS = 520.0  # just enough for 500 users with 1 s think time, half of what 1 000 need
 WARM_CAPACITY_RPS = 2000.0

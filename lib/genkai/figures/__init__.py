@@ -6,7 +6,6 @@ from genkai.figures.evidence import evidence
 from genkai.figures.fits import drawn_curve
 from genkai.figures.flame import flame, short_name
 from genkai.figures.history import history
-from genkai.figures.legible import legibility_problems
 from genkai.figures.load import api_steps, ceiling, live
 from genkai.figures.plan import load_curve, plan_capacity, plan_tornado
 from genkai.figures.scale import scale
@@ -31,7 +30,6 @@ __all__ = [
     "flame",
     "history",
     "hockey_stick",
-    "legibility_problems",
     "live",
     "load_curve",
     "plan_capacity",

@@ -40,9 +40,8 @@ class PlanCall:
         self.name, self.weight, self.think_time_s = api.name, call.weight, call.think_time_s
         self.head = api.method == "HEAD"
         try:
-            used = CallTemplate(target, api.method, api.path, headers=api.headers, body=api.body).names
-            self.sources = _sources(used, base_dir / api.data if api.data else None)
             self.template = CallTemplate(target, api.method, api.path, headers=api.headers, body=api.body)
+            self.sources = _sources(self.template.names, base_dir / api.data if api.data else None)
             wanted = {path: EXISTS if value is None else value for path, value in api.check.json_equals.items()}
             self.check = Check(api.check.status, api.check.contains, wanted)
         except ValueError as error:

@@ -19,7 +19,7 @@ from genkai.schema import read_table
 from genkai.study.reading import SAMPLE
 from genkai.workspace import project_root
 
-SHOWN, HOTTEST = 12, 5  # functions in a table; in the text of a terminal
+HOTTEST = 5  # functions in the text of a terminal
 MOST_LETTERS = 90  # of a command line
 Record = dict[str, Any]
 

@@ -13,14 +13,13 @@ from genkai.report.typst_text import array, call, literal
 TYPST_MIME = "text/vnd.typst"
 REPORT_MIME = "application/vnd.genkai.report+json"
 
-STATUSES = ("pass", "fail", "warn", "cannot_tell", "not_run")
 # Dark enough for white text (contrast ≥ 4.5) on light and on dark themes; template.typ holds the same values.
 COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "warn": "#9a6700", "cannot_tell": "#57606a", "not_run": "#6e7781",
            "strong": "#1f3a5f", "moderate": "#3f6593", "weak": "#6e7781"}  # fmt: skip
 _STATUS_OF = {
     "better": "pass", "worse": "fail", "worked": "pass", "did_not_work": "fail", "made_worse": "fail",
     "partly": "warn", "cause_gone": "warn", "open": "not_run",
-    "saturated": "fail", "limit": "fail", "busy": "warn", "idle": "pass", "fine": "pass",
+    "limit": "fail", "busy": "warn", "idle": "pass",
     "unknown": "not_run", "not_measured": "not_run", "drifts": "fail", "changed": "warn", "steady": "pass",
 }  # fmt: skip
 

@@ -17,8 +17,8 @@ from genkai.report.typst_text import array, call, literal
 class Document(Displayed):
     """Title block on page 1 and running head of the rest; display it once, before everything else.
 
-    `window` is (start, end) of the tests, as ISO 8601 text, datetime or seconds since 1970, UTC; `verdict` is one of
-    STATUSES or "".
+    `window` is (start, end) of the tests, as ISO 8601 text, datetime or seconds since 1970, UTC; `verdict` is pass,
+    fail, cannot_tell, not_run or "".
     """
 
     title: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-FAMILY = "Noto Sans CJK JP"
 GETA = "〓"  # what Japanese typesetters put where they have no type for a character
 
 

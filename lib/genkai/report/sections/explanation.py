@@ -15,11 +15,11 @@ from genkai.report.sections.machine_limits import counts_said, machine_limits, m
 from genkai.report.sections.records import Record, message, named, resource_name, said, use_table
 from genkai.report.table import Table
 
-_SCALE_ROWS = ("knee", "ceiling", "peak", "response_time", "delta_aicc", "generator_excluded")
+_SCALE_ROWS = ("knee", "ceiling", "peak", "generator_excluded")
 
 
 OF_EVERY_LEVEL = ("evidence.lb.no_keep_alive",)  # speaks of all that were served, below the limit and beyond
-CLEARED = ("idle", "fine", "busy")  # looked at, and not the limit
+CLEARED = ("idle", "busy")  # looked at, and not the limit
 
 
 def scale(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> Contents:
