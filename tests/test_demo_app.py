@@ -12,6 +12,7 @@ import pytest
 
 from genkai.demo.children import Child
 from genkai.demo.settings import AppSettings
+from waiting import wait_until
 
 
 @contextmanager
@@ -36,13 +37,6 @@ def call(port, method="GET", path="/health", body=None):
 
 def stats(port, reset=False):
     return call(port, path="/__stats" + ("?reset" if reset else ""))[1]
-
-
-def eventually(condition, timeout_s=60.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -149,7 +143,7 @@ def test_the_status_page_needs_a_slot_itself():
         assert "BusyWorkers: 1\nIdleWorkers: 0\nQueueLength: 0" in call(number, path="/server-status?auto")[1]
         first = threading.Thread(target=call, args=(number, "GET", "/items/1"))
         first.start()
-        eventually(lambda: stats(number)["busy"]["now"] == 1)
+        wait_until(lambda: stats(number)["busy"]["now"] == 1)
         second = http.client.HTTPConnection("127.0.0.1", number, timeout=20)
         with stopped(child):
             second.request("GET", "/server-status?auto")
@@ -163,7 +157,7 @@ def test_a_long_queue_of_requests_without_wait_is_served():
     with app(slots=1, io_ms=1000.0, io_spread=0.0) as (number, _):
         connection = http.client.HTTPConnection("127.0.0.1", number, timeout=20)
         connection.request("GET", "/items/1")
-        eventually(lambda: stats(number)["busy"]["now"] == 1)
+        wait_until(lambda: stats(number)["busy"]["now"] == 1)
         waiting = [http.client.HTTPConnection("127.0.0.1", number, timeout=20) for _ in range(600)]
         for other in waiting:
             other.request("GET", "/health")

@@ -15,6 +15,7 @@ import pytest
 
 from genkai.demo.settings import AppSettings, BalancerSettings
 from genkai.demo.world import DemoWorld
+from waiting import wait_until
 
 FAST = AppSettings(io_ms=2.0, cpu_ms=0.02)
 
@@ -39,13 +40,6 @@ def get(running, path="/items/1"):
         return answer.status
     finally:
         connection.close()
-
-
-def eventually(condition, timeout_s=60.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +195,7 @@ def test_capacity_is_a_ceiling_that_queues_and_can_be_warmed():
 def test_what_the_surge_queue_cannot_hold_spills_over():
     with world(capacity_rps=0.01, surge_queue=3) as running:
         sent = send_together(running, 12)
-        eventually(lambda: running.stats()["spilled"] == 8)
+        wait_until(lambda: running.stats()["spilled"] == 8)
         running.set_capacity(0)
         statuses = statuses_of(sent)
         stats = running.stats()
@@ -214,7 +208,7 @@ def test_what_the_surge_queue_cannot_hold_spills_over():
 def test_the_extremes_of_the_queue_begin_anew_when_the_publisher_has_read_them():
     with world(capacity_rps=0.01, surge_queue=3) as running:
         sent = send_together(running, 4)
-        eventually(lambda: running.stats()["queue"]["now"] == 3)
+        wait_until(lambda: running.stats()["queue"]["now"] == 3)
         running.set_capacity(0)
         assert statuses_of(sent) == {200: 4}
         assert running.control("GET", "/__stats?reset")["queue"]["max"] == 3
@@ -225,7 +219,7 @@ def test_the_extremes_of_the_queue_begin_anew_when_the_publisher_has_read_them()
 def test_a_raised_capacity_empties_the_queue_at_once():
     with world(capacity_rps=0.01) as running:
         sent = send_together(running, 4)
-        eventually(lambda: running.stats()["queue"]["now"] == 3)
+        wait_until(lambda: running.stats()["queue"]["now"] == 3)
         running.set_capacity(1000)
         assert statuses_of(sent) == {200: 4}
 
@@ -247,11 +241,11 @@ def test_a_killed_instance_goes_out_of_service_and_the_other_one_serves():
     with world() as running:
         gone, stays = running.instance_ids
         os.kill(running.instance_pids[gone], signal.SIGKILL)
-        eventually(lambda: running.stats()["unhealthy"] == 1)
+        wait_until(lambda: running.stats()["unhealthy"] == 1)
         statuses, _ = closed_load(running, users=4, requests=5)
         assert statuses == {200: 20}
         os.kill(running.instance_pids[stays], signal.SIGKILL)
-        eventually(lambda: running.stats()["healthy"] == 0)
+        wait_until(lambda: running.stats()["healthy"] == 0)
         assert get(running) == 503
         assert running.stats()["spilled"] == 0
 
@@ -259,7 +253,7 @@ def test_a_killed_instance_goes_out_of_service_and_the_other_one_serves():
 def test_an_instance_that_dies_under_a_request_is_a_502():
     with world(app=AppSettings(io_ms=20_000.0, io_spread=0.0), instances=1) as running, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(get, running)
-        eventually(lambda: running.stats()["instances"][0]["outstanding"] == 1)
+        wait_until(lambda: running.stats()["instances"][0]["outstanding"] == 1)
         os.kill(next(iter(running.instance_pids.values())), signal.SIGKILL)
         assert answer.result(timeout=10) == 502
 
@@ -276,10 +270,10 @@ def test_clients_that_left_the_queue_are_not_passed_on():
         leaving = [connect(running) for _ in range(5)]
         for connection in leaving:
             connection.request("GET", "/items/1")
-        eventually(lambda: running.stats()["queue"]["now"] == 5)
+        wait_until(lambda: running.stats()["queue"]["now"] == 5)
         for connection in leaving:
             connection.close()
         running.set_capacity(0)
-        eventually(lambda: running.stats()["queue"]["now"] == 0)
+        wait_until(lambda: running.stats()["queue"]["now"] == 0)
         assert running.stats()["client_gone"] >= 4
         assert running.stats()["routed"] <= 2

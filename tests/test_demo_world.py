@@ -18,6 +18,7 @@ import pytest
 from genkai.demo.children import Child, StartError
 from genkai.demo.settings import AppSettings
 from genkai.demo.world import DemoWorld
+from waiting import wait_until
 
 
 def gone(pid):
@@ -25,13 +26,6 @@ def gone(pid):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def eventually(condition, timeout_s=60.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +68,7 @@ def test_metrics_are_where_discovery_says(world, aws):
         metrics = aws("cloudwatch").list_metrics(**asked)["Metrics"]
         return {pair["Value"] for metric in metrics for pair in metric["Dimensions"]}
 
-    eventually(lambda: reported() >= set(world.instance_ids))
+    wait_until(lambda: reported() >= set(world.instance_ids))
 
 
 def test_scaling_starts_and_stops_real_instances(world, aws):
@@ -106,7 +100,7 @@ def test_the_world_follows_its_group_and_says_when_the_size_serves():
         assert ready(running, 1) == {"healthy": 1, "instances": 1}
         assert ready(running, 2) is None
         running.fleet.set_desired(2)
-        eventually(lambda: ready(running, 2))
+        wait_until(lambda: ready(running, 2))
         assert len(running.instance_ids) == 2
 
 
@@ -206,7 +200,7 @@ def test_killed_it_leaves_no_process_and_no_file(tmp_path):
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    eventually(lambda: all(gone(pid) for pid in children))
+    wait_until(lambda: all(gone(pid) for pid in children))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,7 +219,7 @@ def test_killed_while_it_starts_it_leaves_no_process():
     with ThreadPoolExecutor(len(moments)) as pool:
         left = [child for children in pool.map(children_when_killed, moments) for child in children]
     assert left, "some of them had begun"
-    eventually(lambda: all(gone(child.pid) for child in left))
+    wait_until(lambda: all(gone(child.pid) for child in left))
 
 
 def test_sigterm_ends_the_command_and_its_children():

@@ -21,6 +21,7 @@ from genkai import histogram, journals, launch
 from genkai.launch import LaunchError, Progress
 from genkai.workspace import Run, read_journal
 from load_target import make_plan, running_target
+from waiting import wait_until
 
 pytestmark = pytest.mark.load
 
@@ -34,13 +35,6 @@ def group_members(leader: int) -> list[int]:
         except ProcessLookupError:
             continue
     return found
-
-
-def wait_until(condition, limit_s: float = 60.0) -> None:
-    until = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < until, "the condition did not come true"
-        time.sleep(0.05)
 
 
 def at_once(*work: Callable[[], Any]) -> list[Any]:

@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,6 +11,7 @@ import pytest
 
 from genkai.load import process
 from genkai.load.process import LaunchError, LoadProcess, fork_server, start_process
+from waiting import wait_until
 
 TELL = """
 import os, sys
@@ -39,13 +38,6 @@ def place(tmp_path: Path) -> Path:
 
 def start(place: Path, *words: str) -> LoadProcess:
     return start_process([sys.executable, "-m", *words], place / "1-verify-x", place / "log", place)
-
-
-def wait_until(condition: Callable[[], object], limit_s: float = 60.0) -> None:
-    until = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < until, "the condition did not come true"
-        time.sleep(0.02)
 
 
 def gone(pid: int) -> bool:

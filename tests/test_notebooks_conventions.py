@@ -1,4 +1,4 @@
-"""Notebook conventions of docs/design.md: each read by a stakeholder, each kept by a test."""
+"""Notebook conventions (CONTRIBUTING.md says them in short): each read by a stakeholder, each kept by a test."""
 
 import ast
 import json

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from genkai.collect.errors import CollectError
 from genkai.doctor import check_machine
 from genkai.resizing import RECORD, WATCH_LOG, Resizing, left_behind, restore_left, restore_one, restored
 from genkai.workspace import Cycle, new_cycle
+from waiting import wait_until
 
 PLAN = """\
 name: {name}
@@ -198,17 +199,10 @@ def cut_power(cycle: Cycle, process: subprocess.Popen) -> None:
     end(process)
 
 
-def wait_for(what: Callable[[], bool], limit_s: float = 60) -> None:
-    until = time.monotonic() + limit_s
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def test_after_kill_9_the_watch_restores(tmp_path: Path, target: AwsTarget) -> None:
     cycle = cycle_of(tmp_path, target)
     end(held(cycle))
-    wait_for(lambda: record(cycle)["state"] == "restored")
+    wait_until(lambda: record(cycle)["state"] == "restored")
     assert target.desired("web") == 2
     assert "size 2 restored" in (cycle.path / WATCH_LOG).read_text()
 
@@ -216,7 +210,7 @@ def test_after_kill_9_the_watch_restores(tmp_path: Path, target: AwsTarget) -> N
 def test_after_kill_9_the_watch_runs_the_users_command(tmp_path: Path) -> None:
     cycle = cycle_of(tmp_path, None, "command: 'echo {size} >> sizes'")
     end(held(cycle))
-    wait_for(lambda: record(cycle)["state"] == "restored")
+    wait_until(lambda: record(cycle)["state"] == "restored")
     assert (tmp_path / "sizes").read_text().split() == ["4", "2"]
 
 
