@@ -1,3 +1,4 @@
+# make install   the environment only (.venv); every other target does it first
 # make demo   one whole PDCA cycle (two, in fact) on this machine; prints the PDFs' paths
 # make test   everything that CI runs
 # make lab    JupyterLab on the landing notebook
@@ -15,7 +16,7 @@ STAMP  := $(VENV)/.installed
 PLAN   ?= data/plans/demo.yaml
 CYCLE  ?= data/sample
 
-.PHONY: help demo test lab cycle report check nightly example lock
+.PHONY: help install demo test lab cycle report check nightly example lock
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -23,6 +24,8 @@ help:
 $(STAMP): requirements.lock pyproject.toml
 	@tools/install $(PYTHON) $(VENV)
 	@touch $@
+
+install: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/genkai demo

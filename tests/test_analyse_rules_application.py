@@ -1,5 +1,6 @@
 """Application rules: a hit, and near misses that must not hit."""
 
+import pandas as pd
 import pytest
 
 from diagnosis_tables import HEALTHY, STALL, World, causes
@@ -70,6 +71,28 @@ def test_503_with_constant_successes_needs_no_balancer_where_there_is_none() -> 
     world = World(levels, workload="open").fail(1, "http_5xx", 1500, 503).fail(2, "http_5xx", 3600, 503)
     assert causes(world.diagnosis(NO_BALANCER)) == ["rate_limit"]
     assert causes(world.diagnosis()) == [], "who answered is not known behind a balancer that was not measured"
+
+
+def died(kind: str = "refused", answered_again: bool = False) -> World:
+    """Answers for ten seconds of the second level, and then only failures of a kind."""
+    world = World([(100, 100, 0.02, 0.0), (200, 60, 0.02, 0.7)]).seconds(0, [0.02] * 30)
+    world.seconds(1, [0.02] * (30 if answered_again else 10))
+    for second in range(10, 25):
+        world.fail(1, kind, 40)
+        world.failures[-1]["time"] = world.hold(1)[0] + pd.Timedelta(seconds=second)
+    return world
+
+
+def test_a_target_that_refuses_every_connection_to_the_end_has_gone() -> None:
+    finding = died().diagnosis(NO_BALANCER)["findings"][0]
+    assert (finding["cause"], finding["strength"]) == ("target_gone", "strong")
+    values = finding["evidence"][0]["values"]
+    assert (values["refused"]["value"], values["seconds"]["value"]) == (600, 15)
+
+
+@pytest.mark.parametrize("world", [died("timeout"), died(answered_again=True), died("reset")])
+def test_a_target_that_hangs_resets_or_answers_again_has_not(world: World) -> None:
+    assert "target_gone" not in causes(world.diagnosis(NO_BALANCER))
 
 
 def test_a_few_closed_connections_or_as_many_below_the_limit_do_not() -> None:

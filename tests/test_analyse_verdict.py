@@ -279,6 +279,7 @@ def test_other_misses_are_counted():
     found = verdicts(everything(sweep(p95_s=0.3)))["overall"]
     assert (found["status"], found["sentence_key"]) == ("fail", "verdict.overall.targets_missed")
     assert found["values"]["missed"] == 2
+    assert found["values"]["reason"]["key"] == "verdict.why.response_time_missed", "page 1 says which"
 
 
 def test_a_step_that_is_missing_leaves_the_whole_undecided():

@@ -1,7 +1,9 @@
 """The command: what it prints, its exit codes, and errors of one paragraph without a traceback."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +30,18 @@ def test_the_program_itself_refuses_in_one_paragraph_and_with_exit_code_3() -> N
     assert (found.returncode, found.stdout) == (3, "")
     assert found.stderr.startswith("genkai: nowhere.yaml: expected a readable plan file")
     assert "Traceback" not in found.stderr
+
+
+def test_ctrl_c_says_that_nothing_is_lost_and_how_to_go_on(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    os.mkfifo(plan)  # the command waits for its plan
+    command = [sys.executable, "-m", "genkai.cli", "check", str(plan)]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with plan.open("w"):  # opens once the command reads
+        running.send_signal(signal.SIGINT)
+        told = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert told.strip().endswith("what was measured is kept. A cycle goes on with: genkai cycle PLAN --resume")
 
 
 def test_every_command_is_documented() -> None:

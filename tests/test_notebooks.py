@@ -71,7 +71,7 @@ def test_a_dead_kernel_is_an_error(tmp_path: Path, kernel: WarmKernel) -> None:
 
 
 def test_a_notebook_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(NotebookError, match="expected a notebook, got no file"):
+    with pytest.raises(NotebookError, match=r"expected a notebook, got no file; run genkai in the project's folder"):
         check_parameters(tmp_path / "none.ipynb", {})
 
 

@@ -22,6 +22,7 @@ def test_a_limit_holds_on_its_own_side() -> None:
         ({"metric": "cpu_busy_ratio"}, "exactly one of at_most, at_least, got neither"),
         ({"metric": "cpu_busy_ratio", "at_most": 1, "at_least": 0}, "exactly one of at_most, at_least, got both"),
         ({"metric": "cpu_bussy_ratio", "at_most": 1}, "did you mean cpu_busy_ratio?"),
+        ({"metric": "cpu_busy_ratoi", "at_most": 1}, "did you mean cpu_busy_ratio?"),
         ({"metric": "mem_available", "at_least": 1}, "did you mean mem_available_bytes?"),
         ({"metric": "cpu busy", "at_most": 1}, "should match pattern"),
         ({"metric": "CPUUtilization", "at_most": float("nan")}, "finite number"),

@@ -279,9 +279,6 @@ def main() -> None:
     """Entry point."""
     try:
         code = app(standalone_mode=False)
-    except KeyboardInterrupt:
-        print("interrupted: the load is stopped, what was measured is kept; go on with --resume", file=sys.stderr)
-        code = 130
     except typer.Exit as ended:
         code = ended.exit_code
     except Exception as error:
@@ -292,6 +289,9 @@ def main() -> None:
         else:
             raise
         code = 3
+    if code == 130:  # what typer makes of Ctrl-C
+        print("genkai: interrupted; what was measured is kept. A cycle goes on with: genkai cycle PLAN --resume",
+              file=sys.stderr)  # fmt: skip
     sys.exit(code if isinstance(code, int) else 0)
 
 

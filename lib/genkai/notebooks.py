@@ -132,7 +132,8 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
     import papermill
 
     if not notebook.is_file():
-        raise NotebookError(f"{notebook}: expected a notebook, got no file")
+        raise NotebookError(f"{notebook.absolute()}: expected a notebook, got no file; "
+                            "run genkai in the project's folder, which holds notebooks/ and data/")  # fmt: skip
     known = papermill.inspect_notebook(str(notebook))
     unknown = sorted(set(given) - set(known))
     if unknown:

@@ -31,7 +31,7 @@ class MachineTarget(Model):
     @classmethod
     def _no_slip(cls, metric: str) -> str:
         near = difflib.get_close_matches(metric, HOST_METRICS, 1, NEARLY)
-        near = near or [known for known in HOST_METRICS if known.startswith(f"{metric}_")]
+        near = near or [k for k in HOST_METRICS if k.startswith(f"{metric}_") or sorted(k) == sorted(metric)]
         if near and metric not in HOST_METRICS:
             raise ValueError(f"expected a name of the metrics table, got {metric!r}; did you mean {near[0]}?")
         return metric

@@ -232,7 +232,8 @@ def _overall(plan: Plan, targets: Sequence[dict], steps: Sequence[dict]) -> dict
         if not missed:  # a step that ended early, or that would not last
             failed = next(s for s in judged if s["status"] == FAIL)
             return _sentence(FAIL, "step_failed", step=failed["step"], reason=_as_message(failed))
-        return _sentence(FAIL, "targets_missed", missed=len(missed), n=len(rows))
+        first = min(missed, key=lambda row: (SERVICE_STEPS.index(row["step"]), margin_of(row)))
+        return _sentence(FAIL, "targets_missed", missed=len(missed), n=len(rows), reason=_as_message(first))
     if main and main["why_key"].endswith("target_unstated") and status == CANNOT_TELL:
         return _sentence(CANNOT_TELL, "no_target", measured=main["measured"])
     if status == CANNOT_TELL:

@@ -64,8 +64,9 @@ def check_answers(run: Run, job: Job) -> None:
         api = job.calls[0].api
         where = "" if found["kind"] == "plan" else f"{job.base_url}, {api.method} {api.path}: "
         expected = "" if found["kind"] == "plan" else f"expected an answer that passes the check of {api.name}, got: "
+        after = "" if found["kind"] == "plan" else "; start the target, or mend base_url, path or check in the plan"
         hint = tls_hint(found["message"]) if found["kind"] == "tls" else ""
-        raise LaunchError(f"{where}{expected}{found['message']}{hint}; no load was started")
+        raise LaunchError(f"{where}{expected}{found['message']}{hint}; no load was started{after}")
 
 
 def tls_hint(message: str) -> str:

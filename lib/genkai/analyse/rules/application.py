@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 
 from genkai.analyse.records import interval_of, value_of
 from genkai.analyse.rules.case import Case
@@ -25,6 +26,7 @@ from genkai.analyse.rules.relations import (
 )
 from genkai.analyse.rules.stall import RESPONSE_RISE
 
+GONE_S = 3.0  # so long to the end of the load must every connection be refused
 FEWEST_DROPPED = 5  # connections that a server closed unanswered
 ONE_AT_A_TIME = 1.5  # requests served at once, per instance, up to which a lock explains the ceiling
 
@@ -239,7 +241,34 @@ def retrograde(case: Case) -> Finding | None:
     return Finding("retrograde_scaling", "weak", tuple(evidence), fit=0.3, contributes=True)
 
 
+def gone(case: Case) -> Finding | None:
+    """From some second to the end every connection was refused: nobody listens there any more.
+
+    A queue that overflows drops or resets connections; only a port without a listener refuses each of them.
+    """
+    requests, failures = case.tables.requests, case.tables.failures
+    answered = requests.loc[requests["completed"] > 0, "time"]
+    if not len(answered) or not len(failures):
+        return None
+    last = max(answered.max(), failures.loc[failures["kind"] != "refused", "time"].max(), key=_known)
+    refused = failures[failures["time"] > last]
+    seconds = (refused["time"].max() - last).total_seconds() if len(refused) else 0.0
+    if seconds < GONE_S:
+        return None
+    values = {
+        "since": amount((last - case.levels["start"].min()).total_seconds() + 1, "duration"),
+        "seconds": amount(seconds, "duration"),
+        "refused": amount(float(refused["count"].sum()), "count"),
+    }
+    return Finding("target_gone", "strong", (Evidence("evidence.gone", values, "failures"),), fit=0.95)
+
+
+def _known(time: pd.Timestamp) -> float:
+    return -math.inf if pd.isna(time) else time.timestamp()
+
+
 RULES = (
+    Rule("target_gone", "application", gone),
     Rule("rate_limit", "application", rate_limit),
     Rule("worker_slots", "application", worker_slots),
     Rule("lock", "application", lock),
