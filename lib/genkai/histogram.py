@@ -6,7 +6,7 @@ histograms only: a mean of percentiles is not a percentile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hdrh.histogram import HdrHistogram
 
@@ -38,6 +38,11 @@ def merge(encoded: Iterable[bytes | None]) -> HdrHistogram:
         if item is not None:
             total.decode_and_add(item)
     return total
+
+
+def join(encoded: Sequence[bytes]) -> bytes:
+    """All encoded histograms as one encoded; a single one as it is."""
+    return encoded[0] if len(encoded) == 1 else encode(merge(encoded))
 
 
 def quantile_s(histogram: HdrHistogram, quantile: float) -> float | None:

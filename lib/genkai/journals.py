@@ -168,10 +168,6 @@ class _Row:
             self.hist_service += (line["hist_service"].encode("ascii"),)
 
 
-def _merged(encoded: tuple[bytes, ...]) -> bytes:
-    return encoded[0] if len(encoded) == 1 else histogram.encode(histogram.merge(encoded))
-
-
 def _requests_frame(lines: list[_Line], marks: list[dict[str, Any]]) -> pd.DataFrame:
     rows: dict[tuple[int, str], _Row] = defaultdict(_Row)
     for line in lines:
@@ -185,9 +181,10 @@ def _requests_frame(lines: list[_Line], marks: list[dict[str, Any]]) -> pd.DataF
     frame["time"] = _times(second for second, _ in keys)
     frame["api"] = [api for _, api in keys]
     frame["level"] = _assign_levels(np.array([second for second, _ in keys]), marks)
-    frame["hist"] = [_merged(rows[key].hist) if rows[key].hist else empty for key in keys]
+    frame["hist"] = [histogram.join(rows[key].hist) if rows[key].hist else empty for key in keys]
     frame["hist_service"] = [
-        _merged(rows[key].hist_service) if rows[key].hist_service else (empty if is_open else None) for key in keys
+        histogram.join(rows[key].hist_service) if rows[key].hist_service else (empty if is_open else None)
+        for key in keys
     ]
     return frame
 

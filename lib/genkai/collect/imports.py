@@ -15,7 +15,7 @@ from datetime import UTC, tzinfo
 import numpy as np
 import pandas as pd
 
-from genkai.collect.errors import CollectError
+from genkai.collect.errors import CollectError, signs, what_else
 from genkai.collect.rows import metric_rows, utc_times
 from genkai.collect.stamps import parse_stamp
 
@@ -58,19 +58,16 @@ _HEADS = {
     "netstat": re.compile(r"Active Internet connections"),
     "sockstat": re.compile(r"sockets: used \d+"),
 }
-_OTHERS = [
-    (re.compile(pattern, re.MULTILINE), what)
-    for pattern, what in (
-        (r"^\s*Active Connections", "netstat of Windows, whose states are other ones"),
-        (r"^\s*Proto\s+Local Address", "netstat of Windows, whose states are other ones"),
-        (r"^(udp|UNCONN).*", "a listing without its line of column names"),
-        (r"^(tcp6?|ESTAB|LISTEN|TIME-WAIT)\s", "a listing without its line of column names"),
-        (r"^Kernel Interface table|^Iface\s", "netstat -i (interfaces)"),
-        (r"^Kernel IP routing table", "netstat -r (routes)"),
-        (r"^(Tcp|Ip|TcpExt):\s*$", "netstat -s (counters since boot)"),
-        (r"^#?kernel|^TcpInSegs", "nstat (counters)"),
-    )
-]
+_OTHERS = signs(
+    (r"^\s*Active Connections", "netstat of Windows, whose states are other ones"),
+    (r"^\s*Proto\s+Local Address", "netstat of Windows, whose states are other ones"),
+    (r"^(udp|UNCONN).*", "a listing without its line of column names"),
+    (r"^(tcp6?|ESTAB|LISTEN|TIME-WAIT)\s", "a listing without its line of column names"),
+    (r"^Kernel Interface table|^Iface\s", "netstat -i (interfaces)"),
+    (r"^Kernel IP routing table", "netstat -r (routes)"),
+    (r"^(Tcp|Ip|TcpExt):\s*$", "netstat -s (counters since boot)"),
+    (r"^#?kernel|^TcpInSegs", "nstat (counters)"),
+)
 
 
 def parse_listings(text: str, zone: tzinfo = UTC, where: str = "sockets") -> list[Listing]:
@@ -97,19 +94,15 @@ def parse_listings(text: str, zone: tzinfo = UTC, where: str = "sockets") -> lis
             lines.append(line)
     close()
     if not found:
-        raise ImportFileError(f"{where}: expected ss -s, ss -tan, netstat -an or /proc/net/sockstat, got {_what(text)}")
+        raise ImportFileError(
+            f"{where}: expected ss -s, ss -tan, netstat -an or /proc/net/sockstat, got {what_else(text, _OTHERS)}"
+        )
     if len(found) > 1 and any(listing.time is None for listing in found):
         raise ImportFileError(
             f"{where}: expected a line with the date before each listing, got {len(found)} listings, some without; "
             "record with: while :; do date -Is; ss -s; sleep 1; done"
         )
     return found
-
-
-def _what(text: str) -> str:
-    if not text.strip():
-        return "an empty file"
-    return next((what for head, what in _OTHERS if head.search(text)), repr(" ".join(text.split())[:50]))
 
 
 def _counts(tool: str, lines: list[str]) -> dict[str, float]:

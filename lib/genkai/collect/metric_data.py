@@ -136,19 +136,7 @@ def _fetch_call(
     for number in range(MAX_PAGES):
         _pace.wait(aws.region, datapoints if number == 0 else 0, per_s)
         page = call(made, aws, "cloudwatch", "GetMetricData", **given)
-        result.calls += 1
-        for part in page["MetricDataResults"]:
-            index = int(part["Id"][1:])
-            status[index] = part["StatusCode"]
-            # One bucket has one value: the same one on two pages, or twice on one, is the same point.
-            result.points[index].update(
-                (moment.timestamp(), float(value))
-                for moment, value in zip(part["Timestamps"], part["Values"], strict=False)
-            )
-        for message in page.get("Messages", []):
-            text = f"aws cloudwatch GetMetricData: {message.get('Code')}: {message.get('Value')}"
-            if text not in result.warnings:
-                result.warnings.append(text)
+        status |= _take_page(page, result)
         if not page.get("NextToken"):
             break
         if page["NextToken"] == given.get("NextToken"):
@@ -160,3 +148,19 @@ def _fetch_call(
         names = ", ".join(sorted({queries[i].name for i in refused}))
         result.warnings.append(f"aws cloudwatch GetMetricData: expected permission for {names}, got Forbidden")
     return [i for i, code in status.items() if code in ("PartialData", "InternalError")]
+
+
+def _take_page(page: dict[str, Any], result: Fetched) -> dict[int, str]:
+    """The points and messages of a page go into the result; {index of a query: its status on this page}."""
+    result.calls += 1
+    for part in page["MetricDataResults"]:
+        # One bucket has one value: the same one on two pages, or twice on one, is the same point.
+        result.points[int(part["Id"][1:])].update(
+            (moment.timestamp(), float(value))
+            for moment, value in zip(part["Timestamps"], part["Values"], strict=False)
+        )
+    for message in page.get("Messages", []):
+        text = f"aws cloudwatch GetMetricData: {message.get('Code')}: {message.get('Value')}"
+        if text not in result.warnings:
+            result.warnings.append(text)
+    return {int(part["Id"][1:]): part["StatusCode"] for part in page["MetricDataResults"]}

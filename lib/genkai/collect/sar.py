@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 import pandas as pd
 
 from genkai import schema
+from genkai.collect.errors import signs, what_else
 from genkai.collect.imports import ImportFileError, ImportLog
 from genkai.collect.rows import utc_times
 from genkai.collect.stamps import parse_stamp
@@ -45,18 +46,15 @@ _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?", re.ASCII)
 _HEAD = re.compile(r"Linux \S+ \(.*?\)\s+(\S+)")
 _SLASHED = re.compile(r"(\d\d)/(\d\d)/\d\d")
 _DATES = ("%Y-%m-%d", "%m/%d/%Y", "%m/%d/%y", "%d.%m.%Y", "%Y/%m/%d", "%Y年%m月%d日")
-_FOREIGN = [
-    (re.compile(pattern, re.MULTILINE), what)
-    for pattern, what in (
-        (r"\A\s*\{", "JSON (sadf -j)"),
-        (r"\A\s*<", "XML (sadf -x or -g)"),
-        (r"^\d\d:\d\d:\d\d\s.*\s\d+(\.\d+)?[kMGT%]\s", "numbers with units (sar -h)"),
-        (r"^procs -|^\s*r\s+b\s+swpd", "vmstat (genkai import vmstat reads it)"),
-        (r"^avg-cpu:", "iostat"),
-        (r"^AIX |^SunOS |^HP-UX ", "the sar of another system than Linux"),
-        (r"^State\s+Recv-Q|^Netid|^Total: \d+", "ss (genkai import ss reads it)"),
-    )
-]
+_FOREIGN = signs(
+    (r"\A\s*\{", "JSON (sadf -j)"),
+    (r"\A\s*<", "XML (sadf -x or -g)"),
+    (r"^\d\d:\d\d:\d\d\s.*\s\d+(\.\d+)?[kMGT%]\s", "numbers with units (sar -h)"),
+    (r"^procs -|^\s*r\s+b\s+swpd", "vmstat (genkai import vmstat reads it)"),
+    (r"^avg-cpu:", "iostat"),
+    (r"^AIX |^SunOS |^HP-UX ", "the sar of another system than Linux"),
+    (r"^State\s+Recv-Q|^Netid|^Total: \d+", "ss (genkai import ss reads it)"),
+)
 _LEAST = -1e15  # numbers beyond are no measurement but a counter that wrapped
 
 
@@ -98,7 +96,8 @@ def parse_sar(text: str | bytes, host: str, *, day: date | None = None, zone: tz
         points = _report(text, day, zone, where)
     if not points.rows:
         raise ImportFileError(
-            f"{where}: expected the text of sar, sadf -d or sadf -p, got {_what(text)}; export with: sadf -d FILE -- -A"
+            f"{where}: expected the text of sar, sadf -d or sadf -p, got {what_else(text, _FOREIGN)}; "
+            "export with: sadf -d FILE -- -A"
         )
     return _log(points, host)
 
@@ -111,12 +110,6 @@ def _decoded(text: str | bytes, where: str) -> str:
             )
         text = text.decode("utf-8", "replace")
     return text.lstrip("\ufeff")
-
-
-def _what(text: str) -> str:
-    if not text.strip():
-        return "an empty file"
-    return next((what for head, what in _FOREIGN if head.search(text)), repr(" ".join(text.split())[:50]))
 
 
 def _log(points: _Points, host: str) -> ImportLog:

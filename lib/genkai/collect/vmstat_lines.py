@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from genkai.collect.errors import signs, what_else
 from genkai.collect.stamps import is_time_of_day, parse_stamp
 
 COLUMNS = (
@@ -21,28 +22,27 @@ _GROUPS = re.compile(r"\S+\s+-+[^\s-]\S*-+\s+-+\S*[^\s-]-+\s+-+\S*[^\s-]-+\s+-+\
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ISO_TIME = re.compile(r"\d{2}:\d{2}:\d{2}")
 
-_FOREIGN = [
-    (re.compile(pattern, re.MULTILINE), what)
-    for pattern, what in (
-        (r"Mach Virtual Memory Statistics", "macOS vm_stat"),
-        (r"^System [Cc]onfiguration: lcpu|\br\s+b\s+(p\s+)?(w\s+)?avm\s+fre\s+re\s+pi", "AIX vmstat"),
-        (r"\br\s+b\s+w\s+swap\s+free\s+re\s+mf\b", "Solaris vmstat"),
-        (r"\br\s+b\s+w\s+avm\s+free\s+re\s+at\b", "HP-UX vmstat"),
-        (r"\b(r\s+b\s+(w\s+)?|r\s+s\s+)avm\s+fre\b", "BSD vmstat"),
-        (r"^avg-cpu:|^Device:?\s+.*(tps|r/s|rrqm)", "iostat"),
-        (r"^disk-.*-+reads-+|^\s*total merged sectors", "vmstat -d (disks)"),
-        (r"^Cache\s+Num\s+Total\s+Size\s+Pages", "vmstat -m (slabs)"),
-        (r"\d+ K total memory", "vmstat -s (totals since boot)"),
-        (r"\breads\s+read sectors\s+writes", "vmstat -p (one partition)"),
-        (r"%(user|usr)\s+%nice\s+%sys", "sar or mpstat (genkai import sar reads sar)"),
-        (r"^Linux \d\S* \(.*\)\s+\S+\s+_\w+_", "a sysstat report (genkai import sar reads sar)"),
-        (r"^top - \d|^\s*PID\s+USER", "top"),
-        (r"^\s*total\s+used\s+free\s+shared", "free"),
-        (r"^-+total-(cpu-)?usage-+|----total-usage----", "dstat"),
-        (r"^Netid\s+State|^State\s+Recv-Q|^Total: \d+", "ss (genkai import ss reads it)"),
-        (r"^Active Internet connections", "netstat (genkai import netstat reads it)"),
-    )
-]  # fmt: skip
+_FOREIGN = signs(
+    (r"Mach Virtual Memory Statistics", "macOS vm_stat"),
+    (r"^System [Cc]onfiguration: lcpu|\br\s+b\s+(p\s+)?(w\s+)?avm\s+fre\s+re\s+pi", "AIX vmstat"),
+    (r"\br\s+b\s+w\s+swap\s+free\s+re\s+mf\b", "Solaris vmstat"),
+    (r"\br\s+b\s+w\s+avm\s+free\s+re\s+at\b", "HP-UX vmstat"),
+    (r"\b(r\s+b\s+(w\s+)?|r\s+s\s+)avm\s+fre\b", "BSD vmstat"),
+    (r"^avg-cpu:|^Device:?\s+.*(tps|r/s|rrqm)", "iostat"),
+    (r"^disk-.*-+reads-+|^\s*total merged sectors", "vmstat -d (disks)"),
+    (r"^Cache\s+Num\s+Total\s+Size\s+Pages", "vmstat -m (slabs)"),
+    (r"\d+ K total memory", "vmstat -s (totals since boot)"),
+    (r"\breads\s+read sectors\s+writes", "vmstat -p (one partition)"),
+    (r"%(user|usr)\s+%nice\s+%sys", "sar or mpstat (genkai import sar reads sar)"),
+    (r"^Linux \d\S* \(.*\)\s+\S+\s+_\w+_", "a sysstat report (genkai import sar reads sar)"),
+    (r"^top - \d|^\s*PID\s+USER", "top"),
+    (r"^\s*total\s+used\s+free\s+shared", "free"),
+    (r"^-+total-(cpu-)?usage-+|----total-usage----", "dstat"),
+    (r"^Netid\s+State|^State\s+Recv-Q|^Total: \d+", "ss (genkai import ss reads it)"),
+    (r"^Active Internet connections", "netstat (genkai import netstat reads it)"),
+    (r"^\s*\d+(\s+\d+){14,}",
+     "numbers without vmstat's line of column names (r b swpd free …); which column is which cannot be told"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,7 @@ def place_numbers(fields: list[str], width: int) -> Place | None:
 def why_not_vmstat(text: str) -> str:
     """What a text without a Linux vmstat heading is, as far as one can tell."""
     head = text[:100_000]
-    if not head.strip():
-        return "an empty file"
-    for pattern, what in _FOREIGN:
-        if pattern.search(head):
-            return what
-    if re.search(r"^\s*\d+(\s+\d+){14,}", head, re.MULTILINE):
-        return "numbers without vmstat's line of column names (r b swpd free …); which column is which cannot be told"
-    return "something else (no line of column names r b swpd free …)"
+    return what_else(head, _FOREIGN, "something else (no line of column names r b swpd free …)")
 
 
 def is_binary(data: bytes) -> bool:

@@ -41,6 +41,17 @@ class Limit:
     name: str
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What all panels of a timeline have in common: where time begins, the width of a band, and words."""
+
+    origin: float
+    bucket_s: float
+    thresholds: Mapping[str, float]
+    names: Mapping[str, str]
+    t: Texts
+
+
 @styled
 def timeline(seconds: pd.DataFrame, metrics: pd.DataFrame | None = None, marks: Sequence[Mark] = (), *,
              thresholds: Mapping[str, float] | None = None, limits: Mapping[str, Sequence[Limit]] | None = None,
@@ -64,18 +75,17 @@ def timeline(seconds: pd.DataFrame, metrics: pd.DataFrame | None = None, marks: 
     figure = new_figure(16 + PANEL_MM * (2 + len(groups)))
     axes = panels(figure, 2 + len(groups), sharex=True)
     axes[0].set_xlim(0, end - origin)
-    bucket = bucket_s(end - origin)
+    shared = _Shared(origin, bucket_s(end - origin), thresholds, names, t)
     shade_levels(axes, marks, origin)
     waiting = [
-        _draw_load(axes[0], seconds, origin, bucket, thresholds, t),
-        _draw_response(axes[1], seconds, origin, bucket, thresholds, t),
+        _draw_load(axes[0], seconds, shared),
+        _draw_response(axes[1], seconds, shared),
     ]
     for panel, (metric, rows) in zip(axes[2:], groups, strict=True):
-        lines = (limits or {}).get(metric, ())
-        waiting.append(_draw_metric(panel, metric, rows, origin, bucket, thresholds, lines, names, t))
+        waiting.append(_draw_metric(panel, metric, rows, (limits or {}).get(metric, ()), shared))
     q.clock_ticks(axes[-1].xaxis, end - origin)
     label = "bands.elapsed_h" if end - origin > 7200 else "bands.elapsed"
-    note = t("bands.buckets", seconds=f"{bucket:g}") if bucket > 1 else ""
+    note = t("bands.buckets", seconds=f"{shared.bucket_s:g}") if shared.bucket_s > 1 else ""
     axes[-1].set_xlabel(t(label, start=f"{pd.Timestamp(origin, unit='s'):%Y-%m-%d %H:%M:%S}") + note)
     if marks:
         title = axes[0].get_title(loc="left")
@@ -100,70 +110,72 @@ def _range(times: list[np.ndarray], marks: Sequence[Mark]) -> tuple[float, float
     return float(min(x.min() for x in times)), float(max(x.max() for x in times)) + 1
 
 
-def _draw_load(axes: Axes, seconds: pd.DataFrame, origin: float, bucket: float, thresholds: Mapping[str, float],
-               t: Texts) -> list[SideLabel]:  # fmt: skip
+def _draw_load(axes: Axes, seconds: pd.DataFrame, shared: _Shared) -> list[SideLabel]:
+    t = shared.t
     panel_title(axes, t("bands.throughput"))
-    x = q.seconds_of(seconds["time"]) - origin
+    x = q.seconds_of(seconds["time"]) - shared.origin
     y = seconds["throughput_rps"].to_numpy(float)
     look = {"color": PALETTE["measured"], "linewidth": 1.2, "zorder": 3, "label": "throughput_rps"}
-    draw_series(axes, x, y, usual_period(x), bucket, **look)
+    draw_series(axes, x, y, usual_period(x), shared.bucket_s, **look)
     labels = []
     errors = seconds["error_rps"].fillna(0).to_numpy(float) if "error_rps" in seconds else np.zeros(len(x))
     if (errors > 0).any():
         axes.fill_between(x, 0, errors, step="post", color=PALETTE["error"], alpha=0.75, linewidth=0, zorder=2.5)
         labels.append(SideLabel(float(errors[-1]), t("bands.errors"), PALETTE["error"], True))
-    _scale_axis(axes, np.concatenate([y, errors]), thresholds.get("throughput_rps"), 1.0, "rps", labels, t)
+    _scale_axis(axes, np.concatenate([y, errors]), shared.thresholds.get("throughput_rps"), 1.0, "rps", labels, t)
     if len(y) and np.isfinite(y).any():
         labels.append(SideLabel(float(y[np.isfinite(y)][-1]), t("bands.successes"), PALETTE["measured"], True))
     return labels
 
 
-def _draw_response(axes: Axes, seconds: pd.DataFrame, origin: float, bucket: float, thresholds: Mapping[str, float],
-                   t: Texts) -> list[SideLabel]:  # fmt: skip
+def _draw_response(axes: Axes, seconds: pd.DataFrame, shared: _Shared) -> list[SideLabel]:
+    t, target_s = shared.t, shared.thresholds.get("p95_s")
     known = [name for name in ("p50_s", "p95_s") if name in seconds and seconds[name].notna().any()]
     if not known:
         panel_title(axes, t("load.not_measured", quantity=t("load.p95_s")))
         axes.set_yticks([])
         return []
     values = seconds[known].astype(float)
-    factor, unit = q.time_unit(top_of(values.to_numpy().ravel(), thresholds.get("p95_s", 0), headroom=1.0))
+    factor, unit = q.time_unit(top_of(values.to_numpy().ravel(), target_s or 0, headroom=1.0))
     panel_title(axes, t("bands.response", unit=unit))
-    x = q.seconds_of(seconds["time"]) - origin
+    x = q.seconds_of(seconds["time"]) - shared.origin
     labels: list[SideLabel] = []
     for name in known:
         y = values[name].to_numpy() * factor
         main = name == "p95_s"
         color = PALETTE["measured"] if main else PALETTE["measured_light"]
         look = {"color": color, "linewidth": 1.2 if main else 0.9, "zorder": 3, "label": name}
-        draw_series(axes, x, y, usual_period(x), bucket, **look)
+        draw_series(axes, x, y, usual_period(x), shared.bucket_s, **look)
         labels.append(SideLabel(float(y[np.isfinite(y)][-1]), name[:-2], PALETTE["measured"], main))
-    _scale_axis(axes, values.to_numpy().ravel() * factor, thresholds.get("p95_s"), factor, unit, labels, t)
+    _scale_axis(axes, values.to_numpy().ravel() * factor, target_s, factor, unit, labels, t)
     return labels
 
 
-def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, origin: float, bucket: float,
-                 thresholds: Mapping[str, float], limits: Sequence[Limit], names: Mapping[str, str],
-                 t: Texts) -> list[SideLabel]:  # fmt: skip
+def _draw_metric(axes: Axes, metric: str, rows: pd.DataFrame, limits: Sequence[Limit],
+                 shared: _Shared) -> list[SideLabel]:  # fmt: skip
     """One metric of all its resources; the first seven are named, the others grey."""
+    threshold, names, t = shared.thresholds.get(metric), shared.names, shared.t
     table_unit, highest = str(rows["unit"].iloc[0]), top_of(rows["value"], headroom=1.0)
     whole = {"ratio": 1.0, "Percent": 100.0}.get(table_unit, 0.0)  # shares are drawn against all there is
     near = [limit for limit in limits if limit.value <= max(FLATTENS * highest, whole)]
-    largest = max([highest, thresholds.get(metric) or 0.0, *(limit.value for limit in near)])
+    largest = max([highest, threshold or 0.0, *(limit.value for limit in near)])
     factor, unit = q.display_unit(table_unit, largest)
     panel_title(axes, metric_title(metric, rows, names, unit, t))
     labels: list[SideLabel] = []
     groups = list(rows.groupby("resource", sort=False))
     for index, (resource, part) in enumerate(groups):
         part = part.sort_values("time")
-        x, y = q.seconds_of(part["time"]) - origin, part["value"].to_numpy(float) * factor
+        x, y = q.seconds_of(part["time"]) - shared.origin, part["value"].to_numpy(float) * factor
         color = SERIES[index] if index < NAMED else PALETTE["idle"]
         period = float(part["period_s"].iloc[0]) or usual_period(x)
         faint = 0.3 / (1 + len(groups))  # bands of many resources lie over one another
-        draw_series(axes, x, y, period, bucket, faint, color=color, linewidth=1.2, zorder=3, label=str(resource))
+        draw_series(
+            axes, x, y, period, shared.bucket_s, faint, color=color, linewidth=1.2, zorder=3, label=str(resource)
+        )
         if index < NAMED and np.isfinite(y).any():
             labels.append(SideLabel(float(y[np.isfinite(y)][-1]), _short(str(resource), names), color))
     values = np.append(rows["value"].to_numpy(float), [whole, *(limit.value for limit in near)]) * factor
-    _scale_axis(axes, values, thresholds.get(metric), factor, unit, labels, t)
+    _scale_axis(axes, values, threshold, factor, unit, labels, t)
     for limit in limits:
         if limit in near:
             draw_threshold(axes, limit.value * factor, "limit")

@@ -58,10 +58,10 @@ def picture(data: Mapping[str, Any], metadata: Mapping[str, Any], name: str) -> 
     """Return the picture of a mime bundle, its file called `name`, or None where it has none."""
     for mime, suffix in _PICTURES:
         if mime in data:
-            content = _joined(data[mime])
+            content = joined(data[mime])
             raw = content.encode("utf-8") if suffix == "svg" else base64.b64decode(content)
             alt = str(
-                metadata.get("alt") or metadata.get(mime, {}).get("alt") or _joined(data.get("text/plain", "picture"))
+                metadata.get("alt") or metadata.get(mime, {}).get("alt") or joined(data.get("text/plain", "picture"))
             )
             return Rendered("#" + call("picture", literal(f"{name}.{suffix}"), literal(alt)), {f"{name}.{suffix}": raw})
     return None
@@ -101,5 +101,6 @@ def _is_numeric(cells: list[str]) -> bool:
     return bool(filled) and all(re.fullmatch(r"[-−+]?[\d,]*\.?\d+(e[-+]?\d+)?\s*%?", cell) for cell in filled)
 
 
-def _joined(value: Any) -> str:
+def joined(value: Any) -> str:
+    """A text that a notebook keeps as one or as a list of lines."""
     return "".join(value) if isinstance(value, list) else str(value)

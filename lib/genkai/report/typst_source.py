@@ -16,7 +16,7 @@ from genkai.report.errors import ReportError
 from genkai.report.fonts import GETA, missing_glyphs
 from genkai.report.inline import LABEL
 from genkai.report.messages import Messages
-from genkai.report.notebook_outputs import Rendered, _joined, html_table, picture, printed, raised
+from genkai.report.notebook_outputs import Rendered, html_table, joined, picture, printed, raised
 from genkai.report.typst_text import call, literal
 
 READER = (
@@ -131,7 +131,7 @@ def _rendered_outputs(cell: Any, number: int) -> Iterator[Rendered]:
             continue  # the repr of what the plot's last line returned
         if output.output_type == "stream":
             if output.name == "stdout":  # stderr is warnings and progress bars
-                yield printed(_joined(output.text))
+                yield printed(joined(output.text))
         elif output.output_type == "error":
             yield raised(output.ename, output.evalue)
         else:
@@ -141,12 +141,12 @@ def _rendered_outputs(cell: Any, number: int) -> Iterator[Rendered]:
 def _rendered_bundle(data: Mapping[str, Any], metadata: Mapping[str, Any], name: str) -> Rendered:
     if TYPST_MIME in data:
         facts = data.get(REPORT_MIME, {})
-        files = {key: _joined(text).encode("utf-8") for key, text in facts.get("resources", {}).items()}
-        return Rendered(_joined(data[TYPST_MIME]), files, tuple(facts.get("labels", ())), facts.get("document"))
+        files = {key: joined(text).encode("utf-8") for key, text in facts.get("resources", {}).items()}
+        return Rendered(joined(data[TYPST_MIME]), files, tuple(facts.get("labels", ())), facts.get("document"))
     found = picture(data, metadata, name)
     if found is None and "text/html" in data:
-        found = html_table(_joined(data["text/html"]))
-    return found or printed(_joined(data.get("text/plain", "")))
+        found = html_table(joined(data["text/html"]))
+    return found or printed(joined(data.get("text/plain", "")))
 
 
 def _pandoc(markdown: str) -> str:

@@ -65,15 +65,11 @@ def read_hlog(path: Path, unit: str | None = None) -> Imported:
     requests = pd.DataFrame({
         "time": pd.to_datetime(merged["second"], unit="s", utc=True), "api": merged["api"], "level": -1,
         "sent": merged["sent"], "completed": merged["sent"], "failed": 0, "dropped": 0, "bytes_received": 0,
-        "hist": [_merged(parts) for parts in merged["hist"]], "hist_service": None,
+        "hist": [histogram.join(parts) for parts in merged["hist"]], "hist_service": None,
     })  # fmt: skip
     load = rate_levels(merged.groupby("second")["sent"].sum())
     return Imported(schema.check_table(requests, "requests"), schema.empty_table("failures"), load,
                     pd.Series(sums).sort_index(), list(NOTES), "open")  # fmt: skip
-
-
-def _merged(parts: list[bytes]) -> bytes:
-    return parts[0] if len(parts) == 1 else histogram.encode(histogram.merge(parts))
 
 
 def _dealt(interval: Interval) -> Iterator[tuple[int, dict[int, int]]]:

@@ -125,7 +125,6 @@ def step_results(
         items.append(targets_table(m, verdicts["targets"]))
     for step in steps:
         name = step["step"]
-        again = (repetitions or {}).get(name) or []
         shown = list((figures or {}).get(name) or [])
         rows = (levels or {}).get(name)
         if not shown and (rows is None or not len(rows)):
@@ -140,7 +139,7 @@ def step_results(
             items.append(_machines_table(m, watched, m("caption.step_machines", step=title), f"tab-machines-{name}"))
         if failed := (failures or {}).get(name):
             items.append(_failures_table(m, failed, m("caption.failures", step=title), f"tab-failures-{name}"))
-        if again:
+        if again := (repetitions or {}).get(name):
             items.append(_repetitions_table(m, again, f"tab-repetitions-{name}"))
     return Contents(items, m)
 
