@@ -21,7 +21,8 @@ settings.load_profile("suite")
 LOAD = ("tests/e2e/", "tests/test_launch", "tests/test_profiling", "tests/test_demo_world", "tests/test_demo_balancer")
 # The longest first, so that none of them is left over at the end.
 COMPANY = ("tests/test_launch", "tests/test_load_workers", "tests/test_demo_", "tests/test_steps",
-           "tests/test_load_own", "tests/test_load_http_tls", "tests/test_load_examples")  # fmt: skip
+           "tests/test_load_own", "tests/test_load_page", "tests/test_load_http_tls", "tests/test_load_guard",
+           "tests/test_load_examples")  # fmt: skip
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -86,6 +86,10 @@ class Sshd:
         if not wait_until(self._answers):
             self.__exit__()
             pytest.skip("sshd did not start here: " + (self.folder / "log").read_text()[-300:])
+        tried = subprocess.run(["ssh", *self.options, self.destination, "true"], capture_output=True, text=True)
+        if "Permission denied" in tried.stderr:
+            self.__exit__()
+            pytest.skip(f"sshd lets {self.destination} not in, as it does where an account has no shell or is locked")
         return self
 
     def _answers(self) -> bool:

@@ -53,7 +53,7 @@ def test_python_computing_and_lock_waits_are_told_apart(python_process: subproce
     capture = Capture(found, "limit", 2, tmp_path)
     table, notes = capture.read()
     seen = leaves(table)
-    assert notes == []
+    assert set(notes) <= {f"local:{python_process.pid}: py-spy came behind in sampling"}, "on a busy machine"
     assert seen["reserve", "lock"] > 1.0, "two of three threads wait for the lock most of the time"
     assert seen["critical", "sleep"] > 0.5
     assert ("watch", "io") not in seen or seen["watch", "io"] > 1.0

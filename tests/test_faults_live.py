@@ -1,5 +1,6 @@
 """A part of the fault bench on real systems, quick and robust: each limit is named, a healthy system is not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ TESTS = Path(__file__).parent
 def test_a_live_case_is_diagnosed_right(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     result = run_case(CASES[name], tmp_path)
-    assert result.right, table([result])
+    assert result.right or is_honest(result), table([result])
+
+
+def is_honest(result: Result) -> bool:
+    """Where others use most of the machine, that is said first, and the truth, if there is one, right after it."""
+    told = ("shared_machine_cpu", *filter(None, [result.truth]))
+    return result.others_cpu > 0.6 and result.causes[: len(told)] == told
 
 
 def test_every_case_has_a_truth_of_the_catalogue_and_names_are_unique() -> None:
@@ -44,6 +51,15 @@ def test_another_size_is_drawn_from_its_seed_and_stays_near() -> None:
         assert (drawn.truth, len(drawn.loads), list(drawn.loads)) == (one.truth, len(one.loads), sorted(drawn.loads))
         assert all(0.75 * a <= b <= 1.3 * a + 1 for a, b in zip(one.loads, drawn.loads, strict=True)), name
         assert one.hold_s <= drawn.hold_s <= 1.3 * one.hold_s + 0.1
+
+
+def test_a_busy_machine_excuses_only_who_says_so() -> None:
+    busy = {"others_cpu": 0.9}
+    assert is_honest(replace(outcome("lock", 2, causes=("shared_machine_cpu", "lock")), **busy))
+    assert is_honest(replace(outcome("", causes=("shared_machine_cpu",)), **busy))
+    assert not is_honest(outcome("lock", 2, causes=("shared_machine_cpu", "lock")))
+    assert not is_honest(replace(outcome("lock", 2, causes=("rate_limit", "lock")), **busy))
+    assert not is_honest(replace(outcome("lock", causes=("shared_machine_cpu",)), **busy))
 
 
 def outcome(truth: str, rank: int = 0, answer: str = "answer.limit_found", causes: tuple = (), **more) -> Result:

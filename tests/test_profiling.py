@@ -143,7 +143,7 @@ def test_the_handler_of_the_demo_is_what_computes(profiled: tuple[Path, Path]) -
     limit = record["phases"]["limit"]
     assert limit["with"]["throughput_rps"]["value"] > 0
     assert limit["throughput_ratio"]["value"] > 0
-    assert limit["cores_counted"] > 0.1
+    assert limit["cores_counted"] > 0.5 * 0.010 * limit["with"]["throughput_rps"]["value"], "10 ms for each request"
     folded = (folder / "limit.cpu.folded").read_text().splitlines()
     assert all(line.startswith("local:") and line.rsplit(" ", 1)[1].isdigit() for line in folded)
 
