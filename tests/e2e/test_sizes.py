@@ -43,9 +43,9 @@ steps:
     sizes: [1, 2]
     levels:
       - {{users: 2, ramp_s: 0, hold_s: 2.5}}
-      - {{users: 4, ramp_s: 0, hold_s: 2.5}}
-      - {{users: 8, ramp_s: 0, hold_s: 2.5}}
+      - {{users: 6, ramp_s: 0, hold_s: 2.5}}
       - {{users: 16, ramp_s: 0, hold_s: 2.5}}
+      - {{users: 32, ramp_s: 0, hold_s: 2.5}}
 """
 STEP = """
 import sys
@@ -120,7 +120,10 @@ def test_each_size_has_the_capacity_that_it_was_given(study: Study, sized_world:
         if not fit["bend"] and run.levels["generator_limited"].any():
             continue  # others used the machine: levels that the generator limited say nothing, and nothing is claimed
         assert fit["bend"], (run.run.name, run.levels)
-        assert fit["ceiling_rps"]["value"] == pytest.approx(SLOTS / service_s * run.size, rel=0.08)
+        # between two requests a slot waits for the CPU, too, which that account does not hold
+        crowded = run.metrics.select("run_queue")["value"].mean() > 2 * os.cpu_count()
+        expected = pytest.approx(SLOTS / service_s * run.size, rel=0.2 if crowded else 0.08)
+        assert fit["ceiling_rps"]["value"] == expected
 
 
 def test_reading_the_cycle_again_gives_the_same(study: Study) -> None:
