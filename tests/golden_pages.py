@@ -8,13 +8,11 @@ import re
 from io import BytesIO
 
 import numpy as np
-import typst
 from PIL import Image
 from pypdf import PdfReader
 
 from genkai.report.exporter import laid_out
-from genkai.report.fonts import font_directories
-from genkai.report.layout import floating_figures, inputs
+from genkai.report.layout import compiler_of, floating_figures, inputs
 from genkai.report.typst_source import Source
 from sample_cycles import ROOT
 
@@ -33,8 +31,8 @@ def pages_text(reader: PdfReader) -> list[str]:
 def picture(source: Source, number: int) -> Image.Image:
     """A page of a document, small and grey."""
     with laid_out(source) as main:
-        pages = typst.compile(str(main), root=str(main.parent), font_paths=font_directories(), format="png", ppi=PPI,
-                              ignore_system_fonts=True, sys_inputs=inputs(floating_figures(main)))  # fmt: skip
+        compiler = compiler_of(main)
+        pages = compiler.compile(format="png", ppi=PPI, sys_inputs=inputs(floating_figures(compiler)))
     return Image.open(BytesIO(pages[number - 1])).convert("L")
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typst
 from PIL import Image
 
 import odd_documents as odd
 from genkai.report.exporter import laid_out
-from genkai.report.fonts import font_directories, missing_glyphs
-from genkai.report.layout import floating_figures, inputs
+from genkai.report.fonts import missing_glyphs
+from genkai.report.layout import compiler_of, floating_figures, inputs
 from genkai.report.typst_source import Source
 from genkai.workspace import Cycle
 from sample_cycles import own_cycle
@@ -51,8 +50,8 @@ DOCUMENTS = [
 def beyond_margins(source: Source) -> list[int]:
     """Numbers of the pages on which something stands beside the text."""
     with laid_out(source) as main:
-        pages = typst.compile(str(main), root=str(main.parent), font_paths=font_directories(), format="png", ppi=PPI,
-                              ignore_system_fonts=True, sys_inputs=inputs(floating_figures(main)))  # fmt: skip
+        compiler = compiler_of(main)
+        pages = compiler.compile(format="png", ppi=PPI, sys_inputs=inputs(floating_figures(compiler)))
     wide = [np.asarray(Image.open(BytesIO(page)).convert("L")).min(axis=0) for page in pages]
     edge = round((MARGIN_MM - 2) / PAGE_MM * len(wide[0]))
     return [n for n, inked in enumerate(wide, 1) if min(*inked[:edge], *inked[-edge:]) < 250]

@@ -17,7 +17,7 @@ from pypdf import PdfReader
 
 from genkai.pages.plan_document import PlanDocument
 from genkai.report.exporter import compile_pdf, laid_out
-from genkai.report.layout import floating_figures, laid
+from genkai.report.layout import compiler_of, floating_figures, laid
 from genkai.report.messages import Messages
 from genkai.report.outcome import Files, verdict_record
 from genkai.report.sections.decision import cause_text
@@ -97,7 +97,8 @@ MOST_WHITE = 0.35  # share of a page's height for text
 def half_white(source: Source, floating: list[str] | None = None) -> list[int]:
     """Numbers of the pages, the last one apart, that are too white at their end."""
     with laid_out(source) as main:
-        found = laid(main, floating_figures(main) if floating is None else floating)
+        compiler = compiler_of(main)
+        found = laid(compiler, floating_figures(compiler) if floating is None else floating)
     return [page for page, white in enumerate(found.white[:-1], 1) if white > MOST_WHITE]
 
 

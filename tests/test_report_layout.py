@@ -9,7 +9,7 @@ from pypdf import PdfReader
 
 from genkai.report.display import Contents, Displayed, Document, Heading, Paragraph, Table
 from genkai.report.exporter import compile_pdf, laid_out
-from genkai.report.layout import MOST_WHITE, floating_figures, laid, white_below
+from genkai.report.layout import MOST_WHITE, compiler_of, floating_figures, laid, white_below
 from genkai.report.typst_source import Source, notebook_source
 from report_records import notebook, shown_cell
 
@@ -35,12 +35,12 @@ def here(label: str) -> Paragraph:
 
 def floats(made: Source) -> list[str]:
     with laid_out(made) as main:
-        return floating_figures(main)
+        return floating_figures(compiler_of(main))
 
 
 def whites(made: Source, floating: list[str]) -> tuple[float, ...]:
     with laid_out(made) as main:
-        return laid(main, floating).white
+        return laid(compiler_of(main), floating).white
 
 
 def pages(made: Source) -> list[str]:

@@ -13,8 +13,7 @@ from nbconvert.exporters import Exporter
 
 from genkai.report.compact import compact
 from genkai.report.errors import ReportError
-from genkai.report.fonts import font_directories
-from genkai.report.layout import floating_figures, inputs
+from genkai.report.layout import compiler_of, floating_figures, inputs
 from genkai.report.typst_source import Source, notebook_source
 
 # Archivable, figures keep their transparency; documents for stakeholders must be accessible (alt texts, headings) too.
@@ -61,11 +60,11 @@ def compile_pdf(source: Source) -> bytes:
 
     standards = DOCUMENT_STANDARDS if source.document else STANDARDS
     with laid_out(source) as main:
+        compiler = compiler_of(main)
         try:
-            pdf, warnings = typst.compile_with_warnings(
-                str(main), root=str(main.parent), font_paths=font_directories(), ignore_system_fonts=True,
+            pdf, warnings = compiler.compile_with_warnings(
                 format="pdf", pdf_standards=list(standards), timestamp=_TIMESTAMP,
-                sys_inputs=inputs(floating_figures(main)),
+                sys_inputs=inputs(floating_figures(compiler)),
             )  # fmt: skip
         except typst.TypstError as error:
             raise ReportError("Typst", "a document that compiles", _told(error), "correct the output named") from error

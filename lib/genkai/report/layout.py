@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +32,19 @@ class Layout:
     figures: tuple[tuple[str, int, float], ...]
 
 
-def floating_figures(main: Path) -> list[str]:
-    """Names of the files of the figures that float, in order, of the Typst document at `main`."""
+def compiler_of(main: Path) -> Any:
+    """The Typst compiler of the document at `main`: one for all its layouts, which share what they have in common."""
+    import typst
+
+    return typst.Compiler(str(main), root=str(main.parent), font_paths=font_directories(), ignore_system_fonts=True)
+
+
+def floating_figures(compiler: Any) -> list[str]:
+    """Names of the files of the figures that float, in order, of a document by its compiler."""
     floating: list[str] = []
-    found, tried = laid(main, floating), set[str]()
+    found, tried = laid(compiler, floating), set[str]()
     while moved := _first_to_move(found, {*floating, *tried}):
-        after = laid(main, [*floating, moved])
+        after = laid(compiler, [*floating, moved])
         if _total(after) < _total(found):
             floating, found = [*floating, moved], after
             tried.clear()
@@ -45,13 +53,9 @@ def floating_figures(main: Path) -> list[str]:
     return floating
 
 
-def laid(main: Path, floating: Sequence[str] = ()) -> Layout:
+def laid(compiler: Any, floating: Sequence[str] = ()) -> Layout:
     """The document as it stands with these figures floating."""
-    import typst
-
-    compiler = typst.Compiler(str(main), root=str(main.parent), font_paths=font_directories(),
-                              ignore_system_fonts=True, sys_inputs=inputs(floating))  # fmt: skip
-    pages = compiler.compile(format="png", ppi=_PPI)
+    pages = compiler.compile(format="png", ppi=_PPI, sys_inputs=inputs(floating))
     placed = json.loads(compiler.query("<placed>", field="value"))
     figures = tuple((row["file"], row["page"], row["y"]) for row in placed)
     return Layout(tuple(white_below(page) for page in ([pages] if isinstance(pages, bytes) else pages)), figures)
