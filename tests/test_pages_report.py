@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from genkai.pages.report import Report
@@ -201,3 +202,18 @@ def test_the_cycle_before_may_have_measured_nothing(tmp_path: Path) -> None:
     first.write_result("verdicts", {"overall": {"status": "not_run"}})
     made = Report(read_study(own_cycle(tmp_path, 2)))
     assert plain(made.closing())
+
+
+def test_a_machine_that_bears_the_name_of_an_api_refers_to_the_table_of_machines(tmp_path: Path) -> None:
+    def ask(plan: dict[str, Any]) -> None:
+        plan["targets"]["machines"] = [{"metric": "CPUUtilization", "resource": "ec2", "at_most": 70}]
+
+    cycle = own_cycle(tmp_path, edit=ask)
+    path = cycle.run("scenario", "shopping").path / "metrics.cloudwatch.parquet"
+    metrics = pd.read_parquet(path)
+    metrics["resource"] = metrics["resource"].str.replace(r"^ec2:.*", "ec2:search", regex=True)
+    metrics.to_parquet(path)
+    rows = [t for t in Report(read_study(cycle)).verdicts["targets"] if t["step"] == "scenario"]
+    machine = [t for t in rows if t["kind"] == "machine"]
+    assert [(t["api"], t["evidence"]) for t in machine] == [("search", "tab-machines-scenario")]
+    assert {t["evidence"] for t in rows if t["api"] == "search" and t not in machine} == {"tab-apis-scenario"}

@@ -52,20 +52,20 @@ class Report:
     def verdicts(self) -> dict[str, Any]:
         """Verdicts per target, purpose and step, and the sentence for all; each target refers to its evidence."""
         record = cycle_record(self.study, self.comparison, self.sizes.record)
+        apis = self._apis(record["targets"])
         for row in record["targets"]:
-            shown = {
-                "verify": "fig-ceiling" if self.study.ceiling else None,
-                "api": "fig-apis",
-                "scenario": "fig-scale",
-            }
-            row["evidence"] = shown.get(row["step"], f"tab-levels-{row['step']}")
-            if row["kind"] == "machine":
-                row["evidence"] = f"tab-machines-{row['step']}"
-        for step, levels in self._apis(record["targets"]).items():
-            for row in record["targets"]:
-                if row["step"] == step and row["api"] in set(levels["api"]):
-                    row["evidence"] = f"tab-apis-{step}"
+            row["evidence"] = self._evidence(row, apis.get(row["step"]))
         return record
+
+    def _evidence(self, row: dict[str, Any], apis: pd.DataFrame | None) -> str | None:
+        """Label of the figure or table that shows what a target was judged by; apis: the rows of its step's table."""
+        step = row["step"]
+        if row["kind"] == "machine":  # its host may bear the name of an API
+            return f"tab-machines-{step}"
+        if apis is not None and row["api"] in set(apis["api"]):
+            return f"tab-apis-{step}"
+        shown = {"verify": "fig-ceiling" if self.study.ceiling else None, "api": "fig-apis", "scenario": "fig-scale"}
+        return shown.get(step, f"tab-levels-{step}")
 
     @cached_property
     def scale(self) -> scale.Scale | None:
