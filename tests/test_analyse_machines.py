@@ -273,3 +273,14 @@ def test_units_by_name() -> None:
         unit_of(m) for m in ("cpu_busy_ratio", "mem_available_bytes", "net_sent_bytes_per_s", "CPUUtilization", "x")
     ]
     assert units == ["ratio", "bytes", "bytes/s", "percent", ""]
+
+
+def test_the_levels_read_each_series_once(monkeypatch) -> None:
+    blocks = [series(host, by_level(0.1, 0.2, 0.3)) for host in ("host:app-1", "host:app-2")]
+    run = run_with(*blocks)
+    run.metrics, read = Metrics.of(run.metrics), []
+    arrays = run.metrics.arrays
+    monkeypatch.setattr(run.metrics, "arrays", lambda key: read.append(key) or arrays(key))
+    rows = machine_levels(plan_with(CPU, CPU | {"at_most": 0.9}), [run])
+    assert len(rows) == 2 * len(MARKS)
+    assert sorted(read) == run.metrics.keys

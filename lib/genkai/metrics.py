@@ -111,8 +111,7 @@ def write_metrics(blocks: Iterable[Block | pd.DataFrame], path: Path) -> int:
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    written = 0
+    part, written = path.with_name(path.name + ".part"), 0
     # Times grow by equal steps and texts repeat: both shrink to nothing. Values do not, and Snappy is fastest.
     texts = [c.name for c in schema.columns("metrics") if c.kind == schema.TEXT]
     with pq.ParquetWriter(
@@ -132,11 +131,10 @@ def _groups(blocks: Iterable[Block | pd.DataFrame]) -> Iterator[list[_Rows]]:
     shared: list[_Rows] = []
     for block in blocks:
         for key, unit, arrays in block.series() if isinstance(block, Block) else Metrics.of(block).blocks():
-            row = (key, unit, *arrays)
             if len(arrays[2]) >= OWN_GROUP:
-                yield [row]
+                yield [(key, unit, *arrays)]
                 continue
-            shared.append(row)
+            shared.append((key, unit, *arrays))
             if sum(len(values) for *_, values in shared) >= SHARED_GROUP:
                 yield sorted(shared, key=lambda row: row[0])
                 shared = []
@@ -202,8 +200,8 @@ class Metrics:
         if isinstance(table, Metrics):
             return table
         start = (table["time"] - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(float, na_value=np.nan)
-        period, value = table["period_s"].to_numpy(float), table["value"].to_numpy(float)
-        units = table["unit"].to_numpy(object)
+        wanted = {"period_s": float, "value": float, "unit": object}
+        period, value, units = (table[name].to_numpy(kind) for name, kind in wanted.items())
         parts: dict[Key, list[_Held]] = {}
         for key, rows in table.groupby(list(Key._fields), sort=True, observed=True).indices.items():
             arrays = _in_order(start[rows], period[rows], value[rows])
@@ -229,6 +227,10 @@ class Metrics:
         read = [part.read() for part in self._parts[key]]
         return read[0] if len(read) == 1 else _in_order(*(np.concatenate(column) for column in zip(*read, strict=True)))
 
+    def held(self, keys: Iterable[Key]) -> Metrics:
+        """These series alone, in memory: what is asked of them again and again is read once."""
+        return Metrics({key: [_Held(self.unit(key), self.arrays(key))] for key in keys})
+
     def blocks(self) -> Iterator[tuple[Key, str, Arrays]]:
         """(key, unit, (times as datetime64[us], periods, values)) of each series."""
         for key in self._parts:
@@ -242,8 +244,7 @@ class Metrics:
         rows: list[_Rows] = []
         for key in self._parts:
             if metric in (None, key.metric) and source in (None, key.source):
-                start, period, value = self.arrays(key)
-                begin, end = window or (-np.inf, np.inf)
+                (start, period, value), (begin, end) = self.arrays(key), window or (-np.inf, np.inf)
                 part = slice(np.searchsorted(start, begin, side="left"), np.searchsorted(start, end, side="right"))
                 if len(start[part]):
                     rows.append((key, self.unit(key), micros(start[part]), period[part], value[part]))

@@ -59,9 +59,12 @@ def machine_levels(plan: Plan, runs: Sequence[MeasuredRun]) -> list[dict[str, An
     """
     rows: dict[tuple, dict[str, Any]] = {}
     for run in runs:
-        for place, target in enumerate(plan.targets.machines if judges_machines(plan, run.step) else ()):
+        targets = plan.targets.machines if judges_machines(plan, run.step) else []
+        metrics, generators = _metrics(run), _generators(plan)
+        metrics = metrics.held({key for target in targets for key in _meant(target, metrics, generators)})
+        for place, target in enumerate(targets):
             for mark in getattr(run, "marks", ()):
-                row = _level_row(target, plan, run, mark)
+                row = _level_row(target, plan, run, metrics, mark)
                 key = (run.subject, place, mark["level"])
                 rows[key] = min((rows[key], row), key=_margin) if key in rows else row
     told = {key[:2] for key, row in rows.items() if row["measured"]["value"] is not None}
@@ -69,8 +72,10 @@ def machine_levels(plan: Plan, runs: Sequence[MeasuredRun]) -> list[dict[str, An
     return [row for key, row in rows.items() if key[:2] in told or key == last[key[:2]]]
 
 
-def _level_row(target: MachineTarget, plan: Plan, run: MeasuredRun, mark: Mapping[str, Any]) -> dict[str, Any]:
-    resource, measured = _at_level(target, plan, run, mark)
+def _level_row(
+    target: MachineTarget, plan: Plan, run: MeasuredRun, metrics: Metrics, mark: Mapping[str, Any]
+) -> dict[str, Any]:
+    resource, measured = _at_level(target, plan, metrics, mark)
     kind, limit = target.bound
     return {
         "subject": run.subject, "metric": target.metric, "over_level": target.over_level,
@@ -91,7 +96,7 @@ def _row(
 ) -> dict[str, Any]:
     kind, limit = target.bound
     mark = next((m for m in getattr(run, "marks", ()) if m["level"] == deciding["level"]), None)
-    resource, measured = _at_level(target, plan, run, mark)
+    resource, measured = _at_level(target, plan, _metrics(run), mark)
     value = measured["value"]
     kept = None if value is None else target.kept_by(value)
     unknown, more = ("", {}) if value is not None else _why_unknown(target, plan, run, mark)
@@ -108,13 +113,13 @@ def _name(resource: str) -> str:
 
 
 def _at_level(
-    target: MachineTarget, plan: Plan, run: MeasuredRun, mark: Mapping[str, Any] | None
+    target: MachineTarget, plan: Plan, metrics: Metrics, mark: Mapping[str, Any] | None
 ) -> tuple[str, Record]:
     """(resource, its quantity) of the resource that is worst at a level."""
     unmeasured = (target.resource or "", number(None, unit=unit_of(target.metric)))
     if mark is None:
         return unmeasured
-    found = measured_resources(target, _metrics(run), mark, _generators(plan))
+    found = measured_resources(target, metrics, mark, _generators(plan))
     choose = max if target.at_most is not None else min
     return choose(found.items(), key=lambda item: item[1]["value"], default=unmeasured)
 
