@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from genkai.analyse.records import number
+from genkai.analyse.resample import interval_key
 from genkai.study import read_study
 from genkai.study.history import NAME, earlier_cycles, history_of, read_summary, series_of, summary_of
 from genkai.workspace import Cycle
@@ -37,6 +38,19 @@ def test_the_summary_of_a_cycle_is_its_main_run(tmp_path: Path) -> None:
     assert summary["limit"]["low"] <= 520 * 1.03
     assert [level["intended"] for level in summary["levels"]] == list(run.whole["intended"])
     assert summary["levels"][0]["p95_s"] == pytest.approx(run.whole["p95_s"].iloc[0])
+
+
+def test_every_point_has_its_interval_where_the_data_gives_one(tmp_path: Path) -> None:
+    run = read_study(own_cycle(tmp_path)).main()
+    level = run.whole.iloc[-1]
+    known = run.intervals[interval_key(int(level["level"]), run.subject)]
+    old = past(tmp_path, 500.0, 2, users=tuple(int(n) for n in run.whole["intended"]))
+    series = {one["what"]: one for one in history_of([Cycle(tmp_path / "data/cycles/demo/01"), old])["series"]}
+    for what, column in (("throughput", "throughput_rps"), ("p95", "p95_s")):
+        new, before = series[what]["points"]
+        assert (new["value"], new["low"], new["high"]) == (level[column], known[column]["low"], known[column]["high"])
+        assert new["low"] < new["value"] < new["high"]
+        assert (before["low"], before["high"]) == (None, None), "what an earlier version wrote has none"
 
 
 def test_a_cycle_without_runs_has_a_summary_too(tmp_path: Path) -> None:

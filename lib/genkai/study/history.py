@@ -8,6 +8,7 @@ from typing import Any
 from genkai.analyse.change_points import LEAST, MAX_P, change_points
 from genkai.analyse.plan_differences import plan_differences
 from genkai.analyse.records import number, value_of
+from genkai.analyse.resample import interval_key
 from genkai.analyse.spread import MINIMUM_EFFECT
 from genkai.study.reading import Study, StudyError, read_study
 from genkai.study.results import fit_run
@@ -20,8 +21,8 @@ NAME = "summary"
 def summary_of(study: Study, status: str | None = None) -> dict[str, Any]:
     """What the history needs of one cycle: its main run's limit and levels, target, actions taken.
 
-    limit: the ceiling where throughput bends, else None; levels: {workload, intended, throughput_rps, p95_s} of those
-    where the generator was not the limit.
+    limit: the ceiling where throughput bends, else None; levels: {workload, intended, throughput_rps, p95_s, intervals:
+    {column: [low, high]}} of those where the generator was not the limit.
     """
     manifest = study.cycle.manifest()
     found = {"number": study.cycle.number, "created": manifest.get("created"), "status": status,
@@ -34,6 +35,9 @@ def summary_of(study: Study, status: str | None = None) -> dict[str, Any]:
     usable = run.whole[run.whole["window_start"].notna() & ~run.whole["generator_limited"].fillna(False).astype(bool)]
     names = ["workload", "intended", *(column for column, _ in COLUMNS.values())]
     levels = usable[names].astype(object).where(usable[names].notna(), None).to_dict("records")
+    for level, place in zip(levels, usable["level"], strict=True):
+        known = run.intervals.get(interval_key(int(place), run.subject), {})
+        level["intervals"] = {c: [known[c]["low"], known[c]["high"]] for c, _ in COLUMNS.values() if c in known}
     limit = fit["ceiling_rps"] if fit.get("bend") else None
     return {**found, "step": run.step, "subject": run.subject, "limit": limit, "levels": levels}
 
@@ -83,9 +87,15 @@ def series_of(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         ]
         kind = {"value": load, "unit": "users" if workload == "closed" else "rps"}
         for what, (column, unit) in COLUMNS.items():
-            points = [number(level[column], unit=unit) if level else None for level in at]
+            points = [_point(level, column, unit) if level else None for level in at]
             found.append(_series(what, kind, unit, rows, points))
     return [series for series in found if any(value_of(p) is not None for p in series["points"])]
+
+
+def _point(level: Mapping[str, Any], column: str, unit: str) -> dict[str, Any]:
+    """A level's value with its interval, which summaries of earlier versions lack."""
+    low, high = (level.get("intervals") or {}).get(column, (None, None))
+    return number(level[column], low, high, unit=unit)
 
 
 def _series(
