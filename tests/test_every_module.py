@@ -61,7 +61,8 @@ THROUGH = {
     "test_report_outcome.py": (PART, "report/index report/junit"),
     "test_report_sections.py": (PART, "report/sections/closing report/sections/decision "
                                       " report/sections/explanation report/sections/history "
-                                      "report/sections/records report/sections/results"),
+                                      "report/sections/records report/sections/results "
+                                      "analyse/limit"),
     "test_profiling.py": (PART, "pages/profile"),
     "test_report_inline.py": (PART, "report/typst_text"),
     "test_trials.py": (PROCESS, "load/steering"),

@@ -53,7 +53,7 @@ def test_japanese_has_punctuation_of_its_own_width_and_one_word_for_a_level():
 def test_a_message_formats_its_values():
     values = {"target": number(1000, "rps"), "measured": CEILING}
     assert Messages("en")("verdict.overall.missed", **values) == (
-        "The service misses the target of 1,000 rps: it stops at 497 rps (489–506)."
+        "The service misses the target of 1,000 rps: at most 497 rps (489–506) measured."
     )
     assert "目標値 1,000 rps に達しない" in Messages("ja")("verdict.overall.missed", **values)
 

@@ -1,9 +1,13 @@
 import copy
 import json
+import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from genkai.analyse.limit import beyond_measured, limit_of
+from genkai.analyse.scalability import fit_scalability
 from genkai.report.errors import ReportError
 from genkai.report.messages import Messages
 from genkai.report.sections import (
@@ -44,8 +48,6 @@ def test_records_survive_json_and_give_the_same_document(m):
 
 @LANGS
 def test_every_reference_of_the_report_has_its_label(m):
-    import re
-
     contents = whole_report(m.lang)
     used = set(re.findall(r"ref\(<([^>]+)>\)", contents.to_typst()))
     assert used
@@ -96,10 +98,70 @@ def test_the_cause_on_page_1_agrees_with_the_limit_beside_it(m, status, answer, 
     assert f"{m('decision.cause')}: {m(f'decision.{cause}')}" in plain
 
 
+USERS = np.array([2.0, 4, 8, 16, 32, 64])
+GROWTH = {
+    "limit_at": np.minimum(5 * USERS, 60),
+    "limit_measured": 5 * USERS / (1 + 0.05 * (USERS - 1) + 0.0008 * USERS * (USERS - 1)),  # its peak is at 34 users
+    "limit_model": 5 * USERS / (1 + 0.05 * (USERS - 1)),  # goes on to 100 rps
+}
+
+
+def stopped(m, growth, answer, kind):
+    """(line of the limit, fit) of a service that grows so and is said to stop at 16 users."""
+    throughput = GROWTH[growth]
+    fit = fit_scalability(USERS, throughput * (1 + 0.003 * np.cos(3 * USERS)))
+    at = {"load": number(16, "users"), "reached": number(float(throughput[3]), "rps"), "ceiling": CEILING,
+          "highest": number(float(throughput.max()), "rps"), "highest_load": number(64, "users")}  # fmt: skip
+    findings = {"answer_key": f"answer.{answer}", "kind": kind, "values": at, "findings": []}
+    plain = decision(m, {"overall": overall_of("fail")}, findings, None, fit).to_plain()
+    return next(line for line in plain.splitlines() if line.startswith(m("decision.limit"))), fit
+
+
+@LANGS
+@pytest.mark.parametrize("growth", GROWTH)
+@pytest.mark.parametrize("answer", ["limit_found", "cannot_tell"])
+def test_page_1_states_the_limit_of_its_figure_and_of_what_kind_it_is(m, growth, answer):
+    told, fit = stopped(m, growth, answer, "throughput")
+    assert beyond_measured(fit) == (growth == "limit_model")
+    assert m.format(limit_of(fit), "measured") in told
+    numbers = re.findall(r"[\d.]+(?= rps)", told)
+    assert len(numbers) == (2 if growth == "limit_model" else 1), "beyond what was measured, with what was measured"
+    assert (m.template(f"model.{fit['model']}") in told) == (growth == "limit_model")
+
+
+@LANGS
+def test_a_limit_of_response_times_is_told_as_such_beside_what_the_model_expects(m):
+    told, fit = stopped(m, "limit_model", "response_time_limit_found", "response_time")
+    assert m.template("answer.response_time_limit_found").split("{")[0] in told
+    assert m.format(limit_of(fit), "measured") in told
+    told, fit = stopped(m, "limit_at", "response_time_limit_found", "response_time")
+    assert m.format(limit_of(fit), "measured") not in told, "what stops it first is the response time"
+
+
 def test_targets_show_their_direction_and_what_is_missing():
     plain = step_results(EN, VERDICTS).to_plain()
     assert "API · items | Throughput | ≥ 700 rps | 498 rps (489–507) | −28.9% | [FAIL] | [fig-scale]" in plain
     assert "Endurance | Response time, p95 | ≤ 100 ms | – | – | [NOT RUN] | –" in plain
+
+
+@LANGS
+def test_a_pass_with_a_negative_margin_is_explained(m):
+    near = target("api", "items", "throughput", number(700, "rps"), number(699, "rps"), -0.001, "pass", None)
+    explained = m("caption.targets_near", tolerance=0.02)
+    assert explained in step_results(m, changed(VERDICTS, targets=[near])).to_plain()
+    assert explained not in step_results(m, VERDICTS).to_plain()
+
+
+@LANGS
+def test_what_is_not_decided_says_why_once_for_all_that_it_is_true_of(m):
+    kept = {"status": "cannot_tell", "why_key": "verdict.why.kept_below_target", "values": {"throughput": CEILING}}
+    rows = [target("scenario", api, "p95", number(0.2, "s"), number(0.1, "s"), 0.5, "cannot_tell", None) | kept
+            for api in ("items", "order")]  # fmt: skip
+    told = step_results(m, changed(VERDICTS, targets=rows)).to_plain()
+    both = m("word.comma").join(("items", "order"))
+    reason = m("verdict.why.kept_below_target", api=both, throughput=CEILING)
+    assert told.count(reason) == 1
+    assert m("steps.undecided", step="scenario", reason="").strip() in told
 
 
 def test_page_1_shows_what_was_missed_first_and_leaves_the_generator_out():

@@ -11,15 +11,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from genkai.analyse.limit import REACHED, limit_of
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, name_levels, top_of, usual_period, with_gaps
-from genkai.figures.fits import limit_of
 from genkai.figures.place import SideLabel, callout, label_right, label_top
 from genkai.figures.scale import amount, draw_generator_limited, generator_limited, load_axis
 from genkai.figures.style import DASHES, PALETTE, blank, dress, headline, new_figure, panels, styled
 from genkai.figures.texts import Texts, texts_of
-
-REACHED = 0.95  # of the limit: below, no level was at it, and the curve says nothing of what happens there
 
 
 @styled

@@ -29,14 +29,6 @@ def drawn_curve(fit: Mapping[str, Any]) -> pd.DataFrame | None:
     return curve
 
 
-def limit_of(fit: Mapping[str, Any]) -> Any:
-    """The record of the highest throughput: the peak, else the ceiling; None where the levels show no bend."""
-    if fit.get("bend") is False:
-        return None
-    peak = fit.get("peak_throughput_rps")
-    return peak if math.isfinite(q.value_of(peak)) else fit.get("ceiling_rps")
-
-
 def bend_of(fit: Mapping[str, Any], curve: pd.DataFrame | None) -> float:
     """Load of a knee that a reader can see: of a model with a kink, whose curve leaves the ideal line by a tenth."""
     if fit.get("model") not in ("ceiling", "broken") or curve is None or "ideal_rps" not in curve:

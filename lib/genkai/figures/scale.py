@@ -11,9 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from genkai.analyse.limit import beyond_measured, limit_of
 from genkai.figures import quantities as q
 from genkai.figures.bands import draw_threshold, top_of
-from genkai.figures.fits import bend_of, drawn_curve, intervals_of, limit_of, model_name, stall_start
+from genkai.figures.fits import bend_of, drawn_curve, intervals_of, model_name, stall_start
 from genkai.figures.place import SideLabel, callout, fit_text, label_panels, name_line
 from genkai.figures.style import DASHES, PALETTE, blank, headline, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
@@ -70,12 +71,18 @@ def _answer(shown: pd.DataFrame, fit: Mapping[str, Any], curve: pd.DataFrame | N
     goal = t("scale.answer_target", target=q.number(target_rps)) if target_rps else ""
     best = float(shown["throughput_rps"].max())
     if math.isfinite(q.value_of(limit)) and q.value_of(limit) <= FAR * max(best, target_rps or 0):
-        return t("scale.answer_limit", limit=q.number(q.value_of(limit)), interval=q.interval(limit)).strip() + goal
+        told = t(f"scale.answer_{_limit_key(fit)}", limit=q.number(q.value_of(limit)), interval=q.interval(limit))
+        return told.strip() + goal
     knee = bend_of(fit, curve)
     if math.isfinite(knee):
         bend = amount(knee, shown, load, t)
         return t("scale.answer_bend", knee=bend, best=q.number(best)) + goal
     return t("scale.answer_none" if fit.get("model") else "scale.answer_unknown", best=q.number(best)) + goal
+
+
+def _limit_key(fit: Mapping[str, Any]) -> str:
+    """The text of the limit: of what kind it is."""
+    return "limit_model" if beyond_measured(fit) else "limit"
 
 
 def _draw_lines(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame | None, target_rps: float | None,
@@ -92,7 +99,8 @@ def _draw_lines(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame | None, 
     for record, value, role in ((limit, q.value_of(limit), "limit"), (generator_ceiling, generator, "generator")):
         if not math.isfinite(value):
             continue
-        label = t(f"scale.{role}", value=q.number(value), interval=q.interval(record)).strip()
+        key = _limit_key(fit) if role == "limit" else role
+        label = t(f"scale.{key}", value=q.number(value), interval=q.interval(record)).strip()
         if value > height:
             labels.append(SideLabel(height, "▲ " + label, PALETTE[role]))
             continue

@@ -119,8 +119,9 @@ class Report:
 
     def decision(self) -> Contents:
         """Page 1."""
-        figure = self.scale.figure(self.lang) if self.scale else None
-        return Contents([self.document(), sections.decision(self.m, self.verdicts, self.findings, figure)], self.m)
+        figure, fit = (self.scale.figure(self.lang), self.scale.fit) if self.scale else (None, None)
+        page = sections.decision(self.m, self.verdicts, self.findings, figure, fit)
+        return Contents([self.document(), page], self.m)
 
     def results(self) -> Contents:
         """What was tested and how, and each step."""
@@ -129,16 +130,22 @@ class Report:
         again = {step: repetition_rows(self.study, step) for step in STEP_FIGURES}
         steps = sections.step_results(
             self.m,
-            self.verdicts,
+            {**self.verdicts, "targets": self._called(self.verdicts["targets"])},
             self._levels(),
             shown,
             again,
             self._paced(),
             {step: failure_rows(self.study.shown(step)) for step in STEP_FIGURES},
-            {step: machine_levels(self.study.plan, self.study.of(step)) for step in STEP_FIGURES},
+            {step: self._called(machine_levels(self.study.plan, self.study.of(step))) for step in STEP_FIGURES},
             self._apis(self.verdicts["targets"]),
         )
         return Contents([setup, steps], self.m)
+
+    def _called(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows of targets with the names of instances that figures and other tables have, instead of their ids."""
+        known = limits.instance_names(self.scale.run, self.m) if self.scale else {}
+        names = {resource.partition(":")[2]: name for resource, name in known.items()}
+        return [{**row, "api": names.get(row["api"], row["api"])} if "over_level" in row else row for row in rows]
 
     def explanation(self) -> Contents:
         """Scale characteristics, machines, diagnosis."""
@@ -254,9 +261,10 @@ def scale_record(shown: scale.Scale) -> dict[str, Any]:
     fit = shown.fit
     warnings = fit.get("warnings") or []
     left_out = fit.get("left_out") or []
+    names = {"knee": "knee_load", "ceiling": "ceiling_rps", "peak": "peak_throughput_rps"}
+    limits = {name: fit.get(key) if fit.get("bend") else None for name, key in names.items()}  # none seen, none stated
     return {
-        "model": fit.get("model"), "runner_up": fit.get("runner_up"), "knee": fit.get("knee_load"),
-        "ceiling": fit.get("ceiling_rps"), "peak": fit.get("peak_throughput_rps"),
+        "model": fit.get("model"), "runner_up": fit.get("runner_up"), "bend": fit.get("bend"), **limits,
         "costs": fit.get("costs"), "highest_load": fit.get("highest_load"), "load_unit": fit.get("load_unit"),
         "generator_excluded": {"value": len(left_out), "unit": "count"} if left_out else None,
         "reason": warnings[0] if warnings and not fit.get("model") else None,

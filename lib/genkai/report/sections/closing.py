@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,16 +79,26 @@ def _comparison_table(m: Messages, record: Record) -> Table:
 
 def _changes_table(m: Messages, changes: Sequence[Record]) -> Table:
     columns = {name: m(f"column.{name}") for name in ("what", "before", "after")}
-    rows = [{name: str(change[name]) for name in columns} for change in changes]
+    said = {"True": "yes", "False": "no"}  # as a plan file says it
+    rows = [
+        {"what": _changed_what(m, change["what"]), **{s: said.get(change[s], change[s]) for s in ("before", "after")}}
+        for change in changes
+    ]
     widths = {"what": "1fr", "before": "1fr", "after": "1fr"}
     return Table(rows, caption=m("caption.changes"), label="tab-changes", columns=columns, widths=widths, messages=m)
+
+
+def _changed_what(m: Messages, what: str) -> str:
+    """A field of the plan by its path in the file; "runs of <step> <subject>" in words."""
+    counted = re.fullmatch(r"runs of (\w+) (.+)", what)
+    return m("comparison.runs_of", step=counted[1], subject=counted[2]) if counted else what
 
 
 def actions(m: Messages, rows: Sequence[Record]) -> Contents:
     """Return "Actions".
 
     Rows are {"action": text or {"key", "values"}, "owner", "due", "outcome", "text_key", "values", "evidence": label or
-    None}; text_key: what shows the outcome, of an open action what will show it.
+    None, "shared_with": actions}; text_key: what shows the outcome, of an open action what will show it.
     """
     items: list[Displayed] = [Heading(m("section.actions"), 1, m)]
     if not rows:
@@ -112,12 +123,13 @@ def actions(m: Messages, rows: Sequence[Record]) -> Contents:
 
 
 def outcome_text(m: Messages, row: Record) -> Text:
-    """Return what shows an action's outcome; several changes become one text."""
+    """Return what shows an action's outcome, and what else was done that is judged by the same numbers."""
     if not row.get("text_key"):
         return Text.plain(m("number.missing"))
     between = m("actions.separator")
     values = {k: between.join(map(m.format, v)) if isinstance(v, list) else v for k, v in row["values"].items()}
-    return m.text(row["text_key"], **values)
+    others = m("word.comma").join(m("actions.named", action=other) for other in row.get("shared_with") or [])
+    return m.text(row["text_key"], **values) + (m.text("actions.shared", others=others) if others else Text.plain(""))
 
 
 def _action(m: Messages, action: Any) -> Text | str:

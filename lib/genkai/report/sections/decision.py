@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from genkai.analyse.records import margin_of
+from genkai.analyse.judge import TOLERANCE
+from genkai.analyse.limit import REACHED, beyond_measured, limit_of
+from genkai.analyse.records import margin_of, value_of
 from genkai.report.displayed import Badge, Contents, Displayed, Terms, Verdict
 from genkai.report.figure import Figure
 from genkai.report.inline import Text
@@ -23,11 +25,17 @@ from genkai.report.sections.records import (
 from genkai.report.table import Table
 
 
-def decision(m: Messages, verdicts: Record, findings: Record | None = None, figure: Figure | None = None) -> Contents:
-    """Return the decision page: banner, limit / cause / next action, the figure of the limit, verdicts."""
+def decision(
+    m: Messages, verdicts: Record, findings: Record | None = None, figure: Figure | None = None,
+    fit: Record | None = None,
+) -> Contents:  # fmt: skip
+    """Return the decision page: banner, limit / cause / next action, the figure of the limit, verdicts.
+
+    fit: what the figure draws; the limit is stated as there.
+    """
     overall = require(verdicts, "overall", "verdicts")
     items: list[Displayed] = [Verdict(overall["status"], message(m, overall, "sentence_key"), m, heading=True)]
-    items.append(Terms(_answers(m, verdicts, findings or {}), m))
+    items.append(Terms(_answers(m, verdicts, findings or {}, fit or {}), m))
     if figure is not None:
         items.append(figure)
     if verdicts.get("targets"):
@@ -38,7 +46,7 @@ def decision(m: Messages, verdicts: Record, findings: Record | None = None, figu
     return Contents(items, m)
 
 
-def _answers(m: Messages, verdicts: Record, findings: Record) -> list[tuple[str, Text]]:
+def _answers(m: Messages, verdicts: Record, findings: Record, fit: Record) -> list[tuple[str, Text]]:
     found = [finding for finding in findings.get("findings") or [] if not finding.get("contributes")]
     status = verdicts["overall"]["status"]
     met, cause = status == "pass", m.text(_without_cause(status, findings.get("answer_key")))
@@ -46,11 +54,29 @@ def _answers(m: Messages, verdicts: Record, findings: Record) -> list[tuple[str,
     following = m.text("decision.no_next" if met else "decision.next_unknown")
     if left and status == "not_run":
         following = m.text("decision.next_run", steps=m("word.comma").join(left))
+    if verdicts["overall"]["sentence_key"].endswith("no_target"):
+        following = m.text("decision.next_target")
     if found:
         cause = cause_text(m, found[0], "claim")
         following = cause_text(m, found[0], "remedy").first_sentence()  # the diagnosis has the whole
-    rows = [(m("decision.limit"), message(m, findings, "answer_key"))] if findings.get("answer_key") else []
+    rows = [(m("decision.limit"), _limit(m, findings, fit))] if findings.get("answer_key") else []
     return [*rows, (m("decision.cause"), cause), (m("decision.next"), following)]
+
+
+def _limit(m: Messages, findings: Record, fit: Record) -> Text:
+    """The one limit, as the figure states it, and of what kind it is: measured, or the model's beyond what was."""
+    limit, beyond = limit_of(fit), beyond_measured(fit)
+    stops = findings.get("kind") == "throughput" and findings["answer_key"] in STOPS
+    if value_of(limit) is None or not (stops or beyond):
+        return message(m, findings, "answer_key")
+    told = {"key": findings["answer_key"], "values": findings["values"]}
+    values = {**findings["values"], "limit": limit, "model": fit["model"], "told": told}
+    if not stops:
+        return m.text("decision.limit_told", **values)
+    if beyond:
+        return m.text("decision.limit_model", **values)
+    at_once = (value_of(values["reached"]) or 0.0) >= REACHED * limit["value"]
+    return m.text("decision.limit_at" if at_once else "decision.limit_measured", **values)
 
 
 def _without_cause(status: str, answer: str | None) -> str:
@@ -69,6 +95,7 @@ def cause_text(m: Messages, finding: Record, part: str) -> Text:
     return m.text(key, **(finding.get("values") or {}))
 
 
+STOPS = ("answer.limit_found", "answer.cannot_tell")
 NO_LIMIT_SEEN = ("answer.no_limit", "answer.nothing_measured")  # so that there is no cause to look for
 MIXED = ("scenario", "endurance")  # one run of several APIs
 WORST_FIRST = ("fail", "cannot_tell", "not_run", "pass")
@@ -136,8 +163,10 @@ def targets_table(m: Messages, targets: Sequence[Record]) -> Table:
     rows = [_target_row(m, target) for target in targets]
     columns = {name: m(f"column.{name}") for name in rows[0]}
     formats = {"measured": "measured", "margin": "signed"}
+    near = any(t["status"] == "pass" and m.format(t.get("margin_ratio"), "signed").startswith("−") for t in targets)
+    caption = m("caption.targets_near", tolerance=TOLERANCE) if near else m("caption.targets")
     return Table(
-        rows, caption=m("caption.targets"), label="tab-targets", columns=columns, formats=formats,
+        rows, caption=caption, label="tab-targets", columns=columns, formats=formats,
         widths={"subject": "3fr", "quantity": "2fr"}, messages=m,
     )  # fmt: skip
 

@@ -25,14 +25,16 @@ CLEARED = ("idle", "busy")  # looked at, and not the limit
 def scale(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> Contents:
     """Return "Scale characteristics".
 
-    `record` = {"model": name or None, "runner_up", "knee", "ceiling", "peak", "response_time", "delta_aicc",
-    "generator_excluded": number records or None, "reason": {"key", "values"} where no model was fitted,
+    `record` = {"model": name or None, "runner_up", "bend": whether throughput bends, "knee", "ceiling", "peak",
+    "response_time", "delta_aicc", "generator_excluded": number records or None, "reason": {"key", "values"} where no
+    model was fitted,
     "warnings": [{"key", "values"}]}; model names are those of the catalogue's group `model`.
     """
     items: list[Displayed] = [Heading(m("section.scale"), 1, m)]
     model = record.get("model")
     if model:
-        items.append(Paragraph(m.text("scale.read", model=named(m, "model", model)), m, lead=True))
+        read = "scale.read" if record.get("bend", True) else "scale.read_straight"
+        items.append(Paragraph(m.text(read, model=named(m, "model", model)), m, lead=True))
     else:
         reason = record.get("reason") or {"key": "verdict.why.not_decided"}
         items.append(Paragraph(m.text("scale.none", reason=reason), m))
@@ -90,7 +92,7 @@ def monitoring(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> C
 def diagnosis(
     m: Messages, findings: Record, figures: Sequence[Figure] = (), names: Mapping[str, str] | None = None
 ) -> Contents:
-    """Return "Why it stopped there": the answer, each finding with its evidence, what was ruled out or not measured.
+    """Return "The limit and its cause": the answer, each finding with its evidence, what was ruled out or not measured.
 
     names: {resource: what readers call it}.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genkai.report.displayed import Badge, Contents, Displayed, Heading, Paragraph
+from genkai.report.displayed import Badge, Bullets, Contents, Displayed, Heading, Paragraph
 from genkai.report.figure import Figure
 from genkai.report.inline import Text
 from genkai.report.messages import Messages
@@ -98,6 +98,20 @@ def _times(repeat: int) -> str:
     return f" × {repeat}" if repeat > 1 else ""
 
 
+def _undecided(m: Messages, targets: Sequence[Record]) -> list[Text]:
+    """Why targets are not decided: a sentence for each step and reason, with all that it is true of."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for target in targets:
+        if target["status"] == "cannot_tell" and target.get("why_key"):
+            groups.setdefault((target["step"], target["why_key"]), []).append(target)
+    told = []
+    for (step, _), rows in groups.items():
+        names = m("word.comma").join(dict.fromkeys(named(m, "word", row["api"]) for row in rows))
+        reason = message(m, {**rows[0], "values": {**rows[0]["values"], "api": names}}, "why_key")
+        told.append(m.text("steps.undecided", step=step, reason=reason))
+    return told
+
+
 def step_results(
     m: Messages,
     verdicts: Record,
@@ -123,6 +137,8 @@ def step_results(
         items.append(_steps_table(m, steps))
     if verdicts.get("targets"):
         items.append(targets_table(m, verdicts["targets"]))
+        undecided = _undecided(m, verdicts["targets"])
+        items += [Bullets(undecided, messages=m)] if undecided else []
     for step in steps:
         name = step["step"]
         shown = list((figures or {}).get(name) or [])
