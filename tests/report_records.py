@@ -19,11 +19,11 @@ def number(value, unit, spread=None, n=60):
 CEILING = number(497.3, "rps", 8.4)
 KNEE = number(512, "users", 21)
 LEVELS = [
-    {"level": i, "workload": "closed", "intended": users, "throughput_rps": min(users * 0.995, 497.3 - i * 0.7),
+    {"level": i, "workload": "closed", "intended": users, "throughput_rps": min(users * 0.995, 496.6 - i * 0.7),
      "concurrency": users / 40 + max(0, users - 500), "p50_s": 0.021 + max(0, users - 500) / 520,
      "p95_s": 0.043 + max(0, users - 500) / 480, "p99_s": 0.071 + max(0, users - 500) / 430,
      "error_ratio": 0.0 if users <= 500 else 0.031 * users / 1000, "steady": True, "generator_limited": False}
-    for i, users in enumerate((100, 200, 300, 400, 500, 600, 800, 1000), 1)
+    for i, users in enumerate((100, 200, 300, 400, 500, 600, 800, 1000))
 ]  # fmt: skip
 
 

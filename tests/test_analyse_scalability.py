@@ -310,7 +310,7 @@ def test_unmeasured_and_restless_levels_are_said():
     levels = sweep((1, 2, 3, 4, 5), (10, 20, 30, 40, 50), throughput_rps=None, window_start=None)
     assert fit_levels(levels, "s")["left_out"][0]["reason"]["key"] == "fit.left_out.unmeasured"
     fit = fit_levels(sweep(steady=False), "s")
-    assert any(w["key"] == "fit.warning.not_steady" and "3" in w["text"] for w in fit["warnings"])
+    assert any(w["key"] == "fit.warning.not_steady" and "Levels 4 " in w["text"] for w in fit["warnings"])
 
 
 def test_an_unknown_subject_is_refused():

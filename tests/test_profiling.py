@@ -55,8 +55,8 @@ def plan(tmp_path: Path) -> Plan:
 def test_levels_are_the_plans_or_a_rate_and_a_quarter_of_it(plan: Plan) -> None:
     users = {n: level.users for n, level in choose_levels(plan, "scenario").items()}
     assert users == {"low": 1, "limit": 8}
-    assert [v.users for v in choose_levels(plan, "scenario", 1, -1).values()] == [4]
-    assert list(choose_levels(plan, "scenario", 0, 0)) == ["limit"], "a level is not compared with itself"
+    assert [v.users for v in choose_levels(plan, "scenario", 2, 0).values()] == [4]
+    assert list(choose_levels(plan, "scenario", 1, 1)) == ["limit"], "a level is not compared with itself"
     rates = {n: level.arrival_rate_rps for n, level in choose_levels(plan, "scenario", rate=40).items()}
     assert rates == {"low": 10, "limit": 40}
 
@@ -72,8 +72,8 @@ def test_each_level_settles_then_is_watched_without_and_with_the_profiler(plan: 
     ("options", "message"),
     [
         ({"step": "endurance"}, "expected a step of the plan, got 'endurance'"),
-        ({"level": 3}, r"--level: expected 0 to 2 \(levels of step scenario\), got 3"),
-        ({"against": 9}, r"--against: expected -1 to 2 .* got 9"),
+        ({"level": 4}, r"--level: expected 1 to 3 \(levels of step scenario\), got 4"),
+        ({"against": 9}, r"--against: expected 0 to 3 .* got 9"),
         ({"seconds": 1}, "--seconds: expected 3 or more, got 1"),
         ({"api": "nothing"}, "--api: expected one of mix in step scenario, got 'nothing'"),
         ({"host": "elsewhere"}, r"--host: expected a host of the plan \(local\), got 'elsewhere'"),

@@ -102,6 +102,22 @@ def test_an_action_is_compared_with_the_cycle_that_found_its_cause(tmp_path: Pat
     assert taken_rows(third, first)[0]["evidence"] == "tab-comparison"
 
 
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_actions_judged_by_the_same_numbers_say_that_their_effects_cannot_be_told_apart(
+    tmp_path: Path, lang: str
+) -> None:
+    by_cause = {"what": "more workers", "cause": "worker_slots"}
+    by_number = {"what": "a larger machine", "judged_by": {"subject": "mix", "quantity": "throughput"}}
+    waiting, alone = {**by_cause, "what": "later", "done": False}, {"what": "prayed"}
+    first = cycle_of(tmp_path, "worker_slots", 1)
+    rows = taken_rows(cycle_of(tmp_path, "closed", 2, by_cause, by_number, waiting, alone), first)
+    assert [row["shared_with"] for row in rows] == [["a larger machine"], ["more workers"], [], []]
+    m = Messages(lang)
+    for row, other in zip(rows[:2], rows[1::-1], strict=True):
+        assert m("actions.shared", others=m("actions.named", action=other["action"])) in str(outcome_text(m, row))
+    assert rows[0]["action"] not in str(outcome_text(m, rows[3]))
+
+
 def test_what_is_not_done_waits_and_the_first_cycle_has_nothing_to_compare_with(tmp_path: Path) -> None:
     waiting = {"what": "later", "cause": LB, "done": False, "verify": "the queue stays empty"}
     study = read_study(own_cycle(tmp_path, edit=lambda plan: plan.update(actions=[waiting, {**waiting, "done": True}])))

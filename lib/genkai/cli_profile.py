@@ -14,9 +14,9 @@ def profile(
     step: Annotated[str, typer.Option(help="the step whose levels to use")] = "scenario",
     api: Annotated[str | None, typer.Option(help="the API, with --step api or verify")] = None,
     level: Annotated[
-        int | None, typer.Option(help="number of the level that is the limit, from 0; default the last")
+        int | None, typer.Option(help="number of the level that is the limit, from 1; default the last")
     ] = None,
-    against: Annotated[int, typer.Option(help="number of the low level to compare with; -1: none")] = 0,
+    against: Annotated[int, typer.Option(help="number of the low level to compare with; 0: none")] = 1,
     rate: Annotated[float | None, typer.Option(help="arrival rate instead of a level, requests/s", min=0.1)] = None,
     host: Annotated[str | None, typer.Option(help="only this host of the plan")] = None,
     pid: Annotated[list[int] | None, typer.Option(help="process ids instead of what the plan names")] = None,

@@ -52,25 +52,25 @@ class Phase:
 
 
 def choose_levels(
-    plan: Plan, step: str, level: int | None = None, against: int = 0, rate: float | None = None
+    plan: Plan, step: str, level: int | None = None, against: int = 1, rate: float | None = None
 ) -> dict[str, Level]:
-    """{"low": …, "limit": …}: level `level` of the plan (default the last) against level `against` (-1: none).
+    """{"low": …, "limit": …}: level `level` of the plan (default the last) against level `against` (0: none).
 
-    Levels count from 0, as in the table of levels. rate: requests/s instead of a level; low is then a quarter of it.
+    Levels count from 1, as in the table of levels. rate: requests/s instead of a level; low is then a quarter of it.
     Raises ProfileError.
     """
     if step not in STEPS or plan.step_named(step) is None:
         raise ProfileError(f"plan {plan.name}: expected a step of the plan, got {step!r}")
     if rate is not None:
         chosen = {"low": Level(arrival_rate_rps=rate * LOW_RATIO), "limit": Level(arrival_rate_rps=rate)}
-        return chosen if against >= 0 else {"limit": chosen["limit"]}
+        return chosen if against else {"limit": chosen["limit"]}
     levels = plan.step_named(step).levels
-    number = len(levels) - 1 if level is None else level
-    for option, given, least in (("--level", number, 0), ("--against", against, -1)):
-        if not least <= given < len(levels):
-            raise ProfileError(f"{option}: expected {least} to {len(levels) - 1} (levels of step {step}), got {given}")
-    low = {"low": levels[against]} if against >= 0 and against != number else {}
-    return {**low, "limit": levels[number]}
+    number = len(levels) if level is None else level
+    for option, given, least in (("--level", number, 1), ("--against", against, 0)):
+        if not least <= given <= len(levels):
+            raise ProfileError(f"{option}: expected {least} to {len(levels)} (levels of step {step}), got {given}")
+    low = {"low": levels[against - 1]} if against not in (0, number) else {}
+    return {**low, "limit": levels[number - 1]}
 
 
 def plan_phases(levels: dict[str, Level], seconds: int) -> list[Phase]:
@@ -107,7 +107,7 @@ def find_processes(
 
 
 def run_profile(
-    plan_file: Path, *, step: str = "scenario", api: str | None = None, level: int | None = None, against: int = 0,
+    plan_file: Path, *, step: str = "scenario", api: str | None = None, level: int | None = None, against: int = 1,
     rate: float | None = None, host: str | None = None, pids: Sequence[int] = (), seconds: int = 60,
     sudo: bool = False, tell: Callable[[str], None] = lambda line: None, ssh_options: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip

@@ -30,7 +30,9 @@ def cross_checks(levels: pd.DataFrame, think_time_s: float | None) -> list[dict[
         expected, bound = answered * (row.mean_s + think_time_s), row.intended / least
         largest = max(largest, abs(expected / row.intended - 1))
         if abs(expected / row.intended - 1) > TOLERANCE:
-            found.append(phrase(FIT, "crosscheck.little", level=int(row.level), users=row.intended, expected=expected))
+            found.append(
+                phrase(FIT, "crosscheck.little", level=int(row.level) + 1, users=row.intended, expected=expected)
+            )
         if answered > bound * (1 + TOLERANCE):
-            found.append(phrase(FIT, "crosscheck.bound", level=int(row.level), measured=answered, bound=bound))
+            found.append(phrase(FIT, "crosscheck.bound", level=int(row.level) + 1, measured=answered, bound=bound))
     return [{**f, "alarm": True} for f in found] or [{**phrase(FIT, "crosscheck.ok", largest=largest), "alarm": False}]

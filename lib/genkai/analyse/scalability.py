@@ -242,12 +242,13 @@ def _warnings(
     if first >= x.max() and x[n == highest].mean() < BEND * first:
         found.append(phrase(FIT, "fit.warning.falls", highest=first))
     if not bend:
-        found.append(phrase(FIT, "fit.warning.no_bend", highest=highest))
+        found.append(phrase(FIT, "fit.warning.no_bend", highest=number(highest, unit=load_unit)))
     for key, reach in (("knee", highest), ("peak", highest), ("ceiling", float(x.max()))):
         record = limits["ceiling_rps" if key == "ceiling" else f"{key}_load"]
         if record is not None and record["value"] > REACH * reach:
-            word = "ceiling" if key == "ceiling" else "load"
-            found.append(phrase(FIT, f"fit.warning.{key}_beyond", **{word: record["value"]}, highest=reach))
+            word, unit = ("ceiling", "rps") if key == "ceiling" else ("load", load_unit)
+            told = {word: number(record["value"], unit=unit), "highest": number(reach, unit=unit)}
+            found.append(phrase(FIT, f"fit.warning.{key}_beyond", **told))
     simplest = _choice(candidates)[0]
     if runner_up and candidates[runner_up]["aicc"] - candidates[name]["aicc"] < ENOUGH:
         difference = candidates[runner_up]["aicc"] - candidates[name]["aicc"]

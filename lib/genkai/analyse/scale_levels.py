@@ -45,7 +45,7 @@ def fit_levels(
         return refused(points, left_out, load_unit, checks)
     fit = fit_scalability([p["load"] for p in points], [p["throughput_rps"] for p in points], model=model,
                           load_unit=load_unit, resamples=resamples)  # fmt: skip
-    restless = [p["level"] for p in points if p["steady"] is False]
+    restless = [p["level"] + 1 for p in points if p["steady"] is False]
     warnings = list(fit["warnings"])
     if restless:
         warnings.append(phrase(FIT, "fit.warning.not_steady", levels=", ".join(map(str, restless))))

@@ -33,22 +33,26 @@ FIT = {
 }
 
 
+UNITS = {"rps": " rps", "users": " users", "duration": " s"}
+
+
 class _Plain(string.Formatter):
     def get_value(self, key: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         """The value of a placeholder. Raises KeyError."""
         return kwargs[key]
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """A number, or a record's number, to three digits; other values as they are."""
+        """A number, or a record's number with its unit, to three digits; other values as they are."""
         number = value_of(value) if isinstance(value, Mapping) else value
+        unit = UNITS.get(format_spec or (value.get("unit") if isinstance(value, Mapping) else ""), "")
         if isinstance(number, bool | str) or number is None:
             return "–" if number is None else str(number)
         if format_spec == "percent":
-            return f"{number * 100:.3g} %"
+            return f"{number * 100:.3g}%"
         if format_spec == "time":
             return f"{number * 1000:.3g} ms"
         text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-        return text + {"rps": " rps", "duration": " s"}.get(format_spec, "")
+        return text + unit
 
 
 def plain(template: str, values: Mapping[str, Any]) -> str:

@@ -187,11 +187,11 @@ def _warnings(
 ) -> list[str]:
     notes = []
     if spoiled.any():
-        notes.append(f"{int(spoiled.sum())} row(s) left out: a CPU share above 100 % or a number too large to be one")
+        notes.append(f"{int(spoiled.sum())} row(s) left out: a CPU share above 100% or a number too large to be one")
     total = frame[[c for c in CPU if c in frame]].sum(axis=1)
     odd = (total < 95) | ((total - frame.get("gu", 0)) > 105)
     if odd.any():
-        notes.append(f"{int(odd.sum())} row(s) whose CPU columns do not add up to 100 %")
+        notes.append(f"{int(odd.sum())} row(s) whose CPU columns do not add up to 100%")
     if frozen:
         notes.append(
             f"memory columns ({', '.join(frozen)}) stand still at the first sample, as procps 4.0.2 prints them "

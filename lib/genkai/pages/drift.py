@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from genkai import figures
+from genkai.pages.limits import instance_names
 from genkai.report.display import Badge, Contents, Displayed, Figure, Paragraph, Table
 from genkai.report.messages import Messages
 from genkai.report.sections.explanation import finding_display
+from genkai.report.sections.records import named
 from genkai.study import RunStudy, Study
 from genkai.study.results import findings_of
 
@@ -29,11 +33,12 @@ def drift(study: Study, lang: str = "en", told: bool = False) -> Contents:
     if not rows:
         return Contents([Paragraph(m.text("page.endurance_too_short"), m)], m)
     found = [f for f in record["findings"] if f["group"] == "endurance"]
-    drawn = _figure(m, run, found)
-    shown: list[Displayed] = [finding_display(m, _over_time(f, bool(drawn))) for f in found if not told]
+    names = instance_names(run, m)
+    drawn = _figure(m, run, found, names)
+    shown: list[Displayed] = [finding_display(m, _over_time(f, bool(drawn)), names) for f in found if not told]
     if not found:
         shown.append(Paragraph(m.text("page.no_drift"), m))
-    return Contents([*shown, drift_table(m, rows), *drawn], m)
+    return Contents([*shown, drift_table(m, rows, names), *drawn], m)
 
 
 def _over_time(finding: dict[str, Any], drawn: bool) -> dict[str, Any]:
@@ -42,11 +47,14 @@ def _over_time(finding: dict[str, Any], drawn: bool) -> dict[str, Any]:
     return {**finding, "evidence": evidence}
 
 
-def drift_table(m: Messages, rows: list[dict[str, Any]]) -> Table:
-    """Each series at the start and at the end, its slope with the 95 % interval, and when it jumped, if it did."""
+def drift_table(m: Messages, rows: list[dict[str, Any]], names: Mapping[str, str] | None = None) -> Table:
+    """Each series at the start and at the end, its slope with the 95 % interval, and when it jumped, if it did.
+
+    names: {resource: what readers call it}.
+    """
     cells = [
         {
-            "resource": f"{row['resource']} · {m('drift.' + row['what'])}".removeprefix(" · "),
+            "resource": drift_name(m, row, names or {}),
             "first": row["first"], "last": row["last"], "slope": m.format(row["slope"], "measured"),
             "changed": row["changed"], "verdict": Badge(row["verdict"], m),
         }
@@ -57,7 +65,13 @@ def drift_table(m: Messages, rows: list[dict[str, Any]]) -> Table:
                  widths={"resource": "1fr"})  # fmt: skip
 
 
-def _figure(m: Messages, run: RunStudy, found: list[dict[str, Any]]) -> list[Figure]:
+def drift_name(m: Messages, row: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """ "instance 1 · CPU credits": what readers call the resource and what of it may drift."""
+    kind, _, own = row["resource"].partition(":")
+    return f"{names.get(row['resource'], own or kind)} · {m('drift.' + row['what'])}".removeprefix(" · ")
+
+
+def _figure(m: Messages, run: RunStudy, found: list[dict[str, Any]], names: Mapping[str, str]) -> list[Figure]:
     """The series that drift (else memory), on the time axis of the run; none where nothing was measured."""
     wanted = [(i["source"], i["resource"], i["metric"]) for f in found for i in f["evidence"] if i["metric"]]
     if not wanted:
@@ -67,9 +81,17 @@ def _figure(m: Messages, run: RunStudy, found: list[dict[str, Any]]) -> list[Fig
     if not any(len(part) for part in parts):
         return []
     whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
-    drawn = figures.timeline(whole, pd.concat(parts, ignore_index=True), list(run.marks), t=m.lang)
-    caption, alt = m("caption.drift_series", subject=run.subject), m("alt.drift")
+    shown = pd.concat(parts, ignore_index=True)
+    called = dict(names) | {metric: _metric_name(m, metric) for metric in shown["metric"].unique()}
+    drawn = figures.timeline(whole, shown, list(run.marks), names=called, t=m.lang)
+    caption, alt = m(f"caption.{'drift_series' if found else 'steady_series'}", subject=run.subject), m("alt.drift")
     return [Figure(drawn, label="fig-drift", caption=caption, alt=alt, messages=m)]
+
+
+def _metric_name(m: Messages, metric: str) -> str:
+    """What readers call a metric that may drift; of a process with the process's name."""
+    process = re.fullmatch(r"process_(.+)_fds_max", metric)
+    return m("metric.process_fds", process=process[1]) if process else named(m, "metric", metric)
 
 
 def _series(run: RunStudy, source: str, resource: str, metric: str) -> pd.DataFrame:

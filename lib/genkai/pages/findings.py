@@ -14,6 +14,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from genkai.pages.drift import drift_name
+from genkai.pages.limits import instance_names
 from genkai.report.messages import Messages
 from genkai.report.sections.decision import cause_text
 from genkai.report.sections.records import message, named
@@ -58,7 +60,7 @@ def findings_record(path: Path, step: str = "", lang: str = "en") -> dict[str, A
     """
     study, run = find_run(path, step)
     m, record = Messages(lang), findings_of(study, run)
-    missing = record["not_measured"]
+    missing, names = record["not_measured"], instance_names(run, m)
     return {
         "run": f"{study.plan.name} {study.cycle.path.name} · {named(m, 'step_short', run.step)} · {run.subject}",
         "answer": str(message(m, record, "answer_key")),
@@ -68,7 +70,9 @@ def findings_record(path: Path, step: str = "", lang: str = "en") -> dict[str, A
         "findings": [_finding(m, finding) for finding in record["findings"]],
         "ruled_out": [_looked_at(m, row) for row in record["ruled_out"]],
         "not_measured": [{"what": m(row["what"]), "how": str(m.text(row["how_key"]))} for row in missing],
-        "drifts": [{**row, "what": m(f"drift.{row['what']}")} for row in record["drifts"]],
+        "drifts": [
+            {**row, "what": m(f"drift.{row['what']}"), "name": drift_name(m, row, names)} for row in record["drifts"]
+        ],
     }
 
 
@@ -164,8 +168,7 @@ def _drifts(m: Messages, rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     for row in rows:
         verdict = Text(m(f"status.{row['verdict']}"), style=_COLOURS[row["verdict"]])
         numbers = [m.format(row["first"]), m.format(row["last"]), m.format(row["slope"], "measured")]
-        name = f"{row['resource']} · {row['what']}".removeprefix(" · ")
-        table.add_row(Text(name), *numbers, m.format(row["changed"]), verdict)
+        table.add_row(Text(row["name"]), *numbers, m.format(row["changed"]), verdict)
     return table
 
 

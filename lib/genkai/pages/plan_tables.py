@@ -159,7 +159,7 @@ def machine_targets(m: Messages, plan: Plan) -> Table | None:
             "resource": target.resource or m("plan_doc.machines.every"),
             "metric": named(m, "metric", target.metric) + (f" ({target.statistic})" if target.statistic else ""),
             "target": m(f"number.{kind}", value=m.format({"value": limit, "unit": unit_of(target.metric)})),
-            "judged": m(f"plan_doc.machines.{target.over_level}"),
+            "over": m(f"plan_doc.machines.{target.over_level}"),
         }
         for target in plan.targets.machines
         for kind, limit in [target.bound]

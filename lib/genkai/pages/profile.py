@@ -135,7 +135,7 @@ def find_profile(folder: str | Path = "") -> Profile:
 
 
 def take_profile(
-    plan: str, profile: str = "", *, step: str = "scenario", level: str = "", against: str = "0",
+    plan: str, profile: str = "", *, step: str = "scenario", level: str = "", against: str = "1",
     host: str = "", seconds: int = 60,
 ) -> Profile:  # fmt: skip
     """Profile the plan's target now where a plan is given, else read what was profiled (`find_profile`).
@@ -145,7 +145,7 @@ def take_profile(
     """
     if not plan:
         return find_profile(profile)
-    record = run_profile(Path(plan), step=step, level=_number(level, None), against=_number(against, -1),
+    record = run_profile(Path(plan), step=step, level=_number(level, None), against=_number(against, 0),
                          host=host or None, seconds=seconds)  # fmt: skip
     return Profile(Path(record["folder"]))
 

@@ -15,12 +15,22 @@ Record = dict[str, Any]
 
 
 def taken_rows(study: Study, before: Study | None) -> list[Record]:
-    """{"action", "cause", "owner", "due", "done", "outcome", "text_key", "values", "rows", "evidence"} of each action.
+    """{"action", "cause", "owner", "due", "done", "outcome", "text_key", "values", "rows", "evidence",
+    "shared_with"} of each action; shared_with: what was done, too, and is judged by the same, so that nobody can tell
+    whose effect it was.
 
     before: the previous reported cycle. Each is compared with the cycle that its plan names, else with the newest one
     that found its cause, else with the one before.
     """
-    return [_taken_row(study, before, action) for action in study.plan.actions]
+    rows = [_taken_row(study, before, action) for action in study.plan.actions]
+    return [{**row, "shared_with": [o["action"] for o in rows if o is not row and _share(row, o)]} for row in rows]
+
+
+def _share(one: Record, other: Record) -> bool:
+    """Whether two actions are judged by some number both, or by the same cause."""
+    judged = all(row["done"] and row["outcome"] != "cannot_tell" for row in (one, other))
+    numbers = [{(r["step"], r["subject"], r["api"], r["what"], r["load"]) for r in row["rows"]} for row in (one, other)]
+    return bool(numbers[0] & numbers[1]) or (judged and one["cause"] is not None and one["cause"] == other["cause"])
 
 
 def _taken_row(study: Study, before: Study | None, action: Action) -> Record:

@@ -269,10 +269,10 @@ def fit_text(record: dict[str, Any]) -> str:
 
 
 def _percent(record: Record) -> str:
-    return f"{100 * record['value']:.3g} % [{100 * record['low']:.3g}, {100 * record['high']:.3g}]"
+    return f"{100 * record['value']:.3g}% ({100 * record['low']:.3g}–{100 * record['high']:.3g})"
 
 
 def _shown(record: Record) -> str:
     ends = [f"{v:.6g}" if v is not None else "no upper end" for v in (record["low"], record["high"])]
-    interval = f" [{ends[0]}, {ends[1]}]" if record["low"] is not None else ""
-    return f"{record['value']:.6g}{interval}" + (f" {record['unit']}" if record["unit"] else "")
+    interval = f" ({ends[0]}–{ends[1]})" if record["low"] is not None else ""
+    return f"{record['value']:.6g}" + (f" {record['unit']}" if record["unit"] else "") + interval

@@ -34,8 +34,9 @@ class Drift:
     changed_at: float | None = None
 
     def slope_record(self, unit: str) -> dict:
-        """The slope per hour as a number record in the unit of the series."""
-        return number(self.slope * 3600, self.low * 3600, self.high * 3600, self.n, unit, [])
+        """The slope per hour as a number record in the unit of the series; of a ratio, in points."""
+        told = "points" if unit == "ratio" else unit
+        return number(self.slope * 3600, self.low * 3600, self.high * 3600, self.n, told, [])
 
 
 def measure_drift(times: np.ndarray, values: np.ndarray) -> Drift | None:

@@ -86,7 +86,7 @@ def _level_row(m: Messages, row: Record) -> dict[str, Any]:
     limited = row.get("generator_limited") is True or row.get("generator_limited") == 1
     steady = m("word.generator_limited" if limited else _steady_key(row.get("steady")))
     return {
-        "level": _number(row["level"], "count"),
+        "level": _number(row["level"] + 1, "count"),  # readers count from 1
         "intended": _number(row["intended"], unit),
         "throughput": _number(row.get("throughput_rps"), "rps"),
         "concurrency": _number(row.get("concurrency"), "count"),
