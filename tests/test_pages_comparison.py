@@ -9,6 +9,7 @@ import pytest
 
 from genkai import histogram, schema
 from genkai.pages.comparison import comparison_record, comparison_text
+from genkai.report.messages import Messages
 from genkai.study import StudyError
 from genkai.workspace import WorkspaceError
 from sample_cycles import own_cycle
@@ -74,7 +75,8 @@ def test_what_only_one_of_them_measured_is_said(cycles: tuple[Path, Path, Path],
     told = {(c["what"], c["before"], c["after"]) for c in record["changes"]}
     assert {("runs of api search", "–", "1"), ("runs of scenario shopping", "–", "1")} <= told
     assert not [what for what, *_ in told if what == "runs of api item"]
-    assert "runs of api search" in comparison_text(record, "ja")
+    m = Messages("ja")
+    assert m("comparison.runs_of", step="api", subject="search") in comparison_text(record, "ja")
 
 
 def test_one_cycle_twice_and_no_cycle_are_refused(cycles: tuple[Path, Path, Path], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 from pypdf import PdfReader
 
+from genkai.analyse.limit import limit_of
 from genkai.pages.plan_document import PlanDocument
 from genkai.report.exporter import compile_pdf, laid_out
 from genkai.report.layout import compiler_of, floating_figures, laid
@@ -174,7 +175,8 @@ def test_page_1_says_verdict_limit_cause_and_action(report: Rendered) -> None:
     overall, findings = report.made.verdicts["overall"], report.made.findings
     assert squeezed(m(f"status.{overall['status']}")) in first
     assert squeezed(str(message(m, overall, "sentence_key"))) in first
-    assert squeezed(str(message(m, findings, "answer_key"))) in first
+    limit = limit_of(report.made.scale.fit)
+    assert squeezed(m("decision.limit_at", load=findings["values"]["load"], limit=limit)) in first
     cause = findings["findings"][0]
     assert squeezed(str(cause_text(m, cause, "claim"))) in first
     assert squeezed(str(cause_text(m, cause, "remedy").first_sentence())) in first
