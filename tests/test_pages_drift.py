@@ -22,12 +22,13 @@ from sample_cycles import SAMPLE, own_cycle, plain
 HOLD_S = 40
 
 
-def endured(place: Path, used: np.ndarray) -> Study:
+def endured(place: Path, used: np.ndarray, machines: bool = False) -> Study:
     """The recorded cycle with an endurance step: the last level of its scenario, held on, and this memory."""
 
     def edit(plan: dict[str, Any]) -> None:
         plan["preconditions"]["hold_h"] = 2
-        del plan["targets"]["machines"]  # nothing tells of instances in what is made here
+        if not machines:  # nothing tells of instances in what is made here
+            del plan["targets"]["machines"]
 
     cycle = own_cycle(place, results=False, edit=edit)
     source, run = cycle.run("scenario", "shopping"), cycle.run("endurance", "shopping")
@@ -91,6 +92,16 @@ def test_the_step_fails_though_its_targets_are_met(leaking: Study) -> None:
     assert step["status"] == "fail"
     for lang in ("en", "ja"):
         assert Messages(lang)(verdict["why_key"], **verdict["values"])
+
+
+def test_what_is_used_up_fails_the_step_though_a_machine_was_not_measured(tmp_path: Path) -> None:
+    study = endured(tmp_path, 0.3 + 0.5 * np.arange(HOLD_S) / HOLD_S, machines=True)
+    verdict = judge_step(study, "endurance")
+    step = next(s for s in cycle_record(study)["steps"] if s["step"] == "endurance")
+    assert (step["status"], step["why_key"]) == ("fail", "verdict.why.used_up")
+    assert verdict["status"] == "fail"
+    for lang in ("en", "ja"):
+        assert Messages(lang)(step["why_key"], **step["values"])
 
 
 def test_page_1_does_not_call_the_endurance_step_passed_and_the_actions_hold_its_remedy(

@@ -173,8 +173,9 @@ def _step(
         why = "step_not_run" if plan.step_named(step) else "step_left_out"
         return {**record, "status": NOT_RUN, "why_key": f"verdict.why.{why}", "values": {"step": step}}
     status, why, values = _step_outcome(plan, step, runs, rows)
-    if step == "endurance" and status == PASS and drifts:
-        status, why, values = _drifted(drifts[0], values)
+    ends = bool(drifts) and drifts[0]["strength"] == "strong"  # what is used up fails, whatever else is not decided
+    if step == "endurance" and drifts and (status == PASS or (ends and status == CANNOT_TELL)):
+        status, why, values = _drifted(drifts[0], values, status == PASS)
     return {**record, "status": status, "why_key": why, "values": values}
 
 
@@ -200,11 +201,13 @@ def _step_outcome(plan: Plan, step: str, runs: Sequence[MeasuredRun], rows: Sequ
     )
 
 
-def _drifted(finding: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str, str, dict]:
-    """What passed but will not last: fails where something is used up before the time that it must hold."""
+def _drifted(finding: Mapping[str, Any], values: Mapping[str, Any], met: bool) -> tuple[str, str, dict]:
+    """What was not missed but will not last: fails where something is used up before the time that it must hold."""
     told = {"key": finding["claim_key"], "values": finding["values"]}
-    ends = finding["strength"] == "strong"
-    return (FAIL if ends else PASS), f"verdict.why.{'will_not_last' if ends else 'drifts'}", {**values, "finding": told}
+    values = {**values, "finding": told}
+    if finding["strength"] != "strong":
+        return PASS, "verdict.why.drifts", values
+    return FAIL, f"verdict.why.{'will_not_last' if met else 'used_up'}", values
 
 
 def _stop_reason(run: MeasuredRun) -> str:
