@@ -3,12 +3,15 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from genkai.pages.report import Report
+from genkai.analyse.scalability import fit_scalability
+from genkai.pages.report import Report, scale_record
+from genkai.report import sections
 from genkai.report.display import Displayed
 from genkai.report.messages import Messages
 from genkai.study import Study, facts, read_study
@@ -217,3 +220,19 @@ def test_a_machine_that_bears_the_name_of_an_api_refers_to_the_table_of_machines
     machine = [t for t in rows if t["kind"] == "machine"]
     assert [(t["api"], t["evidence"]) for t in machine] == [("search", "tab-machines-scenario")]
     assert {t["evidence"] for t in rows if t["api"] == "search" and t not in machine} == {"tab-apis-scenario"}
+
+
+@pytest.mark.parametrize(
+    ("throughput", "knee"),
+    [((98, 243, 391, 472, 490, 517), True), ((98, 246, 391, 490, 734, 963), False)],
+    ids=["bends, with a slope beyond", "hardly leaves the line"],
+)
+def test_a_knee_is_stated_where_the_figure_shows_one(throughput: tuple[float, ...], knee: bool) -> None:
+    fit = fit_scalability((100, 250, 400, 500, 750, 1000), throughput)
+    assert fit["bend"] is False
+    record = scale_record(SimpleNamespace(fit=fit))
+    assert (record["bend"], record["knee"] is not None, record["ceiling"]) == (knee, knee, None)
+    assert ("fit.warning.no_bend" in [w["key"] for w in record["warnings"]]) != knee
+    told = sections.scale(Messages(), record).to_plain()
+    assert (Messages()("scale.knee") in told) == knee
+    assert (Messages()("scale.read_straight", model=Messages()(f"model.{fit['model']}")) in told) != knee
