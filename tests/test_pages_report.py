@@ -121,7 +121,7 @@ def test_explanation_and_closing(report: Report, parts: dict[str, Displayed]) ->
     assert plain(shown)
     assert {"fig-hockey-stick", "fig-timeline", "fig-evidence-1"} <= set(shown.labels())
     told = plain(parts["closing"])
-    for row in facts.limit_rows(report.study, report.findings):
+    for row in facts.limit_rows(report.study):
         assert str(report.m.text(row["text_key"], **row["values"]))[:20] in told
     assert report.study.plan.digest() in told
     assert all(r.run.name in told for r in report.study.runs)

@@ -112,7 +112,7 @@ def test_conditions_name_what_is_watched_and_leave_out_what_is_empty(study: Stud
 
 def limits(study: Study) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in facts.limit_rows(study, None):
+    for row in facts.limit_rows(study):
         rows.setdefault(row["text_key"], []).append(row["values"])
     return rows
 

@@ -204,13 +204,7 @@ def ceiling(ceilings: Any, target_rps: float | None, margin: float = 1.5, *, t: 
     for y, record in zip(range(len(rows), 0, -1), rows.values(), strict=True):
         _ceiling_bar(axes, y, record, needed, target_rps, t)
     if target_rps:
-        axes.barh(0, target_rps, height=0.52, color=PALETTE["target"], zorder=3)
-        axes.annotate(f"{q.number(target_rps)} rps", (target_rps, 0), (-4, 0), textcoords="offset points", va="center",
-                      ha="right", color="white", fontsize=SMALL_PT, fontweight="bold", zorder=5)  # fmt: skip
-        axes.axvline(needed, color=PALETTE["target"], linestyle=DASHES["target"], linewidth=1.1, zorder=4)
-        text = t("load.needed", margin=q.number(margin), value=q.number(needed))
-        axes.annotate(text, (needed, 0), (4, 0), va="center", textcoords="offset points", color=PALETTE["target"],
-                      fontsize=SMALL_PT)  # fmt: skip
+        _target_bar(axes, target_rps, margin, t)
     names = [*rows, *([t("plan.target")] if target_rps else [])]
     axes.set_yticks([*range(len(rows), 0, -1), *([0] if target_rps else [])], names)
     axes.tick_params(axis="y", length=0, labelsize=TEXT_PT, labelcolor=PALETTE["text"])
@@ -222,6 +216,17 @@ def ceiling(ceilings: Any, target_rps: float | None, margin: float = 1.5, *, t: 
     else:
         q.plain_ticks(axes.xaxis, 7)
     return figure
+
+
+def _target_bar(axes: Axes, target_rps: float, margin: float, t: Texts) -> None:
+    needed = target_rps * margin
+    axes.barh(0, target_rps, height=0.52, color=PALETTE["target"], zorder=3)
+    axes.annotate(f"{q.number(target_rps)} rps", (target_rps, 0), (-4, 0), textcoords="offset points", va="center",
+                  ha="right", color="white", fontsize=SMALL_PT, fontweight="bold", zorder=5)  # fmt: skip
+    axes.axvline(needed, color=PALETTE["target"], linestyle=DASHES["target"], linewidth=1.1, zorder=4)
+    text = t("load.needed", margin=q.number(margin), value=q.number(needed))
+    axes.annotate(text, (needed, 0), (4, 0), va="center", textcoords="offset points", color=PALETTE["target"],
+                  fontsize=SMALL_PT)  # fmt: skip
 
 
 def _ceiling_bar(axes: Axes, y: int, record: Any, needed: float, target_rps: float | None, t: Texts) -> None:

@@ -181,7 +181,7 @@ class Report:
             sections.comparison(self.m, self._compared(), self._comparison_figures()),
             sections.history(self.m, self.history, self._history_figures()),
             sections.actions(self.m, [*self.actions, *proposed_rows(self.study, self.findings)]),
-            sections.limits(self.m, facts.limit_rows(self.study, self.findings)),
+            sections.limits(self.m, facts.limit_rows(self.study)),
             sections.appendix(self.m, appendix),
         ]
         return Contents(parts, self.m)

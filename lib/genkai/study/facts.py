@@ -106,7 +106,7 @@ def _level_load(level: Level, target: float | None) -> float | str:
     return level.target_ratio * target if target else f"{level.target_ratio:.0%}"
 
 
-def limit_rows(study: Study, findings: Mapping[str, Any] | None) -> list[Record]:
+def limit_rows(study: Study) -> list[Record]:
     """What this report cannot say."""
     repeated = any(study.plan.step_named(step).repeat > 1 for step in STEPS if study.plan.step_named(step))
     rows: list[Record] = [] if repeated else [{"text_key": "limits.single_run", "values": {}}]
