@@ -180,6 +180,24 @@ def test_logs_cut_at_any_byte_read_without_an_error(run):
         assert (merged["value"] == merged["value_whole"]).all()
 
 
+LATE = """\
+--procs-- -----------------------memory---------------------- ---swap-- -----io---- -system-- ----------cpu---------- -----timestamp-----
+   r    b         swpd         free         buff        cache   si   so    bi    bo   in   cs  us  sy  id  wa  st  gu                 UTC
+  18    0            0     13396872       145972      7159068    0    0   797  1698  564 1385  84   8   8   0   0   0 2026-12-31 23:59:56
+  17    0            0     13396872       145972      7159068    0    0     8   512  808 2363  87  13   0   0   0   0 2026-12-31 23:59:57
+  14    0            0     13396872       145972      7159068    0    0     4    92  812 1502  94   6   0   0   0   0 2026-12-31 23:59:59
+"""  # noqa: E501
+
+
+def test_a_row_that_comes_late_moves_no_other(run):
+    """The interval is the one that was asked for: of a short log the median of 1 and 2 s would be none."""
+    run.raw("local.vmstat.log").parent.mkdir()
+    run.raw("local.vmstat.log").write_text(LATE)
+    frame = collect_hosts(run, [Host(name="local")]).frame
+    times = frame[frame["metric"] == "run_queue"]["time"].dt.strftime("%H:%M:%S.%f").tolist()
+    assert times == ["23:59:56.000000", "23:59:58.000000"]
+
+
 def test_times_are_corrected_by_the_clock_offset_of_the_run(run):
     watched = [Host(name="local")]
     with start_sampling(watched, run, 60):

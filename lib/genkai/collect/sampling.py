@@ -194,7 +194,7 @@ def _collect_host(run: Run, host: Host, offset: float) -> _Found:
                     f"{path}: expected rows of {kind} on {host.name}, got an empty file; {_why_empty(run, host, kind)}"
                 )
             if kind == "vmstat":
-                log = parse_vmstat(data, where=str(path))
+                log = parse_vmstat(data, period_s=1.0, where=str(path))  # as vmstat_command asks; rows may come late
                 found.append(vmstat_block(log, host.name, offset))
             else:
                 log = parse_proc(data, str(path))
