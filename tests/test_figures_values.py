@@ -1,5 +1,7 @@
 """What each figure shows, read back as data: lines, limits, labels."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,6 +64,33 @@ def test_scale_says_the_limit_in_its_headline_and_beside_its_line():
     found = " ".join(texts(figure)).replace("\n", " ")
     for words in (f"limit {limit:.0f} rps", "target 729 rps", "knee: ", "18% errors", "model: hard ceiling", "p95"):
         assert words in found, words
+
+
+def limit_bands(axes):
+    """(bottom, top, opacity) of the spans of the limit's interval, from below."""
+    color = figures.PALETTE["limit"].lower()
+    spans = [p for p in axes.patches if to_hex(p.get_facecolor()) == color]
+    return [(p.get_y(), p.get_y() + p.get_height(), p.get_alpha()) for p in spans]
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "95% interval has no upper end"), ("ja", "95% 区間の上端は定まらない")]
+)
+def test_an_interval_without_an_upper_end_is_drawn_open_and_named(lang, words):
+    fit = story.fit() | {"ceiling_rps": story.record(498.0, 470.0, None)}
+    figure = scale(fit=fit, t=lang)
+    top, bands = figure.axes[0], limit_bands(figure.axes[0])
+    assert bands[0][:2] == (470.0, 498.0)
+    assert bands[-1][1] == pytest.approx(top.get_ylim()[1])
+    assert all(a[1] == pytest.approx(b[0]) and a[2] > b[2] for a, b in pairwise(bands)), "fades upwards without a gap"
+    assert line(top, "open_end").get_ydata()[0] > 498
+    assert words in [text.replace("\n", " ") for text in texts(figure)]
+
+
+def test_an_interval_with_both_ends_is_one_band():
+    figure = scale(fit=story.fit() | {"ceiling_rps": story.record(498.0, 470.0, 520.0)})
+    assert [band[:2] for band in limit_bands(figure.axes[0])] == [(470.0, pytest.approx(520.0))]
+    assert not any(d.get_label() == "open_end" for d in figure.axes[0].lines)
 
 
 def test_scale_axes_start_at_zero_and_carry_units():

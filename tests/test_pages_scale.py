@@ -50,6 +50,15 @@ def test_the_table_holds_the_measured_levels(shown: Scale, lang: str) -> None:
         assert row["error_ratio"] == m.format({"value": naive["error_ratio"], "unit": "ratio"})
 
 
+@pytest.mark.parametrize(("lang", "words"), [("en", "has no upper end"), ("ja", "上端は定まらず")])
+def test_the_alt_text_says_where_the_limits_interval_is_open(study: Study, lang: str, words: str) -> None:
+    open_end = Scale(study)
+    assert words not in open_end.figure(lang).alt
+    open_end.fit = open_end.fit | {"ceiling_rps": {**open_end.fit["ceiling_rps"], "high": None},
+                                   "peak_throughput_rps": None}  # fmt: skip
+    assert words in open_end.figure(lang, "fig-open").alt
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_facts_are_those_of_the_fit(shown: Scale, lang: str) -> None:
     m, told = Messages(lang), plain(shown.facts(lang))

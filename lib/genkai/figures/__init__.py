@@ -3,7 +3,7 @@
 from genkai.figures.compare import compare
 from genkai.figures.curves import efficiency, hockey_stick, windows
 from genkai.figures.evidence import evidence
-from genkai.figures.fits import drawn_curve
+from genkai.figures.fits import drawn_curve, open_ended
 from genkai.figures.flame import flame, short_name
 from genkai.figures.history import history
 from genkai.figures.load import api_steps, ceiling, live
@@ -32,6 +32,7 @@ __all__ = [
     "hockey_stick",
     "live",
     "load_curve",
+    "open_ended",
     "plan_capacity",
     "plan_tornado",
     "scale",

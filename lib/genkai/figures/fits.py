@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genkai.analyse.limit import limit_of
 from genkai.analyse.whatif import predict_candidate, predict_throughput
 from genkai.figures import quantities as q
 from genkai.figures.texts import Texts
@@ -27,6 +28,12 @@ def drawn_curve(fit: Mapping[str, Any]) -> pd.DataFrame | None:
     if other:
         curve["runner_up_rps"] = predict_candidate(other, loads)
     return curve
+
+
+def open_ended(fit: Mapping[str, Any]) -> bool:
+    """Whether the limit has an interval without an upper end."""
+    _, low, high = q.point(limit_of(fit))
+    return math.isfinite(low) and not math.isfinite(high)
 
 
 def bend_of(fit: Mapping[str, Any], curve: pd.DataFrame | None) -> float:

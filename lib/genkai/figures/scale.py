@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from genkai.figures.place import SideLabel, callout, fit_text, label_panels, nam
 from genkai.figures.style import DASHES, PALETTE, blank, headline, new_figure, panel_title, panels, styled
 from genkai.figures.texts import Texts, texts_of
 
+BAND, FADES = 0.14, 16  # opacity of an interval's band, and steps in which it fades where it has no upper end
+OPEN_AT = 0.05  # share of the load axis at which the arrow of an open end stands
 FAR = 1.5  # a line higher than this multiple of all else is named at the top instead of flattening everything
 
 
@@ -104,12 +107,26 @@ def _draw_lines(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame | None, 
         if value > height:
             labels.append(SideLabel(height, "▲ " + label, PALETTE[role]))
             continue
-        low, high = q.point(record)[1:]
-        if role == "limit" and math.isfinite(low) and math.isfinite(high):
-            axes.axhspan(low, min(high, height), color=PALETTE[role], alpha=0.14, linewidth=0, zorder=1.2)
+        if role == "limit":
+            _draw_interval(axes, record, height)
         axes.axhline(value, color=PALETTE[role], linestyle=DASHES[role], linewidth=1.3, zorder=2.4)
         labels.append(SideLabel(value, label, PALETTE[role], role == "limit"))
     return labels
+
+
+def _draw_interval(axes: Axes, record: Any, height: float) -> None:
+    """The band of a limit's interval; without an upper end it fades upwards, and an arrow points there."""
+    value, low, high = q.point(record)
+    look = {"color": PALETTE["limit"], "linewidth": 0, "zorder": 1.2}
+    if math.isfinite(low):
+        axes.axhspan(low, min(high, height) if math.isfinite(high) else value, alpha=BAND, **look)
+    if math.isfinite(high) or not math.isfinite(low):
+        return
+    for place, (bottom, top) in enumerate(pairwise(np.linspace(value, height, FADES + 1))):
+        axes.axhspan(bottom, top, alpha=BAND * (1 - (place + 0.5) / FADES), **look)
+    x, tip = OPEN_AT * axes.get_xlim()[1], value + 0.7 * (height - value)
+    axes.plot([x, x], [value, tip], color=PALETTE["limit"], linewidth=1.3, zorder=2.4)
+    axes.plot([x], [tip], "^", color=PALETTE["limit"], markersize=5.5, zorder=2.5, label="open_end")
 
 
 def _draw_model(axes: Axes, fit: Mapping[str, Any], curve: pd.DataFrame, height: float, t: Texts) -> list[SideLabel]:
@@ -247,6 +264,8 @@ def _name_bends(top: Axes, below: Axes, shown: pd.DataFrame, fit: Mapping[str, A
         )
         text = t(f"scale.{key}", value=amount(at, shown, load, t), interval=q.interval(fit[key])).strip()
         callout(top, at, y, text, PALETTE["limit"], bold=True)
+    for arrow in (d for d in top.lines if d.get_label() == "open_end"):
+        callout(top, *(float(v[0]) for v in arrow.get_data()), t("scale.open_end"), PALETTE["limit"])
     kept = shown[~generator_limited(shown)]
     if len(kept):
         middle = kept.iloc[len(kept) // 3]

@@ -55,7 +55,7 @@ class Scale:
         )  # fmt: skip
         return Figure(
             drawn, label=label, messages=m, caption=m("caption.scale_figure", subject=self.run.subject),
-            alt=m("alt.scale", n=len(self.levels)),
+            alt=m("alt.scale", n=len(self.levels)) + (m("alt.scale_open") if figures.open_ended(self.fit) else ""),
         )  # fmt: skip
 
     @kept
