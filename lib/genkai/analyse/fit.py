@@ -122,42 +122,41 @@ def _shape(load: Array, shape: Array) -> Array:
 
 def _solve(load: Array, series: Array, free: tuple[str, ...], fixed: dict[str, float], start: Array | None) -> Array:
     """Levenberg–Marquardt over γ and the free ones of α, β; returns (B, 3)."""
-    columns = [("contention", "coherency").index(p) for p in free]
-    starts = [start[1:]] if start is not None else STARTS
-    candidates = []
-    for first in starts:
-        shape = np.tile([*first, 0.0][:2], (len(series), 1)).astype(float)
-        for column, parameter in enumerate(("contention", "coherency")):
-            if parameter not in free:
-                shape[:, column] = fixed.get(parameter, 0.0)
-        candidates.append(
-            _levenberg_marquardt(load, series, _scaled(load, series, shape), [0, *(c + 1 for c in columns)])
-        )
-    return _best("usl", candidates, load, series)
+    columns = [0, *(("contention", "coherency").index(p) + 1 for p in free)]
+    starts = np.atleast_2d(start[1:] if start is not None else STARTS)
+    shapes = np.zeros((len(starts), len(series), 2))
+    shapes[:, :, : starts.shape[1]] = starts[:, None]
+    for column, parameter in enumerate(("contention", "coherency")):
+        if parameter not in free:
+            shapes[:, :, column] = fixed.get(parameter, 0.0)
+    again = np.tile(series, (len(starts), 1))  # every start of every series at once
+    solved = _levenberg_marquardt(load, again, _scaled(load, again, shapes.reshape(-1, 2)), columns)
+    return _best("usl", np.split(solved, len(starts)), load, series)
 
 
 def _levenberg_marquardt(load: Array, series: Array, p: Array, columns: list[int]) -> Array:
     """Marquardt (1963) on every series at once; a parameter in 1/load² is scaled by the normal matrix's diagonal."""
     damping = np.full(len(series), 1e-3)
     squares = residual_squares("usl", p, load, series)
+    going = np.arange(len(series))
     for _ in range(ITERATIONS):
-        jacobian = _jacobian(load, p)[:, :, columns]
-        residual = series - CATALOGUE["usl"].throughput(p, load)
+        now, target, before = p[going], series[going], squares[going]
+        jacobian = _jacobian(load, now)[:, :, columns]
+        residual = target - CATALOGUE["usl"].throughput(now, load)
         normal = np.einsum("bni,bnj->bij", jacobian, jacobian)
         gradient = np.einsum("bni,bn->bi", jacobian, residual)
         diagonal = np.einsum("bii->bi", normal)
-        damped = normal + (damping[:, None] * diagonal + 1e-300)[:, :, None] * np.eye(len(columns))
-        step = _solve_scaled(damped, gradient)
-        trial = p.copy()
-        trial[:, columns] += step
-        new = residual_squares("usl", trial, load, series)
+        damped = normal + (damping[going, None] * diagonal + 1e-300)[:, :, None] * np.eye(len(columns))
+        trial = now.copy()
+        trial[:, columns] += _solve_scaled(damped, gradient)
+        new = residual_squares("usl", trial, load, target)
         positive = (1 + trial[:, 1:2] * (load - 1) + trial[:, 2:] * load * (load - 1) > 1e-6).all(axis=1)
-        better = positive & (new <= squares)
-        p[better] = trial[better]
-        gain = np.where(better, (squares - new) / np.maximum(squares, 1e-300), 1.0)
-        squares = np.where(better, new, squares)
-        damping = np.clip(np.where(better, damping / 5, damping * 6), 1e-12, 1e12)
-        if (gain[better] < 1e-13).all() and (better | (damping > 1e9)).all():
+        better = positive & (new <= before)
+        p[going[better]], squares[going[better]] = trial[better], new[better]
+        damping[going] = np.clip(damping[going] * np.where(better, 1 / 5, 6), 1e-12, 1e12)
+        small = (before - new < 1e-13 * before) & (damping[going] < 1)
+        going = going[~np.where(better, small, damping[going] > 1e9)]
+        if not len(going):
             break
     return p
 
