@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
+from scipy.stats import t as students
 
 from analyse_tables import level_row, levels_table
 from genkai.analyse import models
@@ -17,7 +18,7 @@ from genkai.analyse.compare_limits import compare_limits
 from genkai.analyse.crosscheck import cross_checks
 from genkai.analyse.fit import fit_all, residual_squares
 from genkai.analyse.models import CATALOGUE, MODELS
-from genkai.analyse.scalability import FitError, fit_scalability
+from genkai.analyse.scalability import FitError, drawn_parameters, fit_scalability
 from genkai.analyse.scale_levels import as_cli_record, fit_levels, same_model
 from genkai.analyse.texts import FIT, phrase
 from genkai.analyse.whatif import (
@@ -147,6 +148,59 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(name, key):
         record = fit[key] if key in fit and key != "contention" else fit["parameters"][key]
         hits.append(record is not None and record["low"] <= exact <= (record["high"] or math.inf))
     assert np.mean(hits) >= 0.88
+
+
+@pytest.mark.parametrize("kind", ["proportional", "equal"])
+def test_draws_of_a_line_are_students_where_the_levels_tell_how_they_scatter(kind):
+    """With one parameter least squares is a weighted mean: its interval has a closed form."""
+    load = 2.0 ** np.arange(9)
+    scale = 50 * load if kind == "proportional" else np.full(9, 1000.0)
+    x = 50 * load + 0.02 * scale * np.random.default_rng(5).standard_normal(9)
+    unit = float(load @ x / (load @ load))
+    scale = unit * load if kind == "proportional" else np.ones(9)
+    spread = np.std((x - unit * load) / scale, ddof=1) * np.sqrt(((scale * load) ** 2).sum()) / (load @ load)
+    draws = drawn_parameters("linear", np.array([unit]), load, x, 100_000, np.random.default_rng(1))[:, 0]
+    for share in (0.025, 0.25, 0.75, 0.975):
+        assert np.quantile(draws, share) == pytest.approx(unit + spread * students.ppf(share, 8), abs=0.03 * spread)
+
+
+def test_six_levels_that_scatter_alike_hold_the_first_slope_though_they_cannot_tell_how_they_scatter():
+    """Taken in proportion to throughput, the scatter of the first levels, which this slope hangs on, is too small."""
+    loads, held = np.array([50, 100, 200, 300, 450, 600.0]), 0
+    exact = truth("broken", loads)
+    for seed in range(200):
+        x = exact + np.random.default_rng(seed).normal(0, 0.02 * np.median(exact), 6)
+        draws = drawn_parameters("broken", fit_all("broken", loads, x)[0], loads, x, 1000, np.random.default_rng(seed))
+        low, high = np.quantile(draws[:, 0], [0.025, 0.975])
+        held += low <= 1 <= high
+    assert 0.92 <= held / 200 <= 0.98
+
+
+BENT = np.array([1.0, 0.004, 1e-5])  # a USL whose six levels are taken for a hard ceiling in one case of four
+
+
+def fits_of_bent(seeds, **options):
+    loads = np.array([50, 100, 200, 300, 450, 600.0])
+    exact = CATALOGUE["usl"].throughput(BENT, loads)
+    return [fit_scalability(loads, exact * (1 + 0.02 * np.random.default_rng(seed).standard_normal(6)), resamples=300,
+                            **options) for seed in seeds]  # fmt: skip
+
+
+def test_what_models_share_is_held_by_its_interval_though_another_model_was_chosen():
+    taken = [fit for fit in fits_of_bent(range(60)) if fit["model"] == "ceiling"]
+    units = [fit["parameters"]["unit_throughput_rps"] for fit in taken]
+    assert len(taken) >= 10
+    for records, exact in ((units, 1.0), ([f["knee_load"] for f in taken], float(models.knee_load("usl", BENT)))):
+        assert np.mean([record["low"] <= exact <= record["high"] for record in records]) >= 0.9
+    assert all("fit.warning.close_runner_up" in [w["key"] for w in fit["warnings"]] for fit in taken)
+
+
+def test_a_model_given_by_hand_has_its_own_intervals_and_the_limit_is_the_chosen_ones_alone():
+    for chosen, by_hand in zip(fits_of_bent(range(12)), fits_of_bent(range(12), model="ceiling"), strict=True):
+        if chosen["model"] == "ceiling":
+            assert chosen["ceiling_rps"] == by_hand["ceiling_rps"]
+            assert chosen["knee_load"]["low"] < by_hand["knee_load"]["low"], "the knee of a USL lies lower"
+            assert {"fit.warning.near_model", "fit.warning.better_model"} & {w["key"] for w in by_hand["warnings"]}
 
 
 def test_the_story_of_the_notes_is_a_ceiling_near_500():

@@ -7,7 +7,8 @@ Truths: one of each model, bent within the measured range. Levels scatter in pro
 same (--equal). `fixed`: the true model is given; `auto`: the model is chosen, and counted is each case in which the
 true one was; `told`: what a user gets, each case counts, whichever model was chosen. `lost`: cases in which a number
 that the truth has was not stated. Also: how often a hard ceiling was told as a peak of USL (never), and how often a
-limit was told with an upper end where the truth has none (`made up`). The bar is for `fixed`.
+limit was told with an upper end where the truth has none (`made up`). `±`: half an interval ÷ truth, geometric mean of
+those with an upper end; `open`: how many have none. The bar is for `fixed`.
 """
 
 from __future__ import annotations
@@ -53,21 +54,23 @@ def truth_numbers(name: str) -> dict[str, float]:
     return found | {key: value for key, value in limits.items() if math.isfinite(value)}
 
 
-def inside(record: dict | None, truth: float) -> bool | None:
-    """Whether the interval holds the truth; None where no number was stated."""
+Outcome = tuple[bool, float]
+Case = tuple[bool, Outcome | None, Outcome | None]
+
+
+def outcome(record: dict | None, truth: float) -> Outcome | None:
+    """(whether the interval holds the truth, half of it ÷ truth); None where no number was stated."""
     if record is None or record["low"] is None:
         return None
-    return record["low"] <= truth <= (math.inf if record["high"] is None else record["high"])
+    high = math.inf if record["high"] is None else record["high"]
+    return record["low"] <= truth <= high, (high - record["low"]) / 2 / abs(truth)
 
 
-Case = tuple[bool, bool | None, bool | None]
-
-
-def cover(name: str, levels: int, noise: float, seeds: range, equal: bool) -> dict[str, list[Case]]:
-    """{number: (whether the true model was chosen, whether its interval and the one told hold the truth)}."""
+def cover(name: str, levels: int, noise: float, seeds: range, equal: bool) -> dict[str, list]:
+    """{number: (whether the true model was chosen, outcome of its interval and of the one told)}."""
     loads = np.array(LOADS[levels], dtype=float)
     exact, truth = CATALOGUE[name].throughput(np.array(TRUTHS[name]), loads), truth_numbers(name)
-    found: dict[str, list[Case]] = defaultdict(list)
+    found: dict[str, list[Case] | list[bool]] = defaultdict(list)
     for seed in seeds:
         rng = np.random.default_rng([seed, levels, MODELS.index(name)])
         scatter = np.full(levels, np.median(exact)) if equal else exact
@@ -75,12 +78,13 @@ def cover(name: str, levels: int, noise: float, seeds: range, equal: bool) -> di
         told = fit_scalability(loads, series, seed=seed)
         chosen = told["model"] == name
         peak = name == "ceiling" and told["model"] == "usl" and told["peak_load"] is not None
-        found["false_peak"].append((chosen, peak, None))
+        found["false_peak"].append(peak)
         made_up = any(told[key] and told[key]["high"] is not None for key in LIMITS if key not in truth)
-        found["made_up"].append((chosen, made_up, None))
-        fit = told if chosen else fit_scalability(loads, series, model=name, seed=seed)
+        found["made_up"].append(made_up)
+        alone = chosen and not any(w["key"].endswith("close_runner_up") for w in told["warnings"])
+        fit = told if alone else fit_scalability(loads, series, model=name, seed=seed)
         for key, value in truth.items():
-            found[key].append((chosen, inside(stated(fit, key), value), inside(stated(told, key), value)))
+            found[key].append((chosen, outcome(stated(fit, key), value), outcome(stated(told, key), value)))
     return found
 
 
@@ -97,12 +101,13 @@ def rows_of(levels: int, noise: float, seeds: range, name: str, equal: bool) -> 
         row = {"equal": equal, "noise": noise, "levels": levels, "model": name, "number": key, "cases": len(seeds)}
         for kind, cases in (("fixed", [c[1] for c in told[key]]), ("auto", [c[1] for c in told[key] if c[0]]),
                             ("told", [c[2] for c in told[key]])):  # fmt: skip
-            row[f"{kind}_known"] = sum(held is not None for held in cases)
-            row[f"{kind}_inside"] = sum(held is True for held in cases)
-            row[f"{kind}_lost"] = len(cases) - row[f"{kind}_known"]
+            known = [case for case in cases if case]
+            closed = [max(width, 1e-9) for _, width in known if math.isfinite(width)]
+            row |= {f"{kind}_known": len(known), f"{kind}_lost": len(cases) - len(known),
+                    f"{kind}_inside": sum(held for held, _ in known), f"{kind}_open": len(known) - len(closed),
+                    f"{kind}_logs": sum(map(math.log, closed))}  # fmt: skip
         row["chosen"] = sum(c[0] for c in told[key])
-        row["false_peaks"] = sum(c[1] for c in told["false_peak"])
-        row["made_up"] = sum(c[1] for c in told["made_up"])
+        row["false_peaks"], row["made_up"] = sum(told["false_peak"]), sum(told["made_up"])
         rows.append(row)
     return rows
 
@@ -111,10 +116,11 @@ def told_row(row: dict) -> bool:
     """Print a row; whether it keeps the bar."""
     share = {kind: row[f"{kind}_inside"] / row[f"{kind}_known"] if row[f"{kind}_known"] else math.nan
              for kind in ("fixed", "auto", "told")}  # fmt: skip
+    wide = {kind: math.exp(row[f"{kind}_logs"] / max(row[f"{kind}_known"] - row[f"{kind}_open"], 1)) for kind in share}
     ok = LOW <= share["fixed"] <= HIGH and not row["false_peaks"]
-    print(f"{row['levels']:6d} {row['model']:7s} {row['number']:22s} {share['fixed']:6.1%} ({row['fixed_lost']:3d})  "
-          f"{share['auto']:6.1%} ({row['auto_lost']:3d})  {share['told']:6.1%} ({row['told_lost']:3d})  "
-          f"{row['chosen'] / row['cases']:6.1%}  {row['false_peaks']:5d}  {row['made_up']:7d}"
+    print(f"{row['levels']:6d} {row['model']:7s} {row['number']:20s}"
+          + "".join(f" {share[k]:6.1%} ±{wide[k]:6.1%} ({row[f'{k}_lost']:3d} {row[f'{k}_open']:3d})" for k in share)
+          + f" {row['chosen'] / row['cases']:6.1%} {row['false_peaks']:3d} {row['made_up']:7d}"
           f"{'' if ok else '   <-- outside 92–98 %'}", flush=True)  # fmt: skip
     return ok
 
@@ -128,8 +134,8 @@ def main() -> int:
     parser.add_argument("--equal", action="store_true", help="the same scatter at every level")
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     arguments = parser.parse_args()
-    print("levels model   number                  fixed (lost)    auto (lost)    told (lost)   chosen  false peaks  "
-          "made up")  # fmt: skip
+    print(f"levels model   {'number':20s} " + " ".join(f"{k} held ± (lost open)" for k in ("fixed", "auto ", "told "))
+          + " chosen false peaks made up")  # fmt: skip
 
     def count(seeds: range) -> Iterator[dict]:
         for levels in arguments.levels:

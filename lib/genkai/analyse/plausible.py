@@ -3,8 +3,7 @@
 A number that several models have (the highest throughput within the loads measured) is drawn from each of them alike,
 after Buckland, Burnham and Augustin, "Model selection: an integral part of inference" (1997); with equal shares in
 place of Akaike's weights, which trust a model that fits six levels by luck. Plausible are the model chosen, those that
-were passed over for being less simple, and simpler ones up to RULED_OUT behind the best. Six levels leave few
-residuals to resample, and too few to tell how they scatter: draws are normal, in proportion to the throughput.
+were passed over for being less simple, and simpler ones up to RULED_OUT behind the best.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from genkai.analyse.models import CATALOGUE
-from genkai.analyse.scalability import ENOUGH, RESAMPLES, never_zero, refitted
+from genkai.analyse.scalability import ENOUGH, RESAMPLES, drawn_parameters
 
 # Of AICc. From about 10 a model has no support (Burnham and Anderson 2002); with six levels 2 % reach it.
 RULED_OUT = 12.0
@@ -42,20 +41,10 @@ def plausible_draws(
     names = plausible_models(fit)
     parameters = {c["model"]: list(c["parameters"].values()) for c in fit["candidates"]}
     draws = [
-        number(name, normal_draws(name, np.array(parameters[name]), load, throughput, share, rng))
+        number(name, drawn_parameters(name, np.array(parameters[name]), load, throughput, share, rng))
         for name, share in zip(names, _shares(resamples, len(names)), strict=True)
     ]
     return rng.permutation(np.concatenate(draws))
-
-
-def normal_draws(name: str, point: Array, load: Array, x: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Parameters (resamples, p) refitted to normal scatter in proportion to the curve, its scale drawn by √(ν/χ²ν)."""
-    fitted = CATALOGUE[name].throughput(point, load)
-    scale = never_zero(fitted)
-    freedom = max(len(load) - len(point), 1)
-    spread = math.sqrt(float((((x - fitted) / scale) ** 2).sum()) / freedom)
-    drawn = spread * rng.standard_normal((resamples, len(load)))
-    return refitted(name, point, load, drawn, scale, freedom, rng)
 
 
 def _shares(whole: int, parts: int) -> list[int]:

@@ -1,9 +1,9 @@
 """The scale characteristic: which model the levels follow, with an interval for every number, or an honest refusal.
 
 Candidates are compared by AICc (Hurvich and Tsai 1989; the variance, common to all, is not counted). The simplest
-model within ENOUGH of the best is taken. Intervals come from a residual bootstrap with refits; the residual scale is
-itself drawn (√(ν/χ²ν)), which makes them Student's for few levels, and residuals are taken in proportion to the
-throughput unless the levels say otherwise.
+model within ENOUGH of the best is taken. Intervals come from refits to scatter drawn anew (a parametric bootstrap):
+normal, since few levels leave few residuals to resample; of a size that is drawn, too, which makes them Student's; in
+proportion to the throughput or the same at all levels, each as often as it is likely, since few levels cannot tell.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REACH = 2.0  # × the highest load: what lies beyond is extrapolated, and said s
 NOWHERE = 10.0  # × the highest: what lies beyond is not stated at all
 BEND = 0.9  # throughput at the highest load below this share of the initial line
 PRECISION = 0.002  # relative error of a throughput below which a better fit means nothing
-CLEARLY = 3.0  # difference of log likelihoods
+USUALLY = 3.0  # times as likely beforehand: scatter in proportion to throughput than the same at all levels
 RESAMPLES, KEPT = 1000, 200
 
 Array = np.ndarray
@@ -48,22 +48,24 @@ def fit_scalability(
     n, x = _checked(load, throughput, model)
     candidates = _candidates(n, x)
     name, runner_up = _choice(candidates) if model == "auto" else (model, _choice(candidates, model)[1])
-    point = candidates[name]["parameters"]
-    draws = bootstrap_draws(name, point, n, x, resamples, np.random.default_rng(seed))
-    limits = _limits(name, point, draws, n, x, load_unit)
+    point, rng = candidates[name]["parameters"], np.random.default_rng(seed)
+    alike = [name, *(_as_good(candidates, name) if model == "auto" else ())]
+    drawn = {m: drawn_parameters(m, candidates[m]["parameters"], n, x, resamples, rng) for m in alike}
+    draws = drawn[name]
+    limits = _limits(name, point, drawn, n, x, load_unit)
     efficiency = float(CATALOGUE[name].throughput(point, n)[-1] / (point[0] * n[-1]))
     departs = name != "linear" and efficiency < BEND
     bend = departs and limits["ceiling_rps"] is not None
     return {
         "status": "fitted", "model": name, "load_unit": load_unit, "highest_load": float(n.max()), "bend": bend,
         "departs": departs,  # from the initial line, whether or not towards a limit
-        "parameters": _parameters(name, point, draws, len(n), load_unit), **limits,
+        "parameters": _parameters(name, point, drawn, len(n), load_unit), **limits,
         "runner_up": runner_up,
         "candidates": [_candidate_record(m, c) for m, c in sorted(candidates.items(), key=lambda i: i[1]["aicc"])],
         "costs": _costs(name, point, draws, n) if load_unit != "rps" else None,
         "points": [{"load": float(a), "throughput_rps": float(b)} for a, b in zip(n, x, strict=True)],
         "left_out": [],
-        "warnings": _warnings(name, runner_up, candidates, limits, n, x, bend, load_unit),
+        "warnings": _warnings(name, runner_up, candidates, limits, n, x, bend, load_unit, len(alike) > 1),
         "draws": _rounded(draws[:KEPT]),
     }  # fmt: skip
 
@@ -126,68 +128,71 @@ def simplest_of(scores: Mapping[str, float]) -> str:
     return min(near, key=lambda m: (len(CATALOGUE[m].parameters), scores[m]))
 
 
-def bootstrap_draws(name: str, point: Array, n: Array, x: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Parameters refitted to resampled residuals, (resamples, p)."""
+def _as_good(candidates: dict[str, dict[str, Any]], chosen: str) -> list[str]:
+    """The models within ENOUGH of the best that were passed over, for not being as simple."""
+    best = min(c["aicc"] for c in candidates.values())
+    return [m for m, c in candidates.items() if m != chosen and c["aicc"] <= best + ENOUGH]
+
+
+def drawn_parameters(name: str, point: Array, n: Array, x: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """Parameters refitted to the fitted curve with scatter drawn anew, (resamples, p), in no order."""
     fitted = CATALOGUE[name].throughput(point, n)
-    residual = x - fitted
-    freedom = max(len(n) - len(point), 1)
-    scale = never_zero(fitted) if _proportional(residual, fitted, freedom) else np.ones(len(n))
-    relative = residual / scale
-    relative = (relative - relative.mean()) * math.sqrt(len(n) / freedom)
-    drawn = relative[rng.integers(0, len(n), (resamples, len(n)))]
-    return refitted(name, point, n, drawn, scale, freedom, rng)
-
-
-def refitted(
-    name: str, point: Array, n: Array, drawn: Array, scale: Array, freedom: int, rng: np.random.Generator
-) -> Array:
-    """Parameters refitted to the curve with drawn scatter (resamples, n) in units of `scale` (n,), itself drawn anew.
-
-    The factor √(ν/χ²ν) of each resample, with ν = freedom, makes the draws Student's for few levels.
-    """
-    drawn = drawn * np.sqrt(freedom / rng.chisquare(freedom, (len(drawn), 1)))
+    residual, freedom = x - fitted, max(len(n) - len(point), 1)
+    proportional, equal = np.maximum(fitted, 1e-3 * fitted.max()), np.ones(len(n))
+    share = round(resamples * _equal_is_true(residual, proportional, freedom))
+    scatter = [_scatter(residual, scale, freedom, count, rng)
+               for scale, count in ((proportional, resamples - share), (equal, share))]  # fmt: skip
     start = point if name in ("amdahl", "usl") else None
-    return fit_all(name, n, CATALOGUE[name].throughput(point, n) + drawn * scale, start=start)
+    return fit_all(name, n, fitted + rng.permutation(np.concatenate(scatter)), start=start)
 
 
-def never_zero(fitted: Array) -> Array:
-    """Fitted throughputs to divide by: at least a thousandth of the highest."""
-    return np.maximum(fitted, 1e-3 * fitted.max())
+def _scatter(residual: Array, scale: Array, freedom: int, count: int, rng: np.random.Generator) -> Array:
+    """Normal scatter (count, n) of the residuals' size in units of scale (n,), that size drawn, too.
 
-
-def _proportional(residual: Array, fitted: Array, freedom: int) -> bool:
-    """Whether residuals are taken in proportion to the throughput: unless equal ones are clearly likelier (Gaussian).
-
-    Throughput scatters in proportion as a rule; a wrong guess of equal ones makes intervals too narrow, and is the
-    likelier the fewer levels are left to judge by.
+    The factor √(ν/χ²ν), ν = freedom, makes what is refitted to it Student's for few levels.
     """
-    safe = never_zero(fitted)
-    equal = np.log(np.mean(residual**2) + 1e-300) / 2
-    relative = np.log(np.mean((residual / safe) ** 2) + 1e-300) / 2 + np.mean(np.log(safe))
-    return bool(freedom * (relative - equal) < CLEARLY)
+    size = np.std(residual / scale) * math.sqrt(len(residual) / freedom)
+    return (
+        size * np.sqrt(freedom / rng.chisquare(freedom, (count, 1))) * rng.standard_normal((count, len(scale))) * scale
+    )
 
 
-def _parameters(name: str, point: Array, draws: Array, n: int, load_unit: str) -> dict[str, Record | None]:
+def _equal_is_true(residual: Array, proportional: Array, freedom: int) -> float:
+    """Probability (Gaussian) that levels scatter all alike, and not in proportion to their throughput."""
+    alike = np.log(np.mean(residual**2) + 1e-300) / 2
+    relative = np.log(np.mean((residual / proportional) ** 2) + 1e-300) / 2 + np.mean(np.log(proportional))
+    return float(1 / (1 + USUALLY * np.exp(np.clip(-freedom * (relative - alike), -50, 50))))
+
+
+def _parameters(name: str, point: Array, drawn: dict[str, Array], n: int, load_unit: str) -> dict[str, Record | None]:
+    """Records of a model's parameters; the first, which every model has, from the draws of all in `drawn`."""
     every = {"contention": None, "coherency": None, "unit_throughput_rps": None}
     units = [load_unit if unit == "load" else unit for unit in CATALOGUE[name].units]
     own = {
-        parameter: from_draws(point[i], draws[:, i], n, units[i])
+        parameter: from_draws(point[i], drawn[name][:, i], n, units[i])
         for i, parameter in enumerate(CATALOGUE[name].parameters)
     }
-    return every | own
+    unit = np.concatenate([draws[:, 0] for draws in drawn.values()])
+    return every | own | {"unit_throughput_rps": from_draws(point[0], unit, n, units[0])}
 
 
-def _limits(name: str, point: Array, draws: Array, n: Array, x: Array, load_unit: str) -> dict[str, Record | None]:
-    functions = {
-        "knee_load": (models.knee_load, load_unit, n.max()),
-        "peak_load": (models.peak_load, load_unit, n.max()),
-        "peak_throughput_rps": (models.peak_throughput, "rps", x.max()),
-        "ceiling_rps": (models.ceiling, "rps", x.max()),
-    }
-    found = {
-        key: limit_record(float(function(name, point)), function(name, draws), len(n), unit, NOWHERE * float(highest))
-        for key, (function, unit, highest) in functions.items()
-    }
+def _limits(
+    name: str, point: Array, drawn: dict[str, Array], n: Array, x: Array, load_unit: str
+) -> dict[str, Record | None]:
+    """Records of the limits; the knee from the draws of all models in `drawn`, what is highest from the chosen one's.
+
+    A highest throughput of several models would be open upwards wherever one of them keeps a slope.
+    """
+    own, highest, most = {name: drawn[name]}, float(n.max()), float(x.max())
+    found = {}
+    for key, function, draws, unit, reach in (
+        ("knee_load", models.knee_load, drawn, load_unit, highest),
+        ("peak_load", models.peak_load, own, load_unit, highest),
+        ("peak_throughput_rps", models.peak_throughput, own, "rps", most),
+        ("ceiling_rps", models.ceiling, own, "rps", most),
+    ):
+        several = np.concatenate([function(m, d) for m, d in draws.items()])
+        found[key] = limit_record(float(function(name, point)), several, len(n), unit, NOWHERE * reach)
     if found["peak_load"] is None or found["peak_throughput_rps"] is None:
         found["peak_load"] = found["peak_throughput_rps"] = None
     return found
@@ -232,7 +237,15 @@ def _costs(name: str, point: Array, draws: Array, n: Array) -> dict[str, Record]
 
 
 def _warnings(
-    name: str, runner_up: str | None, candidates: dict, limits: dict, n: Array, x: Array, bend: bool, load_unit: str
+    name: str,
+    runner_up: str | None,
+    candidates: dict,
+    limits: dict,
+    n: Array,
+    x: Array,
+    bend: bool,
+    load_unit: str,
+    several: bool,
 ) -> list[dict[str, Any]]:
     found, distinct, highest = [], len(np.unique(n)), float(n.max())
     if distinct < FEW:
@@ -249,11 +262,12 @@ def _warnings(
             word, unit = ("ceiling", "rps") if key == "ceiling" else ("load", load_unit)
             told = {word: number(record["value"], unit=unit), "highest": number(reach, unit=unit)}
             found.append(phrase(FIT, f"fit.warning.{key}_beyond", **told))
-    simplest = _choice(candidates)[0]
-    if runner_up and candidates[runner_up]["aicc"] - candidates[name]["aicc"] < ENOUGH:
-        difference = candidates[runner_up]["aicc"] - candidates[name]["aicc"]
-        key = "fit.warning.better_model" if difference < 0 and name != simplest else "fit.warning.close_runner_up"
-        found.append(phrase(FIT, key, model=name, runner_up=runner_up, difference=round(difference, 2)))
+    difference = candidates[runner_up]["aicc"] - candidates[name]["aicc"] if runner_up else math.inf
+    if difference < ENOUGH:
+        key = "close_runner_up" if several else "better_model" if difference < 0 else "near_model"
+        found.append(
+            phrase(FIT, f"fit.warning.{key}", model=name, runner_up=runner_up, difference=round(difference, 2))
+        )
     if load_unit == "rps" and name in ("amdahl", "usl"):
         found.append(phrase(FIT, "fit.warning.open_workload"))
     return found

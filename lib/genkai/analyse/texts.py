@@ -20,8 +20,12 @@ FIT = {
     "fit.warning.ceiling_beyond": "The ceiling of {ceiling:rps} is more than twice what was measured ({highest:rps}).",
     "fit.warning.no_bend": "Throughput grows with the load up to {highest}; no limit was seen, so none is stated.",
     "fit.warning.falls": "Throughput is highest ({highest:rps}) at the smallest load: the limit lies below; go lower.",
-    "fit.warning.close_runner_up": "{runner_up} describes the levels nearly as well as {model} (AICc + {difference}).",
-    "fit.warning.better_model": "{runner_up} describes the levels better than {model} (AICc {difference}).",
+    "fit.warning.close_runner_up": "{runner_up} describes the levels about as well as {model}; the intervals of the "
+    "knee and of the throughput of one unit of load allow for both, all else is of {model} alone.",
+    "fit.warning.near_model": "{runner_up} describes the levels nearly as well as {model} (difference of AICc: "
+    "{difference}).",
+    "fit.warning.better_model": "{runner_up} describes the levels better than {model} (difference of AICc: "
+    "{difference}).",
     "fit.warning.not_steady": "Levels {levels} had no steady state; their throughput may still have been changing.",
     "fit.warning.open_workload": "The load is an arrival rate: costs of contention and coherency are not told from it.",
     "fit.left_out.generator": "the load generator was the limit ({rule})",
