@@ -44,6 +44,12 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path: Path, ke
     assert not (tmp_path / "out.ipynb").exists()
 
 
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path, kernel: WarmKernel) -> None:
+    name, told = write_notebook(tmp_path, "open('/dev/full', 'w', buffering=1).write('no room\\n')"), io.StringIO()
+    with pytest.raises(NotebookError, match=r"No space left on device; make room on the disk, then go on with"):
+        run_notebook(name, tmp_path / "out.ipynb", {}, kernel=kernel, stdout=told, folder=tmp_path)
+
+
 def test_a_cell_that_fails_is_told_and_the_copy_is_kept(tmp_path: Path, kernel: WarmKernel) -> None:
     name = write_notebook(tmp_path, "1 / 0")
     with pytest.raises(NotebookError, match=r"book\.ipynb, cell 3: ZeroDivisionError: division by zero") as caught:

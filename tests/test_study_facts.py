@@ -208,3 +208,9 @@ def test_the_window_is_that_of_all_runs(study: Study) -> None:
     assert facts.window_of(reversed_runs) == facts.window_of(study)
     unmarked = tuple(dataclasses.replace(r, marks=[]) for r in study.runs)
     assert facts.window_of(dataclasses.replace(study, runs=unmarked)) == ()
+
+
+def test_a_plan_that_was_changed_after_it_was_run_is_told(study: Study) -> None:
+    assert "limits.plan_changed" not in limits(study)
+    (values,) = limits(with_plan(study, title="Another title"))["limits.plan_changed"]
+    assert study.of("api")[0].run.name in values["runs"]

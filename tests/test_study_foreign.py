@@ -315,6 +315,7 @@ def test_a_packed_jtl_as_xml_is_read_and_one_cut_short_is_told(tmp_path):
         ("locust", ",".join(NEEDED) + "\n", "expected a line for each second below the header, got none"),
         ("locust", "Type,Name\nGET,a\n", "pass the file that ends in _stats_history.csv"),
         ("locust", "", "got an empty file"),
+        ("jmeter", "", "expected results of jmeter, got an empty file"),
     ],
 )
 def test_what_cannot_be_read_is_told(tmp_path, tool, text, told):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib
+import os
 import shutil
 import sys
 import tempfile
@@ -189,7 +191,9 @@ def check_artifacts(name: str, results_dir: Path, parameters: Mapping[str, Any])
 
 def _told(error: Any) -> str:
     """Errors of ours say all that is needed; others keep their class so that they can be reported."""
-    return str(error.evalue) if is_told(error.traceback) else f"{error.ename}: {error.evalue}"
+    told = str(error.evalue) if is_told(error.traceback) else f"{error.ename}: {error.evalue}"
+    full = os.strerror(errno.ENOSPC) in told
+    return told + "; make room on the disk, then go on with: genkai cycle PLAN --resume" * full
 
 
 def _first_line(error: Exception) -> str:

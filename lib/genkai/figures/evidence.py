@@ -96,12 +96,12 @@ def _mark_stall(axes: list[Axes], stall_load: float, t: Texts) -> None:
         if index == 0:
             panel.annotate(
                 t("evidence.stalled"),
-                (stall_load, 1),
-                (3, -3),
+                (stall_load, 0),  # what is suspected is high there
+                (3, 3),
                 xycoords=panel.get_xaxis_transform(),
                 textcoords="offset points",
                 ha="left",
-                va="top",
+                va="bottom",
                 fontsize=SMALL_PT,
                 color=PALETTE["limit"],
             )

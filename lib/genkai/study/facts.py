@@ -123,6 +123,10 @@ def limit_rows(study: Study) -> list[Record]:
             lost = {"run": run.run.name, "share": number(float(run.record["lost_share"]), unit="ratio"),
                     "processes": _lost_processes(run.record)}  # fmt: skip
             rows.append({"text_key": "limits.lost_processes", "values": lost})
+    digest = study.plan.digest()
+    changed = [r.run.name for r in study.runs if r.record.get("plan_digest", digest) != digest]
+    if changed:
+        rows.append({"text_key": "limits.plan_changed", "values": {"runs": ", ".join(changed)}})
     rows += _clock_rows(study)
     changing = [r.run.name for r in study.runs if study.plan.aws and preliminary_note(r.run, study.plan.aws)]
     if changing and not study.cycle.recorded:

@@ -129,6 +129,9 @@ def import_results(tool: str, read: Callable[[Path], Imported], files: Sequence[
     """Read files of one tool, one run, into a new cycle folder. Raises ImportedError."""
     if into.exists() and any(into.iterdir()):
         raise ImportedError(f"{into}: expected a folder that is empty or does not exist yet, got files in it")
+    for path in files:
+        if path.is_file() and not path.stat().st_size:
+            raise ImportedError(f"{path}: expected results of {tool}, got an empty file; name the one that was written")
     parts = [read(path) for path in files]
     requests = pd.concat([p.requests for p in parts], ignore_index=True)
     users = pd.concat([p.users for p in parts]).groupby(level=0).sum()  # files of several machines add up

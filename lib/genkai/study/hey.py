@@ -75,7 +75,7 @@ def _table(path: Path) -> pd.DataFrame:
     except OSError as error:
         raise ImportedError.unreadable(path, error) from error
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ImportedError(f"{path}: expected what hey -o csv prints, got {error}") from error
+        raise ImportedError(f"{path}: expected what hey -o csv prints, got {str(error).strip()}") from error
     missing = [name for name in NEEDED if name not in table.columns]
     if missing:
         raise ImportedError(f"{path}: expected columns {', '.join(NEEDED)} in line 1, missing {', '.join(missing)}; "
