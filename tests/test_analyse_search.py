@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from genkai.analyse.search import Measured, Settings, judge_trial, search_capacity
+from genkai.analyse.texts import plain
 
 LIMIT_S, SERVICE_S = 0.2, 0.02
 
@@ -169,3 +170,7 @@ def test_what_a_trial_says(values, verdict):
         judge_trial(Measured(**{"throughput_rps": 100.0, "sent_rps": 100.0, "error_ratio": 0.0, **values}))[0]
         == verdict
     )
+
+
+def test_seconds_in_the_log_are_told_without_powers_of_ten():
+    assert plain("{p95:time}, at most {limit:time}", {"p95": 1.0476, "limit": 0.3}) == "1,048 ms, at most 300 ms"

@@ -53,14 +53,17 @@ class _Plain(string.Formatter):
             return "–" if number is None else str(number)
         if format_spec == "percent":
             return f"{number * 100:.3g}%"
-        if format_spec == "time":
-            return f"{number * 1000:.3g} ms"
+        number, unit = (number * 1000, " ms") if format_spec == "time" else (number, unit)
         text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
         return text + unit
 
 
 def plain(template: str, values: Mapping[str, Any]) -> str:
-    """A template with its values, numbers to three digits, as text for a terminal."""
+    """A template with its values, numbers to three digits, as text for a terminal.
+
+    >>> plain("{p95:time}, at most {limit:time}", {"p95": 1.0476, "limit": 0.3})
+    '1,048 ms, at most 300 ms'
+    """
     return _Plain().vformat(template, (), values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -94,14 +95,17 @@ def _mark_stall(axes: list[Axes], stall_load: float, t: Texts) -> None:
             continue
         panel.axvspan(stall_load, right, color=PALETTE["stalled"], linewidth=0, zorder=0.2)
         if index == 0:
+            low, high = panel.get_ylim()
+            lines = [np.interp(stall_load, *line.get_data()) for line in panel.get_lines() if len(line.get_xdata()) > 2]
+            above = max(lines, default=low) < (low + high) / 2  # where the lines are not
             panel.annotate(
                 t("evidence.stalled"),
-                (stall_load, 0),  # what is suspected is high there
-                (3, 3),
+                (stall_load, 1 if above else 0),
+                (3, -3 if above else 3),
                 xycoords=panel.get_xaxis_transform(),
                 textcoords="offset points",
                 ha="left",
-                va="bottom",
+                va="top" if above else "bottom",
                 fontsize=SMALL_PT,
                 color=PALETTE["limit"],
             )
