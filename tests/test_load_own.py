@@ -11,10 +11,12 @@ forms   csrf_form_authentication, custom_xmlrpc_client, custom_shape/wait_user_c
 shape   custom_shape/stages, step_load, double_wave, staging_user_classes
 pytest  test_pytest
 quits   stop_on_threshold
+moved   the example of docs/locustfiles.md, as a reader would copy it
 
 What needs locust's own page (bottlenecked_server, extend_web_ui) is in test_load_page.py.
 """
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -34,6 +36,7 @@ from genkai.workspace import Run
 from load_target import make_plan, running_target
 
 pytestmark = pytest.mark.load
+ROOT = Path(__file__).parents[1]
 
 TASKS = """
 import csv, itertools, os, random
@@ -462,6 +465,16 @@ def judge_quits(folder: Path, url: str) -> None:
     assert "Traceback" not in run.raw("locust.log").read_text()
 
 
+def judge_moved(folder: Path, url: str) -> None:
+    example = re.search(r"```python\n(.*?)```", (ROOT / "docs/locustfiles.md").read_text("utf-8"), re.DOTALL)[1]
+    counts, _, run = run_file(folder, example, 2, url=url)
+    assert set(counts.index) == {"/authenticate", "order"}
+    assert counts.loc["/authenticate", "completed"] == 2
+    assert counts.loc["order", "completed"] >= 2
+    assert counts["failed"].sum() == 0
+    assert "Traceback" not in run.raw("locust.log").read_text()
+
+
 @contextmanager
 def running_xmlrpc() -> Iterator[str]:
     """An XML-RPC server with a function that answers and one that breaks."""
@@ -485,7 +498,7 @@ def test_locustfiles_with_the_features_of_locusts_examples_run_unchanged(
         monkeypatch.setenv("RPC_HOST", remote)
         judges: list[Callable[[Path], None]] = [
             judge_tasks, judge_fast, judge_hooks, judge_shape, judge_data, partial(judge_forms, url=url),
-            partial(judge_pytest, url=url), partial(judge_quits, url=url),
+            partial(judge_pytest, url=url), partial(judge_quits, url=url), partial(judge_moved, url=url),
         ]  # fmt: skip
         with ThreadPoolExecutor(len(judges)) as pool:
             for future in [pool.submit(judge, tmp_path / str(number)) for number, judge in enumerate(judges)]:
