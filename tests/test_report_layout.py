@@ -107,3 +107,10 @@ def test_what_fits_on_one_line_is_on_one_line() -> None:
     text = columns_of({"Step": "Each API", "Reason": reason, "Run": run}, {"Reason": "3fr", "Run": "1fr"})
     assert reason in text
     assert run in text
+
+
+def test_cells_move_together_before_one_breaks_its_line() -> None:
+    cells = {"Step and API": "Scenario · instance 1", "Quantity": "Response time, p95", "Target": "≥ 1,094 rps",
+             "Measured (95% interval)": "29.3 ms (28.8–30.3)", "Margin": "+9,427%", "Verdict": "CANNOT TELL YET",
+             "Evidence": "Table 11"}  # fmt: skip
+    assert "Response time, p95" in columns_of(cells, {"Quantity": "1fr"})

@@ -171,7 +171,7 @@ def test_page_1_shows_what_was_missed_first_and_leaves_the_generator_out():
     states = [row.split("[")[1].split("]")[0] for row in rows]
     assert states == sorted(states, key=["FAIL", "CANNOT TELL", "NOT RUN", "PASS"].index)
     assert "498 rps / ≥ 700 rps" in next(row for row in rows if row.startswith("API · items"))
-    assert not [row for row in rows if row.startswith("Verify")]
+    assert not [row for row in rows if row.startswith("Tools")]
 
 
 @LANGS
@@ -351,5 +351,5 @@ def test_what_shows_an_outcome_is_one_text_of_all_changes(m):
 
 def test_appendix_names_every_run_and_the_plan_hash():
     plain = appendix(EN, records("en")["appendix"]).to_plain()
-    assert "verify-01 | Verify | 2026-05-09 07:35:25 UTC | 2026-05-09 07:41:00 UTC | finished" in plain
+    assert "verify-01 | Tools | 2026-05-09 07:35:25 UTC | 2026-05-09 07:41:00 UTC | finished" in plain
     assert "9f2c1a7b44de" in plain
