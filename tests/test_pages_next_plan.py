@@ -22,16 +22,16 @@ targets: {throughput_rps: 1}
 apis: [{name: a, path: /}]
 """
 AFTER = "# the steps\nsteps:\n  verify: {levels: [{users: 1}]}\n"
-OLD = {"what": "old", "cause": "host_cpu", "done": True}
+OLD = {"what": "old", "cause": "target_cpu", "done": True}
 SHAPES = {
     "none": BASE + AFTER,
     "none, no line end": (BASE + AFTER).rstrip(),
     "empty": BASE + "actions: []   \n" + AFTER,
     "empty, last": BASE + AFTER + "actions: []",
-    "flow": BASE + "actions: [{what: old, cause: host_cpu}]\n" + AFTER,
-    "block": BASE + "actions:\n  # mine\n  - what: old   # why\n    cause: host_cpu\n\n" + AFTER,
-    "block at the margin": BASE + "actions:\n- {what: old, cause: host_cpu}\n# about what follows\n" + AFTER,
-    "block, last, no line end": BASE + AFTER + "actions:\n  - {what: old, cause: host_cpu}",
+    "flow": BASE + "actions: [{what: old, cause: target_cpu}]\n" + AFTER,
+    "block": BASE + "actions:\n  # mine\n  - what: old   # why\n    cause: target_cpu\n\n" + AFTER,
+    "block at the margin": BASE + "actions:\n- {what: old, cause: target_cpu}\n# about what follows\n" + AFTER,
+    "block, last, no line end": BASE + AFTER + "actions:\n  - {what: old, cause: target_cpu}",
 }
 PROPOSED = [{"what": 'Do "it": now, #1', "cause": "load_balancer_capacity", "done": False}]
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from genkai.plancheck import cross_problems, run_problems
+from genkai.analyse.rules import CAUSES as FOUND_BY_RULES
+from genkai.plancheck import CAUSES, cross_problems, run_problems
 
 
 def test_a_sound_plan_has_none() -> None:
@@ -90,3 +91,24 @@ def test_an_action_is_judged_by_what_the_plan_tests() -> None:
     ((path, told),) = cross_problems({**given, "actions": [{"what": "x", "judged_by": aim} for aim in aims]})
     assert path == ("actions", 3, "judged_by", "subject")
     assert told == "expected API or scenario a or mix, got 'b'"
+
+
+def test_an_action_answers_a_cause_that_a_rule_finds() -> None:
+    assert CAUSES == FOUND_BY_RULES
+    given = {
+        "base_url": "http://localhost",
+        "estimate": {},
+        "hosts": [],
+        "actions": [
+            {"cause": "load_balancer_capacity"},
+            {"cause": "load_balancer_capasity"},
+            {"cause": None},
+            {"cause": "moon"},
+        ],
+    }
+    near, far = run_problems(given, Path("."))
+    assert near[0] == ("actions", 1, "cause")
+    assert near[1].endswith("got 'load_balancer_capasity'; did you mean load_balancer_capacity?")
+    assert far == (("actions", 3, "cause"), far[1])
+    assert far[1].endswith("got 'moon'; leave it out, and say judged_by")
+    assert cross_problems(given) == []  # a cycle that was run before still opens

@@ -69,6 +69,10 @@ def test_all_errors_at_once_in_the_order_of_the_lines() -> None:
 def test_an_unknown_field_names_the_nearest() -> None:
     assert "unknown field; expected one of" in problems(GOOD + "shedule: []\n")[0]
     assert "did you mean schedule?" in problems(GOOD + "shedule: []\n")[0]
+    assert "levels[0].hold: unknown field; expected one of users, " in (
+        told := problems(GOOD.replace("{users: 10}", "{users: 10, hold: 5}"))[0]
+    )
+    assert told.endswith("did you mean hold_s?")
 
 
 def test_a_field_given_twice_is_refused() -> None:

@@ -5,6 +5,7 @@ Works on the plan as YAML gave it, so that these problems are told together with
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ from genkai.planstop import EVENT_METRICS
 from genkai.plantls import TLS_FILES
 
 Problem = tuple[tuple, str]
+# What an action may answer; the rules themselves belong to the analysis, and a test compares the two.
+CAUSES = (
+    "generator_ports", "generator_descriptors", "generator_cpu", "generator_credits", "generator_network",
+    "generator_loop_lag", "generator_limited", "generator_too_few_users", "clock_unsynchronised",
+    "shared_machine_cpu", "load_balancer_capacity", "load_uneven", "target_unhealthy", "targets_close_connections",
+    "nlb_ports", "instances_changed", "no_keep_alive", "target_cpu", "target_single_core", "target_cpu_steal",
+    "cpu_credits", "target_memory", "network_allowance", "target_disk", "accept_queue", "conntrack",
+    "target_descriptors", "target_gone", "rate_limit", "worker_slots", "lock", "periodic_pauses",
+    "application_errors", "slow_dependency", "retrograde_scaling", "dynamodb_hot_key", "dynamodb_throttling",
+    "lambda_throttling", "elasticache_evictions", "rds_cpu", "rds_io", "elasticache_cpu", "rds_connections",
+    "queue_backlog", "memory_leak", "descriptor_leak", "credits_running_out", "response_time_drift",
+)  # fmt: skip
 
 
 def cross_problems(given: dict[str, Any]) -> list[Problem]:
@@ -26,11 +39,17 @@ def cross_problems(given: dict[str, Any]) -> list[Problem]:
 
 
 def run_problems(given: dict[str, Any], base_dir: Path) -> list[Problem]:
-    """The same for what only a run needs: limits that watch something, files that are there.
+    """The same for what only a run needs: limits that watch something, causes and files that are there.
 
     A plan that was run before this was asked for still opens.
     """
-    return [*_watched(given), *_machines(given), *_tls_files(given, base_dir), *_files(given, base_dir)]
+    return [
+        *_watched(given),
+        *_machines(given),
+        *_causes(given),
+        *_tls_files(given, base_dir),
+        *_files(given, base_dir),
+    ]
 
 
 def _items(given: Any, key: str) -> Iterator[tuple[int, dict]]:
@@ -105,6 +124,19 @@ def _judged(given: dict) -> Iterator[Problem]:
         if isinstance(aim, dict) and not aim.get("cycle"):
             yield from _known(("actions", index, "judged_by", "subject"), aim.get("subject"), subjects,
                               "API or scenario")  # fmt: skip
+
+
+def _causes(given: dict) -> Iterator[Problem]:
+    """An action whose cause no rule finds would be told as one that was not there."""
+    for index, action in _items(given, "actions"):
+        cause = action.get("cause")
+        if isinstance(cause, str) and cause not in CAUSES:
+            near = difflib.get_close_matches(cause, CAUSES, 1)
+            hint = f"did you mean {near[0]}?" if near else "leave it out, and say judged_by"
+            yield (
+                ("actions", index, "cause"),
+                f"expected a cause that a report names, such as load_balancer_capacity, got {cause!r}; {hint}",
+            )
 
 
 def _machines(given: dict) -> Iterator[Problem]:

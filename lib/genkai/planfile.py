@@ -130,7 +130,7 @@ def _explain(error: Any) -> str:
 def _fields_at(path: tuple) -> list[str]:
     """The field names of the model at a path of the plan."""
     model: Any = Plan
-    for part in path:
+    for part in (p for p in path if not isinstance(p, int)):  # an index stays with the list's model
         if isinstance(model, type) and issubclass(model, BaseModel):
             field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
             if field is None:
