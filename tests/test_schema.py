@@ -95,6 +95,7 @@ def test_parts_make_one_table_and_a_bad_part_leaves_the_old_file(tmp_path: Path)
     with pytest.raises(TableError):
         write_table_parts([first, pd.DataFrame({**METRIC, "value": ["x"]})], "metrics", path)
     assert len(read_table(path, "metrics")) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["m.parquet"], "a failed write leaves no part"
     assert len(read_table(write_table_parts([], "generator", tmp_path / "g.parquet"), "generator")) == 0
 
 

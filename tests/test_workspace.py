@@ -22,6 +22,7 @@ from genkai.workspace import (
     read_journal,
     read_json,
     write_json,
+    write_text,
 )
 
 PLAN = """\
@@ -165,3 +166,10 @@ def test_the_frozen_plan_keeps_its_folder(plan_file: Path, tmp_path: Path) -> No
         cycle.plan(to_run=True)
     with pytest.raises(PlanError, match="expected a file"):
         new_cycle(tmp_path / "cycles", plan_file)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", "\ud800")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]

@@ -244,8 +244,11 @@ def _export(notebook: Path, name: str) -> Path:
 
     pdf = notebook.with_name(name)
     part = pdf.with_suffix(".part")
-    part.write_bytes(export_notebook(notebook))
-    os.replace(part, pdf)
+    try:
+        part.write_bytes(export_notebook(notebook))
+        os.replace(part, pdf)
+    finally:
+        part.unlink(missing_ok=True)
     return pdf
 
 

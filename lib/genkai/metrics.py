@@ -110,19 +110,19 @@ def write_metrics(blocks: Iterable[Block | pd.DataFrame], path: Path) -> int:
     """
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part, written = path.with_name(path.name + ".part"), 0
+    written = 0
     # Times grow by equal steps and texts repeat: both shrink to nothing. Values do not, and Snappy is fastest.
     texts = [c.name for c in schema.columns("metrics") if c.kind == schema.TEXT]
-    with pq.ParquetWriter(
-        part, _arrow([]).schema, compression="snappy", use_dictionary=[*texts, "period_s"],
-        column_encoding={"time": "DELTA_BINARY_PACKED"}, write_statistics=True,
-    ) as writer:  # fmt: skip
-        for group in _groups(blocks):
-            table = _arrow(group)
-            writer.write_table(table, row_group_size=max(len(table), 1))
-            written += len(table)
-    part.replace(path) if written else part.unlink()
+    with schema.part_of(path) as part:
+        with pq.ParquetWriter(
+            part, _arrow([]).schema, compression="snappy", use_dictionary=[*texts, "period_s"],
+            column_encoding={"time": "DELTA_BINARY_PACKED"}, write_statistics=True,
+        ) as writer:  # fmt: skip
+            for group in _groups(blocks):
+                table = _arrow(group)
+                writer.write_table(table, row_group_size=max(len(table), 1))
+                written += len(table)
+        part.replace(path) if written else part.unlink()
     return written
 
 

@@ -5,7 +5,8 @@ All times are UTC; units are base units: seconds, bytes, requests per second, ra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,13 +205,23 @@ def _convert(series: pd.Series, column: Column) -> pd.Series:
     return series.astype(_PANDAS_DTYPE[column.kind])
 
 
+@contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """The file to write beside `path` and to move there when it is whole; a failed write leaves none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def write_table(frame: pd.DataFrame, table: str, path: Path) -> Path:
     """Check the frame and write it as Parquet (zstd); the file appears whole or not at all."""
     checked = check_table(frame, table)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    checked.to_parquet(part, index=False, compression="zstd")
-    part.replace(path)
+    with part_of(path) as part:
+        checked.to_parquet(part, index=False, compression="zstd")
+        part.replace(path)
     return path
 
 
@@ -226,14 +237,13 @@ def write_table_parts(frames: Iterable[pd.DataFrame], table: str, path: Path) ->
     """
     import pyarrow.parquet as pq  # a third of a second, which no load process needs
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     arrow = _arrow_schema(table)
-    with pq.ParquetWriter(part, arrow, compression="zstd") as writer:
-        for frame in frames:
-            checked = check_table(frame, table)
-            writer.write_table(pa.Table.from_pandas(checked, schema=arrow, preserve_index=False))
-    part.replace(path)
+    with part_of(path) as part:
+        with pq.ParquetWriter(part, arrow, compression="zstd") as writer:
+            for frame in frames:
+                checked = check_table(frame, table)
+                writer.write_table(pa.Table.from_pandas(checked, schema=arrow, preserve_index=False))
+        part.replace(path)
     return path
 
 
