@@ -21,6 +21,9 @@ def test_help_lists_every_command() -> None:
     command = [sys.executable, "-m", "genkai.cli", "--help"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert all(re.search(rf"\b{name}\b", told) for name in COMMANDS)
+    listed = re.findall(r"^│ ([a-z]+) ", told, re.M)
+    assert listed[:6] == ["check", "estimate", "plan", "cycle", "step", "report"], "first what is used every day"
+    assert set(listed[-3:]) == {"profile", "worker", "import"}
 
 
 def test_the_program_itself_refuses_in_one_paragraph_and_with_exit_code_3() -> None:
@@ -78,7 +81,8 @@ def test_check_says_what_the_plan_is() -> None:
         (("report", "data/plans"), "expected the folder of a cycle"),
         (("stop", "data/plans"), "expected the folder of a cycle"),
         (("nonsense",), "nonsense"),
-        (("cycle",), "Missing argument 'plan'; try: genkai --help"),
+        (("cycle",), "Missing argument 'plan'; try: genkai cycle --help"),
+        (("import", "locust", "x.csv"), "Missing option '--into'; try: genkai import locust --help"),
     ],
 )
 def test_bad_input_is_one_paragraph_and_exit_code_3(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def test_the_recorded_run_shows_the_balancers_queue_first(study: Study) -> None:
     assert list(table[table["metric"] == "SurgeQueueLength"]["value"]) == inside
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_metric_of_the_timeline_has_a_title(lang: str) -> None:
+    assert [metric for metric, _ in page.TIMELINE if f"metric.{metric}" not in Messages(lang)] == []
+
+
 def test_the_statistic_that_shows_trouble_whatever_its_case(study: Study) -> None:
     run = study.main("scenario")
     for given, expected in (

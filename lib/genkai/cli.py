@@ -24,8 +24,6 @@ app = typer.Typer(
     help="Find the limit of a web service, say what it is made of, and hand stakeholders a PDF.",
 )
 app.add_typer(import_app, name="import")
-app.command()(profile)
-app.command()(worker)
 
 PlanFile = Annotated[Path, typer.Argument(help="plan file, e.g. data/plans/shop.yaml")]
 CyclePath = Annotated[Path, typer.Argument(help="folder of a cycle, e.g. data/cycles/shop/01, or data/sample")]
@@ -37,17 +35,6 @@ OneLang = Annotated[str, typer.Option("--lang", help="en or ja")]
 
 def _print_json(record: Any) -> None:
     print(json.dumps(record, indent=1, ensure_ascii=False))
-
-
-@app.command()
-def doctor(plan: Annotated[Path | None, typer.Argument(help="also check what this plan needs")] = None) -> None:
-    """Check tools, versions and limits of this machine."""
-    from genkai.doctor import check_machine
-
-    rows = check_machine(plan)
-    for row in rows:
-        print(f"{'ok  ' if row.ok else 'FIX '} {row.what}: {row.found}{'' if row.ok else f' → {row.remedy}'}")
-    raise typer.Exit(0 if all(r.ok for r in rows) else 3)
 
 
 @app.command()
@@ -73,10 +60,15 @@ def estimate(
     from genkai.pages.estimate import estimate_record, estimate_text
 
     record = estimate_record(plan, users, accesses, peak, safety)
-    if as_json:
-        _print_json(record)
-    else:
-        print(estimate_text(record))
+    _print_json(record) if as_json else print(estimate_text(record))
+
+
+@app.command()
+def plan(plan: PlanFile, lang: Lang = "en") -> None:
+    """The test plan of a plan file as PDF, to be approved before anything runs."""
+    from genkai.cycle import plan_documents
+
+    print("\n".join(map(str, plan_documents(plan, lang=lang))))
 
 
 @app.command()
@@ -116,35 +108,46 @@ def report(path: CyclePath = Path("data/sample"), lang: Lang = "en") -> None:
         raise typer.Exit(report_cycle(path, kernels, lang=lang).exit_code)
 
 
-@app.command()
-def steady(
-    file: Annotated[Path, typer.Argument(help="CSV file with a header")],
-    column: Annotated[str, typer.Option(help="the column, one value a second (or a sample)")],
-    as_json: Json = False,
-) -> None:
-    """Where a series is steady, or that it never is; exit code 2: too short to tell."""
-    from genkai.study.series import steady_record, steady_text
+@app.command("next")
+def next_(plan: PlanFile, lang: OneLang = "en") -> None:
+    """The plan file of the next cycle: the newest findings as actions to confirm."""
+    from genkai.pages.next_plan import next_plan, next_text
 
-    record = steady_record(file, column)
-    _print_json(record) if as_json else print(steady_text(record))
-    raise typer.Exit(2 if record["steady"] is None else 0)
+    print(next_text(next_plan(plan, lang)))
 
 
 @app.command()
-def fit(
-    file: Annotated[Path, typer.Argument(help="CSV file with a header, a line for each load level")],
-    load: Annotated[str, typer.Option(help="column of the load: users, concurrency, instances")],
-    throughput: Annotated[str, typer.Option(help="column of the throughput, requests/s")],
-    response_time: Annotated[str | None, typer.Option(help="column of the mean response time, seconds")] = None,
-    model: Annotated[str, typer.Option(help="auto, linear, ceiling, amdahl, broken or usl")] = "auto",
+def history(plan: PlanFile, lang: OneLang = "en", as_json: Json = False) -> None:
+    """Every cycle of a plan, its limit, what was done, and where the level changed."""
+    from genkai.pages.history import history_record, history_text
+
+    record = history_record(plan)
+    _print_json(record) if as_json else print(history_text(record, lang))
+
+
+@app.command()
+def compare(before: CyclePath, after: CyclePath, lang: OneLang = "en", as_json: Json = False) -> None:
+    """Two cycles at equal load: better, same, worse or cannot tell; what else changed. Exit code 2: not comparable."""
+    from genkai.pages.comparison import comparison_record, comparison_text
+
+    record = comparison_record(before, after)
+    _print_json(record) if as_json else print(comparison_text(record, lang))
+    raise typer.Exit(2 if record.get("refused") else 0)
+
+
+@app.command()
+def diagnose(
+    path: Annotated[Path, typer.Argument(help="folder of a run (CYCLE/runs/…) or of a cycle (its main run)")],
+    step: Annotated[str, typer.Option(help="of a cycle: the step to explain")] = "",
+    lang: OneLang = "en",
     as_json: Json = False,
 ) -> None:
-    """The scale characteristic of any table: model, knee, limit, with intervals; exit code 2: cannot tell."""
-    from genkai.study.series import fit_record, fit_text
+    """Why it stopped where it stopped. Exit code 0: no limit; 1: a limit, and its cause; 2: cannot tell."""
+    from genkai.pages.findings import exit_code, findings_record, findings_text
 
-    record = fit_record(file, load, throughput, response_time, model)
-    _print_json(record) if as_json else print(fit_text(record))
-    raise typer.Exit(0 if record["model"] else 2)
+    record = findings_record(path, step, lang)
+    _print_json(record) if as_json else print(findings_text(record, lang, colour=sys.stdout.isatty()))
+    raise typer.Exit(exit_code(record))
 
 
 @app.command()
@@ -184,14 +187,6 @@ def search(
 
 
 @app.command()
-def plan(plan: PlanFile, lang: Lang = "en") -> None:
-    """The test plan of a plan file as PDF, to be approved before anything runs."""
-    from genkai.cycle import plan_documents
-
-    print("\n".join(map(str, plan_documents(plan, lang=lang))))
-
-
-@app.command()
 def discover(
     plan: Annotated[Path | None, typer.Argument(help="plan whose aws part to use; or give the options")] = None,
     load_balancer: Annotated[str | None, typer.Option(help="name of an ALB, NLB or classic ELB")] = None,
@@ -207,45 +202,14 @@ def discover(
 
 
 @app.command()
-def diagnose(
-    path: Annotated[Path, typer.Argument(help="folder of a run (CYCLE/runs/…) or of a cycle (its main run)")],
-    step: Annotated[str, typer.Option(help="of a cycle: the step to explain")] = "",
-    lang: OneLang = "en",
-    as_json: Json = False,
-) -> None:
-    """Why it stopped where it stopped. Exit code 0: no limit; 1: a limit, and its cause; 2: cannot tell."""
-    from genkai.pages.findings import exit_code, findings_record, findings_text
+def doctor(plan: Annotated[Path | None, typer.Argument(help="also check what this plan needs")] = None) -> None:
+    """Check tools, versions and limits of this machine."""
+    from genkai.doctor import check_machine
 
-    record = findings_record(path, step, lang)
-    _print_json(record) if as_json else print(findings_text(record, lang, colour=sys.stdout.isatty()))
-    raise typer.Exit(exit_code(record))
-
-
-@app.command()
-def compare(before: CyclePath, after: CyclePath, lang: OneLang = "en", as_json: Json = False) -> None:
-    """Two cycles at equal load: better, same, worse or cannot tell; what else changed. Exit code 2: not comparable."""
-    from genkai.pages.comparison import comparison_record, comparison_text
-
-    record = comparison_record(before, after)
-    _print_json(record) if as_json else print(comparison_text(record, lang))
-    raise typer.Exit(2 if record.get("refused") else 0)
-
-
-@app.command()
-def history(plan: PlanFile, lang: OneLang = "en", as_json: Json = False) -> None:
-    """Every cycle of a plan, its limit, what was done, and where the level changed."""
-    from genkai.pages.history import history_record, history_text
-
-    record = history_record(plan)
-    _print_json(record) if as_json else print(history_text(record, lang))
-
-
-@app.command("next")
-def next_(plan: PlanFile, lang: OneLang = "en") -> None:
-    """The plan file of the next cycle: the newest findings as actions to confirm."""
-    from genkai.pages.next_plan import next_plan, next_text
-
-    print(next_text(next_plan(plan, lang)))
+    rows = check_machine(plan)
+    for row in rows:
+        print(f"{'ok  ' if row.ok else 'FIX '} {row.what}: {row.found}{'' if row.ok else f' → {row.remedy}'}")
+    raise typer.Exit(0 if all(r.ok for r in rows) else 3)
 
 
 @app.command()
@@ -275,15 +239,51 @@ def demo(
         play_demo(cycles=cycles, lang=lang)
 
 
+@app.command()
+def steady(
+    file: Annotated[Path, typer.Argument(help="CSV file with a header")],
+    column: Annotated[str, typer.Option(help="the column, one value a second (or a sample)")],
+    as_json: Json = False,
+) -> None:
+    """Where a series is steady, or that it never is; exit code 2: too short to tell."""
+    from genkai.study.series import steady_record, steady_text
+
+    record = steady_record(file, column)
+    _print_json(record) if as_json else print(steady_text(record))
+    raise typer.Exit(2 if record["steady"] is None else 0)
+
+
+@app.command()
+def fit(
+    file: Annotated[Path, typer.Argument(help="CSV file with a header, a line for each load level")],
+    load: Annotated[str, typer.Option(help="column of the load: users, concurrency, instances")],
+    throughput: Annotated[str, typer.Option(help="column of the throughput, requests/s")],
+    response_time: Annotated[str | None, typer.Option(help="column of the mean response time, seconds")] = None,
+    model: Annotated[str, typer.Option(help="auto, linear, ceiling, amdahl, broken or usl")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """The scale characteristic of any table: model, knee, limit, with intervals; exit code 2: cannot tell."""
+    from genkai.study.series import fit_record, fit_text
+
+    record = fit_record(file, load, throughput, response_time, model)
+    _print_json(record) if as_json else print(fit_text(record))
+    raise typer.Exit(0 if record["model"] else 2)
+
+
+app.command()(profile)
+app.command()(worker)
+
+
 def main() -> None:
     """Entry point."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="genkai", standalone_mode=False)
     except typer.Exit as ended:
         code = ended.exit_code
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line
-            print(f"genkai: {error.format_message().rstrip('.')}; try: genkai --help", file=sys.stderr)
+            command = error.ctx.command_path if getattr(error, "ctx", None) else "genkai"
+            print(f"genkai: {error.format_message().rstrip('.')}; try: {command} --help", file=sys.stderr)
         elif isinstance(error, Refusal):
             print(f"genkai: {error}", file=sys.stderr)
         else:
