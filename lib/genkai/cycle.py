@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from genkai.report import outcome
 from genkai.report.index import PAGES, index_html, read_verdicts
 from genkai.report.junit import verdict_xml
 from genkai.resizing import restore_left, restored
+from genkai.schema import part_of
 from genkai.steps import StepError, check_gate, tell, write_verdict
 from genkai.study import CYCLES, StudyError, facts, read_study
 from genkai.study.searches import SEARCHES
@@ -243,12 +243,9 @@ def _export(notebook: Path, name: str) -> Path:
     from genkai.report.exporter import export_notebook  # slow to import: WarmKernel did, while its kernel started
 
     pdf = notebook.with_name(name)
-    part = pdf.with_suffix(".part")
-    try:
+    with part_of(pdf) as part:
         part.write_bytes(export_notebook(notebook))
-        os.replace(part, pdf)
-    finally:
-        part.unlink(missing_ok=True)
+        part.replace(pdf)
     return pdf
 
 
