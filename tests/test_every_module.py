@@ -68,6 +68,7 @@ THROUGH = {
     "test_trials.py": (PROCESS, "load/steering"),
     "test_pages_search.py": (PART, "study/searches"),
     "test_study_foreign.py": (PART, "study/jmeter study/jmeter_xml study/locust_history"),
+    "test_study_series.py": (PART, "study/one_series"),
     "test_study_tools.py": (PART, "study/gatling study/hdr_log study/hey study/k6 study/samples study/vegeta"),
 }  # fmt: skip
 NAMED = {module: file for file, (_, modules) in THROUGH.items() for module in modules.split()}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from command import genkai
-from genkai.study import series
+from genkai.study import StudyError, series
 from genkai.study.series import MOST_BYTES, SeriesError, fit_record, fit_text, read_series, steady_record, steady_text
 
 DATA = Path(__file__).parent / "data"
@@ -210,3 +210,33 @@ def test_refusals_at_the_command_line(tmp_path):
         assert found.returncode == 3
         assert told in found.stderr
         assert "Traceback" not in found.stderr
+
+
+def history(path: Path, names: tuple[str, ...], name: str = "Name") -> Path:
+    """One value a second of each name: 10 of all, 1 of each other."""
+    lines = [f"{1700000000 + s},{20 * (1 + s // 50)},{n},{10 * (1 + s // 50) if n == 'Aggregated' else 1},N/A"
+             for s in range(200) for n in names]  # fmt: skip
+    path.write_text("\n".join([f"Timestamp,User Count,{name},Requests/s,50%", *lines]) + "\n")
+    return path
+
+
+def test_of_locusts_history_the_lines_of_all_requests_count(tmp_path):
+    path = history(tmp_path / "h.csv", ("a", "b", "Aggregated"))
+    values = read_series(path, ["User Count", "Requests/s"])
+    assert values["Requests/s"].tolist() == [10.0 * (1 + s // 50) for s in range(200)]
+    assert steady_record(path, "Requests/s")["n"] == 200
+    fitted = fit_record(path, "User Count", "Requests/s")["parameters"]["unit_throughput_rps"]["value"]
+    assert fitted == pytest.approx(0.5)
+
+
+def test_lines_of_several_names_at_each_time_are_refused(tmp_path):
+    path = history(tmp_path / "two.csv", ("a", "b"), "host")
+    told = "column Timestamp: expected one line for each time, got 400 lines at 200 times, told apart by host; keep the"
+    with pytest.raises(StudyError, match=told):
+        steady_record(path, "Requests/s")
+    assert steady_record(history(tmp_path / "one.csv", ("a",), "host"), "Requests/s")["n"] == 200
+
+
+def test_samples_of_one_time_stamp_are_a_series(tmp_path):
+    path = write(tmp_path / "samples.csv", "time,label,v", [1, 1, 1, 2, 2, 2] * 20, ["a", "b", "b"] * 40, range(120))
+    assert len(read_series(path, ["v"])["v"]) == 120

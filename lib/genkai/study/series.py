@@ -26,6 +26,7 @@ from genkai.analyse.resample import block_weights, few_blocks
 from genkai.analyse.scalability import LEAST, FitError, fit_scalability
 from genkai.analyse.scale_levels import as_cli_record, refused
 from genkai.analyse.windows import steady_window
+from genkai.study.one_series import one_series
 from genkai.study.reading import StudyError
 
 DELIMITERS = ",;\t"
@@ -45,9 +46,9 @@ class SeriesError(StudyError):
 def read_series(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
     """{column: its numbers, in the order of the lines} of a CSV file with a header; lines of no values are left out.
 
-    Raises SeriesError.
+    Of Locust's history those of all requests. Raises SeriesError.
     """
-    rows = _rows(path)
+    rows = one_series(path, _rows(path))
     header = [name.strip() for name in rows[0][1]]
     found: dict[str, np.ndarray] = {}
     for column in columns:
