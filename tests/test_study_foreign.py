@@ -14,6 +14,10 @@ import pytest
 from command import genkai
 from genkai import histogram
 from genkai.analyse.verdict import cycle_verdicts
+from genkai.figures import PALETTE
+from genkai.pages.monitor import timeline
+from genkai.pages.scale import Scale
+from genkai.pages.whatif import whatif_of, whatif_text
 from genkai.report.messages import Messages
 from genkai.report.sections import conditions
 from genkai.study import locust_history, read_study
@@ -22,7 +26,7 @@ from genkai.study.foreign import NO_PLATEAU, ImportedError, api_names, import_re
 from genkai.study.jmeter import SHIFT_JIS, read_jtl
 from genkai.study.jmeter_xml import CUT_SHORT
 from genkai.study.locust_history import NEEDED, read_history
-from genkai.study.results import fit_run
+from genkai.study.results import findings_of, fit_run
 from genkai.study.series import fit_record
 from genkai.workspace import open_cycle
 
@@ -343,6 +347,7 @@ def test_without_a_target_of_ones_own_nothing_is_passed(tmp_path):
     found = verdicts_of(tmp_path / "out")
     assert found["overall"]["status"] == "cannot_tell"
     assert found["overall"]["sentence_key"] == "verdict.overall.no_target"
+    assert [(r["target"]["value"], r["margin_ratio"]["value"]) for r in found["targets"]] == [(None, None)]
     plan = tmp_path / "out/plan.yaml"
     text = plan.read_text()
     plan.write_text(re.sub(r"throughput_rps: .*", "throughput_rps: 20\\n  error_ratio: 0.5", text))
@@ -374,3 +379,19 @@ def test_the_report_says_who_measured_and_from_when(tmp_path):
         text = conditions(Messages(lang), setup).to_plain()
         assert said in text
         assert unsaid not in text
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_target_that_nobody_stated_is_in_no_figure_and_no_answer(tmp_path, stated):
+    import_results("jmeter", read_jtl, [jtl(tmp_path / "a.jtl", samples())], tmp_path / "out")
+    plan = tmp_path / "out/plan.yaml"
+    if stated:
+        plan.write_text(re.sub(r"throughput_rps: .*", "throughput_rps: 33", plan.read_text()))
+    study = read_study(open_cycle(tmp_path / "out"))
+    shown = Scale(study)
+    for made in (shown.figure(), shown.hockey_stick(), timeline(study)):
+        assert (PALETTE["target"].lower() in made.svg.lower()) == stated
+    record = whatif_of(study, study.main())
+    assert record["target_rps"] == (33 if stated else None)
+    assert ("No target was stated" in whatif_text(record)) == (not stated)
+    assert (findings_of(study, study.main())["values"]["target"]["value"] is not None) == stated

@@ -162,8 +162,8 @@ class Judge:
 
     def _row(self, row: Mapping[str, Any] | None, status: str, why: str, **values: Any) -> dict[str, Any]:
         measured = self.measured(row, "throughput_rps") if row else number(None, unit="rps")
-        target = number(self.target, unit="rps")
-        margin = None if measured["value"] is None else measured["value"] / self.target - 1
+        target = number(None if self.unstated else self.target, unit="rps")
+        margin = None if None in (measured["value"], target["value"]) else measured["value"] / self.target - 1
         return target_row(self.run.step, self.run.subject, "throughput", target, measured, margin, status,
                           int(row["level"]) if row else None, why, values)  # fmt: skip
 

@@ -155,7 +155,8 @@ def timeline(study: Study, step: str = "", lang: str = "en") -> Displayed:
     if not len(run.requests):
         return Paragraph(m.text("page.no_metrics"), m)
     wanted = study.plan.targets_for(run.subject).response_times_s()
-    thresholds = {"throughput_rps": study.target_of(run)} | ({"p95_s": wanted["p95_s"]} if "p95_s" in wanted else {})
+    goals = {"throughput_rps": study.stated_of(run), "p95_s": wanted.get("p95_s")}
+    thresholds = {name: goal for name, goal in goals.items() if goal is not None}
     whole = run.seconds[run.seconds["api"] == "(all)"].rename(columns={"error_rps": "errors"})
     shown = pd.concat([limits.near_table(study, run), timeline_metrics(run)], ignore_index=True)
     shown = shown[shown["metric"].isin(list(dict.fromkeys(shown["metric"]))[:MOST_PANELS])]

@@ -245,7 +245,7 @@ class Report:
             return []
         names = [self.m("page.cycle_name", number=s.cycle.number) for s in (self.before, self.study)]
         drawn = figures.compare(
-            then.whole, now.whole, [], target_rps=self.study.target_of(now), target_p95_s=self.scale.target_p95_s,
+            then.whole, now.whole, [], target_rps=self.study.stated_of(now), target_p95_s=self.scale.target_p95_s,
             name_a=names[0], name_b=names[1], t=self.lang,
         )  # fmt: skip
         caption = self.m("caption.compare", before=self.before.cycle.number, after=self.study.cycle.number)

@@ -51,7 +51,7 @@ class Scale:
         """The scale characteristic: the figure that a stakeholder reads the limit from."""
         m = Messages(lang)
         drawn = figures.scale(
-            self.levels, self.fit, None, self.study.target_of(self.run), target_p95_s=self.target_p95_s, t=lang
+            self.levels, self.fit, None, self.study.stated_of(self.run), target_p95_s=self.target_p95_s, t=lang
         )  # fmt: skip
         return Figure(
             drawn, label=label, messages=m, caption=m("caption.scale_figure", subject=self.run.subject),
@@ -63,7 +63,7 @@ class Scale:
         """Response time against throughput."""
         m = Messages(lang)
         drawn = figures.hockey_stick(
-            self.levels, self.study.target_of(self.run), self.target_p95_s, fit=self.fit, t=lang
+            self.levels, self.study.stated_of(self.run), self.target_p95_s, fit=self.fit, t=lang
         )
         return Figure(
             drawn, label="fig-hockey-stick", messages=m, caption=m("caption.hockey_stick", subject=self.run.subject),

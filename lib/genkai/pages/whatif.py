@@ -36,7 +36,7 @@ def whatif_record(
     """What a cycle's fit says of a throughput (default: the target) and, where given, of a load.
 
     {run, size, model, load_unit, target_rps, load_needed, response_time, factor_of_limit, size_needed, at_load}; every
-    number a record, null where the model says nothing. Raises WorkspaceError, StudyError.
+    number a record, null where the model says nothing or no target is stated. Raises WorkspaceError, StudyError.
     """
     for name, value in (("--target-rps", target_rps), ("--load", load)):
         if value is not None and not value > 0:
@@ -50,7 +50,7 @@ def whatif_of(
     sizes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The same of a run that is read already; sizes: main_scale_out's record, where it is known."""
-    fit, target = fit_run(study, run), target_rps or study.target_of(run)
+    fit, target = fit_run(study, run), target_rps or study.stated_of(run)
     known = {"run": run.run.name, "size": run.size, "model": fit["model"], "load_unit": fit["load_unit"],
              "target_rps": target, "load_needed": None, "response_time": None, "factor_of_limit": None,
              "size_needed": _size_needed(sizes or main_scale_out(study), target), "at_load": None,
@@ -58,9 +58,10 @@ def whatif_of(
     if fit["model"] is None:
         return known
     think = think_time_s(study, run)
-    known |= {"load_needed": load_for_throughput(fit, target), "factor_of_limit": needed_for(fit, target)}
     closed = fit["load_unit"] != "rps" and think is not None
-    if closed:
+    if target:
+        known |= {"load_needed": load_for_throughput(fit, target), "factor_of_limit": needed_for(fit, target)}
+    if target and closed:
         known["response_time"] = response_time_at(fit, target, think)
     if load is not None:
         row = predict_throughput(fit, [load]).iloc[0]
@@ -70,8 +71,8 @@ def whatif_of(
     return known
 
 
-def _size_needed(sizes: dict[str, Any] | None, target_rps: float) -> dict[str, Any] | None:
-    if sizes is None:
+def _size_needed(sizes: dict[str, Any] | None, target_rps: float | None) -> dict[str, Any] | None:
+    if sizes is None or target_rps is None:
         return None
     maxima = [{"size": r["size"], "maximum_rps": r["maximum_rps"]} for r in sizes["rows"]]
     return needed_size(sizes["fit"], maxima, target_rps, sizes["unit"]) | {"unit": sizes["unit"]}
@@ -79,12 +80,11 @@ def _size_needed(sizes: dict[str, Any] | None, target_rps: float) -> dict[str, A
 
 def whatif_rows(record: dict[str, Any], m: Messages) -> list[tuple[str, str]]:
     """(question, answer) of everything the record says."""
-    target = m.format(number(record["target_rps"], unit="rps"))
-    rows = [
-        (m("whatif.load_needed", target=target), _said(m, record["load_needed"])),
-        (m("whatif.response_time", target=target), _said(m, record["response_time"])),
-        (m("whatif.factor", target=target), _said(m, record["factor_of_limit"])),
-    ]
+    target, asked = m.format(number(record["target_rps"], unit="rps")), record["target_rps"] is not None
+    told = (
+        {"load_needed": "load_needed", "response_time": "response_time", "factor": "factor_of_limit"} if asked else {}
+    )
+    rows = [(m(f"whatif.{key}", target=target), _said(m, record[name])) for key, name in told.items()]
     found = record["size_needed"]
     if found:
         rows.append((m("whatif.size_needed", target=target), _size_said(m, found)))
@@ -118,7 +118,9 @@ def whatif_text(record: dict[str, Any], lang: str = "en") -> str:
     """Questions and answers as lines for a terminal."""
     m = Messages(lang)
     head = m("whatif.head", run=record["run"], model=m(f"model.{record['model']}") if record["model"] else "–")
-    lines = [f"{question} {answer}" for question, answer in whatif_rows(record, m)]
+    lines = [f"{question} {answer}" for question, answer in whatif_rows(record, m)] or [
+        m("verdict.why.target_unstated")
+    ]
     return "\n".join([head, *lines, *(record["warnings"] if record["model"] is None else [])])
 
 
@@ -128,6 +130,8 @@ def what_if(study: Study, run: RunStudy, lang: str = "en", sizes: dict[str, Any]
     if record["model"] is None and not record["size_needed"]:
         return Contents([Paragraph(m.text("whatif.none"), m)], m)
     rows = [{"quantity": question, "value": answer} for question, answer in whatif_rows(record, m)]
+    if not rows:
+        return Paragraph(m.text("verdict.why.target_unstated"), m)
     return Table(rows, caption=m("caption.whatif", subject=run.subject), label="tab-whatif", messages=m,
                  columns={"quantity": m("column.quantity"), "value": m("column.value")},
                  widths={"quantity": "3fr", "value": "2fr"})  # fmt: skip

@@ -143,6 +143,11 @@ class Study:
         """The throughput that the run's subject must reach, requests/s; an API without a share: the whole."""
         return self.split.get(run.subject) or self.target_rps
 
+    def stated_of(self, run: RunStudy) -> float | None:
+        """The same where somebody stated it; None where an import put a placeholder there."""
+        target = self.target_of(run)
+        return None if Judge(self.plan, run, target).unstated else target
+
     @property
     def every(self) -> tuple[RunStudy, ...]:
         """The runs at every size of the target."""

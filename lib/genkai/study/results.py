@@ -44,7 +44,7 @@ def tables_of(study: Study, run: RunStudy, fit: Mapping[str, Any] | None = None)
     facts = facts_of(study.plan, run.step, run.subject, limits, run.record.get("clock_offsets"))
     return Tables(
         levels=run.whole, requests=run.requests, failures=run.failures, generator=run.generator, metrics=run.metrics,
-        fit=fit, target_rps=study.target_of(run),
+        fit=fit, target_rps=study.stated_of(run),
         facts=replace(facts, limits={**facts.limits, **link_limits(run, facts.generator_host)},
                       zones=zones_of(run),
                       credits={row["resource"]: row for row in credits_of(run)}),

@@ -64,9 +64,10 @@ def reference(m: Messages, label: str | None) -> Text:
 
 
 def target_value(m: Messages, row: Record) -> str:
-    """Return the target of a row with its direction: "≥ 1,000 rps" or "≤ 100 ms"."""
+    """Return the target of a row with its direction: "≥ 1,000 rps" or "≤ 100 ms"; "–" where there is none."""
     bound = row.get("bound") or ("at_least" if row["what"] in AT_LEAST else "at_most")
-    return m(f"number.{bound}", value=m.format(require(row, "target", "target")))
+    goal = require(row, "target", "target")
+    return m("number.missing") if is_missing(goal) else m(f"number.{bound}", value=m.format(goal))
 
 
 def levels_table(m: Messages, levels: Any, caption: str | Text, label: str) -> Table:
