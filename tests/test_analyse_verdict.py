@@ -253,14 +253,24 @@ def verdicts(runs, plan=PLAN, **more):
     return cycle_verdicts(plan, target_split(plan), runs, **more)
 
 
-def test_what_a_locustfile_no_longer_asks_for_leaves_nothing_undecided():
+def without(levels: pd.DataFrame, api: str, where=True) -> pd.DataFrame:
+    levels.loc[(levels["api"] == api) & where, ["throughput_rps", "error_ratio", "p95_s"]] = [0.0, np.nan, np.nan]
+    return levels
+
+
+def test_what_a_locustfile_asks_for_only_in_ramps_leaves_nothing_undecided():
     """A login when the users start: at the level that decides there is none, and so nothing of it to keep."""
-    levels = sweep(apis=("search", "buy", "login"))
-    last = (levels["api"] == "login") & (levels["level"] == levels["level"].max())
-    levels.loc[last, ["throughput_rps", "error_ratio", "p95_s"]] = [0.0, np.nan, np.nan]
+    levels = without(sweep(apis=("search", "buy", "login")), "login")
     assert {r["status"] for r in judged(levels)} == {"pass"}
     levels["api"] = levels["api"].replace({"login": "health"})
     assert row(judged(levels), "error_ratio", "health")["status"] == "cannot_tell", "the plan names it"
+
+
+def test_what_a_locustfile_asked_for_and_then_hangs_passes_nothing():
+    """Its requests are recorded when they end, so that one that hangs looks as if nobody asked for it."""
+    levels = sweep(apis=("search", "buy", "pay"))
+    levels = without(levels, "pay", levels["level"] == levels["level"].max())
+    assert row(judged(levels), "error_ratio", "pay")["status"] == "cannot_tell"
 
 
 def test_a_cycle_in_which_all_is_reached_passes():

@@ -104,14 +104,18 @@ class Judge:
         if deciding is None or self.unstated:
             return found
         for api, row in self.rows_of(int(deciding["level"])).items():
-            if self._unasked(api, row):
+            if self._unasked(api):
                 continue
             found += [self._limit(api, row, limit, deciding, reached) for limit in limits(self.plan, api)]
         return found
 
-    def _unasked(self, api: str, row: Mapping[str, Any]) -> bool:
-        """Whether a locustfile sent no such request at this level, as with a login when its users start."""
-        return finite(row["error_ratio"]) is None and api not in [known.name for known in self.plan.apis]
+    def _unasked(self, api: str) -> bool:
+        """Whether a locustfile asks for it only outside the steady windows, as for a login when its users start.
+
+        One that is asked for in a window and no longer at this level may hang: it is recorded when it has ended.
+        """
+        asked = self.run.levels.loc[self.run.levels["api"] == api, "error_ratio"].notna().any()
+        return not asked and api not in [known.name for known in self.plan.apis]
 
     @property
     def _valid(self) -> list[dict[str, Any]]:
