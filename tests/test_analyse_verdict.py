@@ -396,7 +396,7 @@ def test_purposes_of_a_cycle_that_stalls():
     ],
 )
 def test_improvement_follows_the_comparison(rows, expected):
-    comparison = {"rows": [{"what": w, "verdict": v, "ratio": {"value": 1.4}} for w, v in rows]}
+    comparison = {"before": 1, "rows": [{"what": w, "verdict": v, "ratio": {"value": 1.4}} for w, v in rows]}
     assert purposes(verdicts(everything(), comparison=comparison))["improvement"] == expected
 
 

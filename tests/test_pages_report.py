@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -205,6 +206,27 @@ def test_the_cycle_before_may_have_measured_nothing(tmp_path: Path) -> None:
     first.write_result("verdicts", {"overall": {"status": "not_run"}})
     made = Report(read_study(own_cycle(tmp_path, 2)))
     assert plain(made.closing())
+
+
+def test_a_cycle_that_lacks_the_main_run_is_passed_over(tmp_path: Path) -> None:
+    """Cycle 2 was stopped before its scenario: cycle 3 is compared with cycle 1, and says so."""
+    first, second = own_cycle(tmp_path, 1), own_cycle(tmp_path, 2)
+    shutil.rmtree(second.run("scenario", "shopping").path)
+    for cycle in (first, second):
+        cycle.write_result("verdicts", {"overall": {"status": "fail"}})
+    third = own_cycle(tmp_path, 3, edit=lambda plan: plan.update(purposes=["improvement"]))
+    said = {"en": "Compared with cycle 1: “Scenario · shopping” was not measured in cycle 2.",
+            "ja": "第 2 回では「シナリオ · shopping」を計測していないため、第 1 回と比較する。"}  # fmt: skip
+    for lang, words in said.items():
+        made = Report(read_study(third), lang)
+        assert made.comparison["before"] == 1
+        assert "scenario" in {row["step"] for row in made.comparison["rows"]}
+        assert words in plain(made.closing())
+        assert ("over cycle 1 could" if lang == "en" else "第 1 回からの改善は") in plain(made.decision())
+    shutil.rmtree(first.run("scenario", "shopping").path)
+    alone = Report(read_study(third))
+    assert alone.comparison["before"] == 2
+    assert "No earlier cycle measured “Scenario · shopping”" in plain(alone.closing())
 
 
 def test_a_machine_that_bears_the_name_of_an_api_refers_to_the_table_of_machines(tmp_path: Path) -> None:

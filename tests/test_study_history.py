@@ -14,6 +14,13 @@ from sample_cycles import SAMPLE, own_cycle
 LIMITS = (500.0, 507.0, 495.0, 940.0, 955.0, 948.0)
 
 
+def test_a_cycle_without_a_report_is_not_earlier(tmp_path: Path) -> None:
+    first, second = (own_cycle(tmp_path, n, runs=False, results=False) for n in (1, 2))
+    assert earlier_cycles(second) == []
+    first.write_result("verdicts", {})
+    assert (earlier_cycles(second), earlier_cycles(first)) == ([first], [])
+
+
 def past(place: Path, limit: float, number_: int, users: tuple[int, ...] = (100, 500), **edit: object) -> Cycle:
     """A reported cycle of which only the results are left."""
     cycle = own_cycle(place, number_, runs=False, edit=lambda plan: plan.update(edit))

@@ -178,11 +178,6 @@ class Cycle:
         """results/NAME.json. Raises WorkspaceError when the notebook that writes it has not run."""
         return read_json(self.result(f"{name}.json"))
 
-    def previous(self) -> Cycle | None:
-        """The newest finished cycle of the same plan before this one."""
-        earlier = [c for c in cycles(self.path.parent) if c.number < self.number and c.result("verdicts.json").exists()]
-        return earlier[-1] if earlier else None
-
 
 def project_root() -> Path:
     """The nearest folder at or above the present one that holds notebooks/ and data/; else the present one.

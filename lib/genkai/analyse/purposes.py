@@ -49,13 +49,13 @@ def _improvement(comparison: Mapping[str, Any] | None) -> Row:
     if comparison is None:
         return _told(CANNOT_TELL, "no_previous_cycle")
     rows = [] if comparison.get("refused") else comparison.get("rows", [])
-    verdicts = {r["verdict"] for r in rows}
+    verdicts, cycle = {r["verdict"] for r in rows}, str(comparison["before"])
     best = next((r for r in rows if r["verdict"] == "better" and r["what"] in ("throughput", "ceiling")), None)
     if "worse" in verdicts or verdicts == {"same"} or verdicts == {"same", "cannot_tell"}:
-        return _told(FAIL, "no_improvement")
+        return _told(FAIL, "no_improvement", cycle=cycle)
     if best:
-        return _told(PASS, "improved", ratio=best["ratio"])
-    return _told(PASS, "targets_met") if "better" in verdicts else _told(CANNOT_TELL, "no_improvement")
+        return _told(PASS, "improved", ratio=best["ratio"], cycle=cycle)
+    return _told(PASS, "targets_met") if "better" in verdicts else _told(CANNOT_TELL, "no_improvement", cycle=cycle)
 
 
 def telling_fit(fits: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -25,7 +25,7 @@ from genkai.study import RunStudy, Study, facts, find_cycle, read_study
 from genkai.study.actions import proposed_rows, taken_rows
 from genkai.study.failure_kinds import failure_rows
 from genkai.study.history import NAME as SUMMARY
-from genkai.study.history import summary_of
+from genkai.study.history import compared_with, summary_of
 from genkai.study.repetitions import repetition_rows
 from genkai.study.results import cycle_comparison, cycle_record
 
@@ -40,15 +40,19 @@ class Report:
         self.study, self.lang, self.m = study, lang, Messages(lang)
 
     @cached_property
+    def _earlier(self) -> tuple[Study | None, dict[str, Any] | None]:
+        return compared_with(self.study)
+
+    @property
     def before(self) -> Study | None:
-        """The previous finished cycle of the same plan."""
-        earlier = self.study.cycle.previous()
-        return read_study(earlier) if earlier else None
+        """The finished cycle of the same plan that this one is compared with: see `compared_with`."""
+        return self._earlier[0]
 
     @cached_property
     def comparison(self) -> dict[str, Any] | None:
-        """This cycle against the one before, or None in the first."""
-        return cycle_comparison(self.before, self.study) if self.before else None
+        """This cycle against that one, or None in the first."""
+        before, passed = self._earlier
+        return {**cycle_comparison(before, self.study), "passed_over": passed} if before else None
 
     @cached_property
     def verdicts(self) -> dict[str, Any]:

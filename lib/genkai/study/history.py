@@ -10,7 +10,7 @@ from genkai.analyse.plan_differences import plan_differences
 from genkai.analyse.records import number, value_of
 from genkai.analyse.resample import interval_key
 from genkai.analyse.spread import MINIMUM_EFFECT
-from genkai.study.reading import Study, StudyError, read_study
+from genkai.study.reading import RunStudy, Study, StudyError, read_study
 from genkai.study.results import fit_run
 from genkai.workspace import Cycle, cycles
 
@@ -57,6 +57,31 @@ def earlier_cycles(cycle: Cycle) -> list[Cycle]:
         return []
     found = cycles(cycle.path.parent)
     return [c for c in found if c.number < cycle.number and c.result("verdicts.json").exists()]
+
+
+def compared_with(study: Study) -> tuple[Study | None, dict[str, Any] | None]:
+    """(the reported cycle to compare with, what was passed over to find it); (None, None) in the first cycle.
+
+    The newest that measured what the main run of this one did; where none did, the newest. Passed over: {"step",
+    "subject", "cycles": numbers} of a main run that the newest lacks, no cycles where every one lacks it.
+    """
+    found = earlier_cycles(study.cycle)[::-1]
+    newest = read_study(found[0]) if found else None
+    try:
+        main = study.main()
+    except StudyError:  # nothing was measured
+        return newest, None
+    for place, cycle in enumerate(found):
+        before = read_study(cycle)
+        if _measured(before, main):
+            passed = [c.number for c in reversed(found[:place])]
+            return before, {"step": main.step, "subject": main.subject, "cycles": passed} if passed else None
+    return newest, {"step": main.step, "subject": main.subject, "cycles": []} if found else None
+
+
+def _measured(study: Study, main: RunStudy) -> bool:
+    own = [r for r in study.every if (r.step, r.subject) == (main.step, main.subject) and len(r.marks)]
+    return any(r.whole["throughput_rps"].notna().any() for r in own)
 
 
 def history_of(found: Sequence[Cycle], newest: Mapping[str, Any] | None = None) -> dict[str, Any]:

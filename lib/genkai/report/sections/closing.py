@@ -22,11 +22,18 @@ def comparison(m: Messages, record: Record | None, figures: Sequence[Figure] = (
 
     `record` = {"before": 1, "after": 2, "minimum_effect": 0.05, "rows": [{"api", "what", "before", "after", "ratio",
     "verdict": better | same | worse | cannot_tell}], "changes": [{"what", "before", "after"}]}, or {"refused": {"key",
-    "values"}}, or None in the first cycle.
+    "values"}}, or None in the first cycle. "passed_over": {"step", "subject", "cycles": [2]} where the newest
+    cycle lacks the main run, without cycles where all do.
     """
     items: list[Displayed] = [Heading(m("section.comparison"), 1, m)]
     if record is None:
         return Contents([*items, Paragraph(m.text("comparison.first"), m)], m)
+    passed = record.get("passed_over")
+    if passed:
+        key = "comparison.passed_over" if passed["cycles"] else "comparison.measured_nowhere"
+        missing = subject(m, {"step": passed["step"], "api": passed["subject"]})
+        numbers = m("word.comma").join(map(str, passed["cycles"]))
+        items.append(Paragraph(m.text(key, missing=missing, cycles=numbers, before=record["before"]), m, lead=True))
     if record.get("refused"):
         items.append(Paragraph(m.text("comparison.refused", reason=record["refused"]), m))
     elif record.get("rows"):
