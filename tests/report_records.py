@@ -76,6 +76,7 @@ def observed(text, limit, below, metric, resource, figure):
 
 FINDINGS = {
     "answer_key": "answer.limit_found",
+    "kind": "throughput",
     "values": {"load": number(1000, "users"), "ceiling": CEILING},
     "findings": [
         {

@@ -188,6 +188,7 @@ def test_ceilings_are_compared_even_when_only_one_was_seen():
     assert knee["verdict"] == "better"
     assert compare_limits([fit(100, 250, 500, 1000)], [fit(99, 249, 495, 505)])[0]["verdict"] == "worse"
     assert compare_limits([fit(100, 250, 500, 1000)], [fit(100, 250, 500, 1000)]) == []
+    assert ("model" in rows["ceiling"], gone["model"]) == (False, "ceiling"), "named where it is not each run's own"
     three = compare_limits([fit(99, 249, 495, 505)] * 3, [fit(99, 249, 395, 405)] * 3)
     assert {r["what"]: r["verdict"] for r in three}["ceiling"] == "worse"
 

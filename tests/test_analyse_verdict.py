@@ -384,6 +384,20 @@ def test_purposes_of_a_cycle_that_stalls():
     assert purposes(verdicts([]))["scalability"] == ("not_run", "not_decided")
 
 
+LOADS = (100, 250, 400, 500, 750, 1000)
+
+
+@pytest.mark.parametrize(
+    ("throughput", "said"),
+    [((98, 243, 391, 472, 490, 517), "scale_known"), ((100, 248, 390, 480, 690, 830), "scale_slows"),
+     ((98, 246, 391, 490, 734, 963), "no_limit_seen")],
+    ids=["bends, with a slope beyond", "a knee beyond what was measured", "hardly leaves the line"],
+)  # fmt: skip
+def test_the_purpose_says_of_the_knee_what_the_figure_shows(throughput, said):
+    fit = fit_levels(sweep(LOADS, throughput), "mix", resamples=50)
+    assert purposes(verdicts([], fits={"scenario/mix": fit}))["scale_characteristics"] == ("pass", said)
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [

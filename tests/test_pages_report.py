@@ -253,7 +253,11 @@ def test_a_knee_is_stated_where_the_figure_shows_one(throughput: tuple[float, ..
     fit = fit_scalability((100, 250, 400, 500, 750, 1000), throughput)
     assert fit["bend"] is False
     record = scale_record(SimpleNamespace(fit=fit))
-    assert (record["bend"], record["knee"] is not None, record["ceiling"]) == (knee, knee, None)
+    assert (record["growth"], record["knee"] is not None, record["ceiling"]) == (
+        "slows" if knee else "straight",
+        knee,
+        None,
+    )
     assert ("fit.warning.no_bend" in [w["key"] for w in record["warnings"]]) != knee
     told = sections.scale(Messages(), record).to_plain()
     assert (Messages()("scale.knee") in told) == knee

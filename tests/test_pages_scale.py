@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from genkai.analyse.limit import stated
 from genkai.analyse.scalability import fit_scalability
 from genkai.pages import report
 from genkai.pages import scale as page
@@ -62,13 +63,23 @@ def test_the_alt_text_says_where_the_limits_interval_is_open(study: Study, lang:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_facts_are_those_of_the_fit(shown: Scale, lang: str) -> None:
     m, told = Messages(lang), plain(shown.facts(lang))
-    quantities = {**shown.fit["parameters"], **{k: shown.fit[k] for k in page.ROWS}}
+    quantities = {**shown.fit["parameters"], **stated(shown.fit)}
     known = {k: v for k, v in quantities.items() if v}
     assert "ceiling_rps" in known
     for value in known.values():
         assert m.format(value, "measured") in told
     rows = table_rows(told, f"{m('column.quantity')} | ")
     assert len(rows) == len(known) + 1 + bool(shown.fit.get("runner_up"))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_limit_is_stated_where_none_was_seen(study: Study, lang: str) -> None:
+    m, shown = Messages(lang), Scale(study)
+    shown.fit = fit_scalability((100, 250, 400, 500, 750, 1000), (98, 246, 391, 490, 734, 963), resamples=50)
+    told = plain(shown.facts(lang))
+    assert shown.fit["knee_load"]
+    for key in ("knee_load", "ceiling_rps"):
+        assert m(f"scale_row.{key}") not in told
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

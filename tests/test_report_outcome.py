@@ -9,10 +9,13 @@ from xml.etree import ElementTree
 
 import pytest
 
+from genkai.analyse.scalability import fit_scalability
 from genkai.planfile import read_plan
 from genkai.report.index import PAGES, index_html, read_verdicts
 from genkai.report.junit import verdict_xml
-from genkai.report.outcome import SCHEMA, Files, exit_code, main_findings, results_files, verdict_json, verdict_record
+from genkai.report.messages import LANGUAGES, Messages
+from genkai.report.outcome import SCHEMA, Files, exit_code, main_run, results_files, verdict_json, verdict_record
+from genkai.report.sections.decision import decision
 from genkai.workspace import write_text
 from report_records import FINDINGS, VERDICTS, number
 
@@ -76,7 +79,7 @@ def test_exit_codes(status: str, code: int) -> None:
 def test_nothing_found_and_nothing_measured_are_null() -> None:
     found = record(findings={})
     assert (found["limit"], found["cause"]) == (None, None)
-    assert main_findings({}) is None
+    assert main_run({}) is None
     quiet = {**FINDINGS, "answer_key": "answer.no_limit", "findings": []}
     with_target = {**quiet, "values": {**quiet["values"], "highest_load": number(9, "users"),
                                        "highest": number(9, "rps"), "target": number(5, "rps")}}  # fmt: skip
@@ -89,6 +92,21 @@ def test_a_broken_response_time_target_is_a_limit_but_no_ceiling() -> None:
     slow["values"] = {**slow["values"], "reached": number(9, "rps")}
     found = record(findings={"3-scenario-mix": slow})["limit"]
     assert (found["found"], found["ceiling"]) == (True, None)
+
+
+def test_the_limit_is_that_of_page_1() -> None:
+    fit = fit_scalability((10, 20, 30, 40, 50, 100), (100, 200, 300, 400, 350, 250))
+    at = {"load": number(50, "users"), "reached": number(350, "rps"), "ceiling": number(350, "rps")}
+    unclear = {"answer_key": "answer.cannot_tell", "kind": "throughput", "values": at, "findings": []}
+    given = {"2-api-items": FINDINGS, "3-scenario-mix": unclear}
+    plan = read_plan(ROOT / "data/plans/demo.yaml")
+    found = verdict_record(plan, MANIFEST, verdicts(), given, RUNS, FILES,
+                           fits={"3-scenario-mix": fit}, shown="3-scenario-mix")  # fmt: skip
+    for lang in LANGUAGES:
+        m = Messages(lang)
+        page = decision(m, verdicts(), unclear, None, fit).to_plain()
+        assert found["limit"]["sentence"][lang] in page
+    assert (found["limit"]["found"], found["limit"]["ceiling"]["value"]) == (True, 400)
 
 
 def test_not_a_number_is_refused() -> None:

@@ -1,6 +1,7 @@
 import copy
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from genkai.analyse.limit import beyond_measured, limit_of
 from genkai.analyse.scalability import fit_scalability
+from genkai.pages.report import scale_record
 from genkai.report.errors import ReportError
 from genkai.report.messages import Messages
 from genkai.report.sections import (
@@ -22,6 +24,7 @@ from genkai.report.sections import (
     scale,
     step_results,
 )  # fmt: skip
+from genkai.report.sections.decision import limit_text
 from genkai.report.sections.explanation import finding_display
 from genkai.report.sections.results import load_table
 from report_records import CEILING, FINDINGS, KNEE, LEVELS, VERDICTS, number, records, target, whole_report
@@ -127,6 +130,54 @@ def test_page_1_states_the_limit_of_its_figure_and_of_what_kind_it_is(m, growth,
     numbers = re.findall(r"[\d.]+(?= rps)", told)
     assert len(numbers) == (2 if growth == "limit_model" else 1), "beyond what was measured, with what was measured"
     assert (m.template(f"model.{fit['model']}") in told) == (growth == "limit_model")
+
+
+FALLS = (100, 200, 300, 400, 350, 250)
+
+
+@LANGS
+def test_the_limit_of_throughput_that_falls_is_the_highest_that_was_measured(m):
+    fit = fit_scalability((10, 20, 30, 40, 50, 100), FALLS)
+    assert fit["peak_throughput_rps"]["value"] < max(FALLS), "the fitted peak lies below a level"
+    at = {"load": number(50, "users"), "reached": number(350, "rps"), "ceiling": number(400, "rps")}
+    findings = {"answer_key": "answer.cannot_tell", "kind": "throughput", "values": at}
+    assert "400 rps" in str(limit_text(m, findings, fit))
+    record = scale_record(SimpleNamespace(fit=fit))
+    assert record["ceiling"]["value"] == 400
+    told = scale(m, record).to_plain()
+    assert m("scale.read_falls", model=m(f"model.{fit['model']}")) in told
+
+
+@LANGS
+def test_nothing_is_said_of_the_service_beyond_what_the_generator_could(m):
+    _, fit = stopped(m, "limit_model", "limit_found", "throughput")
+    told = stopped(m, "limit_model", "generator", "throughput")[0]
+    assert m.format(limit_of(fit), "measured") not in told
+
+
+@LANGS
+@pytest.mark.parametrize(
+    ("throughput", "read"),
+    [((98, 243, 391, 472, 490, 517), "slows"), ((100, 248, 390, 480, 690, 830), "slows"),
+     ((98, 246, 391, 490, 502, 499), "stops"), ((98, 246, 391, 490, 734, 963), "straight")],
+)  # fmt: skip
+def test_how_throughput_goes_on_is_said_as_the_levels_show_it(m, throughput, read):
+    fit = fit_scalability((100, 250, 400, 500, 750, 1000), throughput)
+    record = scale_record(SimpleNamespace(fit=fit))
+    assert m(f"scale.read_{read}", model=m(f"model.{fit['model']}")) in scale(m, record).to_plain()
+    beyond = fit["knee_load"] is not None and fit["knee_load"]["value"] > 1000
+    assert (record["knee"] is None) == (beyond or read == "straight")
+    assert (record.get("ceiling_model") is not None) == beyond, "the table says that it is the model's"
+
+
+@LANGS
+def test_a_comparison_by_another_model_than_the_reports_says_so(m):
+    row = {"api": "mix", "step": "scenario", "what": "ceiling", "before": CEILING, "after": CEILING,
+           "ratio": number(1.0, "factor"), "verdict": "same"}  # fmt: skip
+    said = m("comparison.one_model", model=m("model.ceiling"))
+    record = {"before": 1, "after": 2, "minimum_effect": 0.05, "rows": [row]}
+    assert said not in comparison(m, record).to_plain()
+    assert said in comparison(m, {**record, "rows": [row | {"model": "ceiling"}]}).to_plain()
 
 
 @LANGS

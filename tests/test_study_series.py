@@ -65,6 +65,17 @@ def test_a_hard_ceiling_has_no_usl_peak(tmp_path):
     assert "ceiling_rps: 600" in fit_text(record)
 
 
+@pytest.mark.parametrize(
+    ("throughput", "knee"), [((98, 246, 391, 490, 734, 963), False), ((98, 243, 391, 472, 490, 517), True)]
+)
+def test_no_limit_is_stated_that_the_levels_do_not_show(tmp_path, throughput, knee):
+    """A ceiling that the line hardly reaches is none, nor its knee; a knee is one though a slope remains."""
+    record = fit_record(write(tmp_path / "c.csv", "n,x", (100, 250, 400, 500, 750, 1000), throughput), "n", "x")
+    assert (record["knee_concurrency"] is not None, record["ceiling_rps"]) == (knee, None)
+    assert any("no limit was seen" in text for text in record["warnings"]) != knee
+    assert "ceiling_rps: –" in fit_text(record)
+
+
 def test_too_few_levels_are_an_answer_not_an_error(tmp_path):
     path = write(tmp_path / "few.csv", "n,x", [1, 2, 4], [10, 20, 40])
     found = genkai("fit", str(path), "--load", "n", "--throughput", "x", "--json")

@@ -280,13 +280,15 @@ def _outcome(cycle: Cycle, reports: list[Path], plans: list[Path], fixed_s: floa
 
 def write_outcome(cycle: Cycle) -> str:
     """verdict.json and verdict.xml beside the cycle's reports, and the index of all reports; the status."""
-    folder, findings = reports_dir(cycle), cycle.result("findings.json")
+
+    def kept(name: str, otherwise: Any = None) -> Any:
+        return cycle.read_result(name) if cycle.result(f"{name}.json").exists() else otherwise
+
+    folder = reports_dir(cycle)
     record = outcome.verdict_record(
         cycle.plan(), cycle.manifest(), cycle.read_result("verdicts"),
-        cycle.read_result("findings") if findings.exists() else {}, facts.run_rows(cycle.runs()),
-        outcome.results_files(folder, cycle.path),
-        cycle.read_result("history") if cycle.result("history.json").exists() else None,
-        cycle.read_result("actions") if cycle.result("actions.json").exists() else (),
+        kept("findings", {}), facts.run_rows(cycle.runs()), outcome.results_files(folder, cycle.path),
+        kept("history"), kept("actions", ()), kept("scale"), kept("summary", {}).get("run"),
     )  # fmt: skip
     write_text(folder / "verdict.xml", verdict_xml(record))
     write_text(folder / "verdict.json", outcome.verdict_json(record))

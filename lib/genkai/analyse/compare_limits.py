@@ -31,9 +31,12 @@ Fit = Mapping[str, Any]
 def compare_limits(before: Sequence[Fit], after: Sequence[Fit], effect: float = MINIMUM_EFFECT) -> list[dict[str, Any]]:
     """Rows {what, metric, before, after, ratio, verdict} of ceiling and knee from the fit records of each side's runs.
 
-    A side has a limit when every one of its runs bends. All are read by one model.
+    A side has a limit when every one of its runs bends. All are read by one model; where that is not each run's own,
+    the rows name it: "model".
     """
     together, rows = same_model([*before, *after]), []
+    own, read = ({fit["model"] for fit in fits if fit.get("model")} for fits in ([*before, *after], together))
+    named = {"model": read.pop()} if own != read else {}
     before, after = together[: len(before)], together[len(before) :]
     for what, key, function, seen, unit in LIMITS:
         sides = [_limits(fits, key, function) for fits in (before, after)]
@@ -49,7 +52,7 @@ def compare_limits(before: Sequence[Fit], after: Sequence[Fit], effect: float = 
         unit = str((after or before)[0].get("load_unit") or unit) if key == "knee_load" else unit
         shown = [_shown(side, fits, key, spread, unit) for side, fits in zip(sides, (before, after), strict=True)]
         rows.append({"what": what, "metric": key, "before": shown[0], "after": shown[1], "ratio": ratio,
-                     "verdict": verdict})  # fmt: skip
+                     "verdict": verdict, **named})  # fmt: skip
     return rows
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genkai.analyse.judge import CANNOT_TELL, FAIL, NOT_RUN, PASS
+from genkai.analyse.limit import departs, knee_of, limit_of
 from genkai.analyse.records import margin_of, number
 from genkai.analyse.scalability import LEAST
 from genkai.plan import Plan
@@ -69,9 +70,10 @@ def _scalability(targets: Sequence[Row], fits: Mapping[str, Mapping[str, Any]]) 
     if not rows:
         return _told(NOT_RUN, "not_decided")
     deciding = next((t for s in (FAIL, CANNOT_TELL) for t in rows if t["status"] == s), rows[0])
-    fit = telling_fit(fits)
-    if deciding["status"] == FAIL and fit and fit.get("bend") and fit.get("knee_load") and fit.get("ceiling_rps"):
-        return _told(FAIL, "stops_scaling", knee=fit["knee_load"], ceiling=fit["ceiling_rps"])
+    fit = telling_fit(fits) or {}
+    knee, limit = knee_of(fit), limit_of(fit)
+    if deciding["status"] == FAIL and knee and limit:
+        return _told(FAIL, "stops_scaling", knee=knee, ceiling=limit)
     return {"status": deciding["status"], "why_key": deciding["why_key"], "values": deciding["values"]}
 
 
@@ -103,6 +105,8 @@ def _scale_characteristics(fits: Mapping[str, Mapping[str, Any]]) -> Row:
     levels = len({p["load"] for p in fit["points"] if p["throughput_rps"]})
     if not fit.get("model"):
         return _told(CANNOT_TELL, "too_few_levels", n=levels, needed=LEAST)
-    if fit["bend"] and fit["knee_load"]:
-        return _told(PASS, "scale_known", model=fit["model"], n=levels, knee=fit["knee_load"])
+    if knee := knee_of(fit):
+        return _told(PASS, "scale_known", model=fit["model"], n=levels, knee=knee)
+    if departs(fit):
+        return _told(PASS, "scale_slows", model=fit["model"], n=levels)
     return _told(PASS, "no_limit_seen", highest=number(fit["highest_load"], unit=fit["load_unit"]))

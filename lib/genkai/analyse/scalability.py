@@ -65,7 +65,7 @@ def fit_scalability(
         "costs": _costs(name, point, draws, n) if load_unit != "rps" else None,
         "points": [{"load": float(a), "throughput_rps": float(b)} for a, b in zip(n, x, strict=True)],
         "left_out": [],
-        "warnings": _warnings(name, runner_up, candidates, limits, n, x, bend, load_unit, len(alike) > 1),
+        "warnings": _warnings(name, runner_up, candidates, limits, n, x, departs, load_unit, len(alike) > 1),
         "draws": _rounded(draws[:KEPT]),
     }  # fmt: skip
 
@@ -243,7 +243,7 @@ def _warnings(
     limits: dict,
     n: Array,
     x: Array,
-    bend: bool,
+    departs: bool,
     load_unit: str,
     several: bool,
 ) -> list[dict[str, Any]]:
@@ -254,7 +254,7 @@ def _warnings(
     first = float(x[n == n.min()].mean())
     if first >= x.max() and x[n == highest].mean() < BEND * first:
         found.append(phrase(FIT, "fit.warning.falls", highest=first))
-    if not bend:
+    if not departs:
         found.append(phrase(FIT, "fit.warning.no_bend", highest=number(highest, unit=load_unit)))
     for key, reach in (("knee", highest), ("peak", highest), ("ceiling", float(x.max()))):
         record = limits["ceiling_rps" if key == "ceiling" else f"{key}_load"]

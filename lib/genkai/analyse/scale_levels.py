@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from genkai.analyse.crosscheck import cross_checks
+from genkai.analyse.limit import stated
 from genkai.analyse.records import Record, finite, number
 from genkai.analyse.resample import interval_key
 from genkai.analyse.scalability import LEAST, RESAMPLES, fit_scalability, simplest_of
@@ -118,14 +119,18 @@ def _candidate(candidate: Mapping[str, Any], n: int) -> dict[str, Any]:
 
 
 def as_cli_record(fit: Mapping[str, Any]) -> dict[str, Any]:
-    """The fit under the names of `genkai fit --json`; warnings and cross-check alarms as English sentences."""
+    """The fit under the names of `genkai fit --json`; warnings and cross-check alarms as English sentences.
+
+    Knee, peak and ceiling are null where the levels do not show them.
+    """
+    limits = stated(fit)
     return {
         "model": fit["model"],
         "parameters": fit["parameters"],
-        "knee_concurrency": fit["knee_load"],
-        "peak_concurrency": fit["peak_load"],
-        "peak_throughput_rps": fit["peak_throughput_rps"],
-        "ceiling_rps": fit["ceiling_rps"],
+        "knee_concurrency": limits["knee_load"],
+        "peak_concurrency": limits["peak_load"],
+        "peak_throughput_rps": limits["peak_throughput_rps"],
+        "ceiling_rps": limits["ceiling_rps"],
         "runner_up": fit["runner_up"],
         "costs": fit.get("costs"),
         "candidates": [_candidate(c, len(fit["points"])) for c in fit["candidates"]],

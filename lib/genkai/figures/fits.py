@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genkai.analyse.limit import limit_of
+from genkai.analyse.limit import knee_of, limit_of
 from genkai.analyse.whatif import predict_candidate, predict_throughput
 from genkai.figures import quantities as q
 from genkai.figures.texts import Texts
@@ -36,12 +36,9 @@ def open_ended(fit: Mapping[str, Any]) -> bool:
     return math.isfinite(low) and not math.isfinite(high)
 
 
-def bend_of(fit: Mapping[str, Any], curve: pd.DataFrame | None) -> float:
-    """Load of a knee that a reader can see: of a model with a kink, whose curve leaves the ideal line by a tenth."""
-    if fit.get("model") not in ("ceiling", "broken") or curve is None or "ideal_rps" not in curve:
-        return math.nan
-    last = curve.iloc[-1]
-    return q.value_of(fit.get("knee_load")) if last["throughput_rps"] < 0.9 * last["ideal_rps"] else math.nan
+def bend_of(fit: Mapping[str, Any]) -> float:
+    """Load of the knee where it can be drawn: of a model with a kink; NaN where there is none."""
+    return q.value_of(knee_of(fit)) if fit.get("model") in ("ceiling", "broken") else math.nan
 
 
 def stall_start(fit: Mapping[str, Any]) -> float:

@@ -76,7 +76,7 @@ def _answer(shown: pd.DataFrame, fit: Mapping[str, Any], curve: pd.DataFrame | N
     if math.isfinite(q.value_of(limit)) and q.value_of(limit) <= FAR * max(best, target_rps or 0):
         told = t(f"scale.answer_{_limit_key(fit)}", limit=q.number(q.value_of(limit)), interval=q.interval(limit))
         return told.strip() + goal
-    knee = bend_of(fit, curve)
+    knee = bend_of(fit)
     if math.isfinite(knee):
         bend = amount(knee, shown, load, t)
         return t("scale.answer_bend", knee=bend, best=q.number(best)) + goal
@@ -254,7 +254,7 @@ def _name_bends(top: Axes, below: Axes, shown: pd.DataFrame, fit: Mapping[str, A
     start = stall_start(fit)
     if math.isfinite(start) and start < far:
         fit_text(top, start, far, t("scale.stalled"), PALETTE["limit"])
-    bends = {"knee_load": ("D", bend_of(fit, curve)), "peak_load": ("^", q.value_of(fit.get("peak_load")))}
+    bends = {"knee_load": ("D", bend_of(fit)), "peak_load": ("^", q.value_of(fit.get("peak_load")))}
     for key, (marker, at) in bends.items():
         if curve is None or not 0 < at <= far:
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Any
 
@@ -10,8 +9,8 @@ import pandas as pd
 
 from genkai import figures
 from genkai.analyse.intended_start import corrected_levels, think_time_s
+from genkai.analyse.limit import beyond_measured, growth_of, stated
 from genkai.analyse.machines import machine_levels
-from genkai.figures.fits import bend_of, drawn_curve
 from genkai.pages import launch, limits, monitor, plan_tables, scale, search
 from genkai.pages.diagnose import Diagnosis
 from genkai.pages.drift import drift
@@ -267,12 +266,12 @@ def scale_record(shown: scale.Scale) -> dict[str, Any]:
     fit = shown.fit
     left_out = fit.get("left_out") or []
     names = {"knee": "knee_load", "ceiling": "ceiling_rps", "peak": "peak_throughput_rps"}
-    bends = bool(fit.get("bend")) or math.isfinite(bend_of(fit, drawn_curve(fit)))  # else nothing of it is stated
-    limits = {name: fit.get(key) if bends else None for name, key in names.items()}
-    straight = "fit.warning.no_bend"  # not said of a line that visibly bends, though it goes on to rise
-    warnings = [w for w in fit.get("warnings") or [] if not (bends and w["key"] == straight)]
+    warnings, known = fit.get("warnings") or [], stated(fit)
+    limits = {name: known[key] for name, key in names.items()}
+    if beyond_measured(fit):
+        limits["ceiling_model"] = limits.pop("ceiling")
     return {
-        "model": fit.get("model"), "runner_up": fit.get("runner_up"), "bend": bends, **limits,
+        "model": fit.get("model"), "runner_up": fit.get("runner_up"), "growth": growth_of(fit), **limits,
         "costs": fit.get("costs"), "highest_load": fit.get("highest_load"), "load_unit": fit.get("load_unit"),
         "generator_excluded": {"value": len(left_out), "unit": "count"} if left_out else None,
         "reason": warnings[0] if warnings and not fit.get("model") else None,

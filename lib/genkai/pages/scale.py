@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from genkai import figures
+from genkai.analyse.limit import stated
 from genkai.pages import sizes
 from genkai.report.display import Contents, Displayed, Figure, Paragraph, Table
 from genkai.report.messages import Messages
@@ -16,8 +17,6 @@ from genkai.report.sections.records import levels_table, message, named
 from genkai.study import RunStudy, Study
 from genkai.study.kept import kept
 from genkai.study.results import fit_run
-
-ROWS = ("knee_load", "ceiling_rps", "peak_load", "peak_throughput_rps")
 
 
 class Scale:
@@ -79,7 +78,7 @@ class Scale:
         rows = [{"quantity": m("scale.model"), "value": named(m, "model", fit["model"])}]
         if fit.get("runner_up"):
             rows.append({"quantity": m("scale.runner_up"), "value": named(m, "model", fit["runner_up"])})
-        shown = {**fit["parameters"], **{k: fit[k] for k in ROWS}}
+        shown = {**fit["parameters"], **stated(fit)}
         rows += [
             {"quantity": named(m, "scale_row", k), "value": m.format(v, "measured")} for k, v in shown.items() if v
         ]

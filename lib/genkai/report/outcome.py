@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from genkai.analyse.actions import MOST_TELLING
+from genkai.analyse.limit import limit_of
 from genkai.plan import Plan
 from genkai.report.messages import LANGUAGES, Messages
 from genkai.report.sections.closing import outcome_text
-from genkai.report.sections.decision import cause_text
+from genkai.report.sections.decision import cause_text, limit_found, limit_text, throughput_stops
 from genkai.report.sections.history import change_sentences
 from genkai.report.sections.records import message, named
 
@@ -47,17 +48,21 @@ def verdict_record(
     files: Files,
     history: Record | None = None,
     actions: Sequence[Record] = (),
+    fits: Record | None = None,
+    shown: str | None = None,
 ) -> dict[str, Any]:
     """The content of verdict.json.
 
     manifest: cycle.json; verdicts, findings: the results of those names; runs: [{"run_id", "step", "start", "end",
-    "stop_reason"}]; history, actions: the results of those names.
+    "stop_reason"}]; history, actions: the results of those names; fits: scale.json; shown: the run that
+    page 1 of the report speaks of, where there is one.
 
     Raises ReportError for a record whose texts are missing.
     """
     status = verdicts["overall"]["status"]
     starts, ends = ([r[k] for r in runs if r.get(k)] for k in ("start", "end"))
-    main = main_findings(findings)
+    run = shown if shown in findings else main_run(findings)
+    main = findings[run] if run else None
     return {
         "schema": SCHEMA,
         "status": status,
@@ -67,7 +72,7 @@ def verdict_record(
         "cycle": {"number": int(manifest.get("number", 0)), "path": files.cycle, "created": manifest.get("created"),
                   "recorded": bool(manifest.get("recorded"))},
         "window": {"start": min(starts, default=None), "end": max(ends, default=None)},
-        "limit": _limit(main),
+        "limit": _limit(main, (fits or {}).get(run) or {}),
         "cause": _cause(main),
         "actions": [_action(row) for row in actions],
         "history": _history(history) if history else None,
@@ -89,14 +94,14 @@ def said(record: Record, key_field: str) -> dict[str, str]:
     return {lang: str(message(Messages(lang), record, key_field)) for lang in LANGUAGES}
 
 
-def main_findings(findings: Record) -> Record | None:
-    """The findings record of the run that tells most: one with a cause first, then by step; None without any."""
+def main_run(findings: Record) -> str | None:
+    """The run that tells most by its findings record: one with a cause first, then by step; None without any."""
 
     def order(item: tuple[str, Record]) -> tuple[bool, int, str]:
         step = item[0].split("-")[1]
         return not item[1].get("findings"), MOST_TELLING.index(step), item[0]
 
-    return min(findings.items(), key=order)[1] if findings else None
+    return min(findings.items(), key=order)[0] if findings else None
 
 
 def results_files(folder: Path, cycle: Path) -> Files:
@@ -109,13 +114,13 @@ def results_files(folder: Path, cycle: Path) -> Files:
     )  # fmt: skip
 
 
-def _limit(main: Record | None) -> dict[str, Any] | None:
-    """The limit in one sentence, and the throughput that is not exceeded where one was found."""
+def _limit(main: Record | None, fit: Record) -> dict[str, Any] | None:
+    """The limit in one sentence, as page 1 of the report says it, and the throughput that is not exceeded."""
     if main is None or "answer_key" not in main:
         return None
-    key = main["answer_key"]
-    return {"sentence": said(main, "answer_key"), "found": key.endswith("limit_found"),
-            "ceiling": main["values"].get("ceiling") if key == "answer.limit_found" else None}  # fmt: skip
+    sentence = {lang: str(limit_text(Messages(lang), main, fit)) for lang in LANGUAGES}
+    ceiling = limit_of(fit) or main["values"].get("ceiling") if throughput_stops(main) else None
+    return {"sentence": sentence, "found": limit_found(main), "ceiling": ceiling}
 
 
 def _cause(main: Record | None) -> dict[str, Any] | None:

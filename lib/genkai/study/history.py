@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genkai.analyse.change_points import LEAST, MAX_P, change_points
+from genkai.analyse.limit import limit_of
 from genkai.analyse.plan_differences import plan_differences
 from genkai.analyse.records import number, value_of
 from genkai.analyse.resample import interval_key
@@ -21,7 +22,7 @@ NAME = "summary"
 def summary_of(study: Study, status: str | None = None) -> dict[str, Any]:
     """What the history needs of one cycle: its main run's limit and levels, target, actions taken.
 
-    limit: the ceiling where throughput bends, else None; levels: {workload, intended, throughput_rps, p95_s, intervals:
+    limit: the one that the report states, or None; levels: {workload, intended, throughput_rps, p95_s, intervals:
     {column: [low, high]}} of those where the generator was not the limit.
     """
     manifest = study.cycle.manifest()
@@ -30,7 +31,7 @@ def summary_of(study: Study, status: str | None = None) -> dict[str, Any]:
     try:
         run = study.main()
     except StudyError:
-        return {**found, "step": None, "subject": None, "limit": None, "levels": []}
+        return {**found, "run": None, "step": None, "subject": None, "limit": None, "levels": []}
     fit = fit_run(study, run)
     usable = run.whole[run.whole["window_start"].notna() & ~run.whole["generator_limited"].fillna(False).astype(bool)]
     names = ["workload", "intended", *(column for column, _ in COLUMNS.values())]
@@ -38,8 +39,8 @@ def summary_of(study: Study, status: str | None = None) -> dict[str, Any]:
     for level, place in zip(levels, usable["level"], strict=True):
         known = run.intervals.get(interval_key(int(place), run.subject), {})
         level["intervals"] = {c: [known[c]["low"], known[c]["high"]] for c, _ in COLUMNS.values() if c in known}
-    limit = fit["ceiling_rps"] if fit.get("bend") else None
-    return {**found, "step": run.step, "subject": run.subject, "limit": limit, "levels": levels}
+    return {**found, "run": run.run.name, "step": run.step, "subject": run.subject, "limit": limit_of(fit),
+            "levels": levels}  # fmt: skip
 
 
 def read_summary(cycle: Cycle) -> dict[str, Any]:

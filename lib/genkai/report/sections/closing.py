@@ -48,6 +48,8 @@ def comparison(m: Messages, record: Record | None, figures: Sequence[Figure] = (
 def _spread_notes(m: Messages, record: Record) -> list[Text]:
     """How the verdicts came about: what is pooled, and whether the spread between runs was seen or is assumed."""
     notes = [m.text("comparison.overall")] if any(row.get("api") == OVERALL for row in record["rows"]) else []
+    models = dict.fromkeys(named(m, "model", row["model"]) for row in record["rows"] if row.get("model"))
+    notes += [m.text("comparison.one_model", model=model) for model in models]
     if "spread" not in record:
         return notes
     spread = {what: record["spread"][column] for what, column in SPREADS.items()}

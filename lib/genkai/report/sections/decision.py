@@ -59,15 +59,26 @@ def _answers(m: Messages, verdicts: Record, findings: Record, fit: Record) -> li
     if found:
         cause = cause_text(m, found[0], "claim")
         following = cause_text(m, found[0], "remedy").first_sentence()  # the diagnosis has the whole
-    rows = [(m("decision.limit"), _limit(m, findings, fit))] if findings.get("answer_key") else []
+    rows = [(m("decision.limit"), limit_text(m, findings, fit))] if findings.get("answer_key") else []
     return [*rows, (m("decision.cause"), cause), (m("decision.next"), following)]
 
 
-def _limit(m: Messages, findings: Record, fit: Record) -> Text:
+def limit_found(findings: Record) -> bool:
+    """Whether the service has a limit, its cause known or not."""
+    key = findings["answer_key"]
+    return key.endswith("limit_found") or (key == "answer.cannot_tell" and findings.get("kind") is not None)
+
+
+def throughput_stops(findings: Record) -> bool:
+    """Whether that limit is one of throughput."""
+    return findings.get("kind") == "throughput" and findings["answer_key"] in STOPS
+
+
+def limit_text(m: Messages, findings: Record, fit: Record) -> Text:
     """The one limit, as the figure states it, and of what kind it is: measured, or the model's beyond what was."""
-    limit, beyond = limit_of(fit), beyond_measured(fit)
-    stops = findings.get("kind") == "throughput" and findings["answer_key"] in STOPS
-    if value_of(limit) is None or not (stops or beyond):
+    limit, beyond, stops = limit_of(fit), beyond_measured(fit), throughput_stops(findings)
+    own = findings["answer_key"] == "answer.generator"  # of the test set-up: it says nothing of the service beyond
+    if value_of(limit) is None or own or not (stops or beyond):
         return message(m, findings, "answer_key")
     told = {"key": findings["answer_key"], "values": findings["values"]}
     values = {**findings["values"], "limit": limit, "model": fit["model"], "told": told}

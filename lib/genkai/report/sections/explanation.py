@@ -15,7 +15,7 @@ from genkai.report.sections.machine_limits import counts_said, machine_limits, m
 from genkai.report.sections.records import Record, message, named, resource_name, said, use_table
 from genkai.report.table import Table
 
-_SCALE_ROWS = ("knee", "ceiling", "peak", "generator_excluded")
+_SCALE_ROWS = ("knee", "ceiling", "ceiling_model", "peak", "generator_excluded")
 
 
 OF_EVERY_LEVEL = ("evidence.lb.no_keep_alive",)  # speaks of all that were served, below the limit and beyond
@@ -25,16 +25,19 @@ CLEARED = ("idle", "busy")  # looked at, and not the limit
 def scale(m: Messages, record: Record, figures: Sequence[Figure] = ()) -> Contents:
     """Return "Scale characteristics".
 
-    `record` = {"model": name or None, "runner_up", "bend": whether throughput bends, "knee", "ceiling", "peak",
-    "response_time", "delta_aicc", "generator_excluded": number records or None, "reason": {"key", "values"} where no
-    model was fitted,
-    "warnings": [{"key", "values"}]}; model names are those of the catalogue's group `model`.
+    `record` = {"model": name or None, "runner_up", "growth": stops, slows, falls or straight, "knee", "ceiling",
+    "ceiling_model" (beyond what was measured), "peak", "generator_excluded": number records or None,
+    "reason": {"key", "values"} where no model was fitted, "warnings": [{"key",
+    "values"}]}; model names are those of the catalogue's group `model`.
     """
     items: list[Displayed] = [Heading(m("section.scale"), 1, m)]
     model = record.get("model")
     if model:
-        read = "scale.read" if record.get("bend", True) else "scale.read_straight"
-        items.append(Paragraph(m.text(read, model=named(m, "model", model)), m, lead=True))
+        items.append(
+            Paragraph(
+                m.text(f"scale.read_{record.get('growth', 'stops')}", model=named(m, "model", model)), m, lead=True
+            )
+        )
     else:
         reason = record.get("reason") or {"key": "verdict.why.not_decided"}
         items.append(Paragraph(m.text("scale.none", reason=reason), m))
