@@ -1,9 +1,7 @@
 """One test step: the gate before it, what is run again and what is not, a host that tells nothing, the verdict."""
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +9,10 @@ import pytest
 
 from genkai.journals import read_marks
 from genkai.launch import RunOutcome
-from genkai.load.process import start_time
 from genkai.plan import STEPS, Plan
 from genkai.planfile import PlanError
 from genkai.steps import (
     StepError,
-    check_alone,
     check_gate,
     judge_step,
     planned_runs,
@@ -61,19 +57,6 @@ def test_the_gate(tmp_path: Path, statuses, step, keep_going, told) -> None:
     with pytest.raises(StepError, match=told) as caught:
         check_gate(cycle, step, keep_going)
     assert "--keep-going" in str(caught.value)
-
-
-def test_no_load_beside_other_load_of_ours(tmp_path: Path) -> None:
-    """Two cycles at once would each measure both, and the target would get more than either plan says."""
-    own = passed(own_cycle(tmp_path), verify="pass", api="pass")
-    other = Cycle(shutil.copytree(own.path, own.path.parent / "02"))
-    going = other.runs("scenario")[0]
-    going.write_record(state="running", pid=os.getpid(), pid_started=start_time(os.getpid()))
-    check_alone(other)
-    with pytest.raises(StepError, match=r"expected no other load, got .*02/runs/.* under way; wait for it"):
-        check_alone(own)
-    going.write_record(state="finished")
-    check_alone(own)
 
 
 def test_a_step_that_the_plan_leaves_out_is_no_gate(tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ from genkai import journals
 from genkai.analyse import overhead, stacks
 from genkai.collect.profiling import Capture, Target, find_targets, rehearse
 from genkai.launch import Progress, start_run
+from genkai.load.lock import load_lock
 from genkai.plan import STEPS, Level, Plan, Step
 from genkai.planfile import read_plan
 from genkai.schema import write_table
-from genkai.study import StudyError
-from genkai.workspace import Run, now_text, read_json, write_json, write_text
+from genkai.study import CYCLES, StudyError
+from genkai.workspace import Run, now_text, project_root, read_json, write_json, write_text
 
 PROFILES = Path("data/profiles")
 LOW_RATIO = 0.25  # of a rate that is given instead of a level
@@ -121,21 +122,22 @@ def run_profile(
     phases = plan_phases(choose_levels(plan, step, level, against, rate), seconds)
     subject = _subject(plan, step, api)
     targets = find_processes(plan, host, pids, ssh_options)
-    folder = new_folder(plan)
-    write_text(folder / "plan.yaml", plan_file.read_text(encoding="utf-8"))
-    tell(f"profile of {step} {subject}: {folder}")
-    for target in targets:
-        tell(f"  {target.name}: {target.runtime}, {target.command[:90]}")
-    rehearse(targets, folder / "raw", sudo=sudo, ssh_options=ssh_options)
-    run = Run(folder / "runs" / f"{STEPS.index(step) + 1}-{step}-{subject}")
-    run.write_record(profiling=True)  # before anything else is there: however this ends, it is no measurement
-    begun = now_text()
 
     def start_capture(phase: Phase) -> None:
         tell(f"  {phase.name}: profiling for {seconds} s …")
         phase.capture = Capture(targets, phase.name, seconds, folder / "raw", sudo=sudo, ssh_options=ssh_options)
 
-    observed, notes = _watch(run, _with_levels(plan, step, phases), subject, phases, start_capture)
+    with load_lock(project_root() / CYCLES, f"profile of {step} {subject}"):
+        folder = new_folder(plan)
+        write_text(folder / "plan.yaml", plan_file.read_text(encoding="utf-8"))
+        tell(f"profile of {step} {subject}: {folder}")
+        for target in targets:
+            tell(f"  {target.name}: {target.runtime}, {target.command[:90]}")
+        rehearse(targets, folder / "raw", sudo=sudo, ssh_options=ssh_options)
+        run = Run(folder / "runs" / f"{STEPS.index(step) + 1}-{step}-{subject}")
+        run.write_record(profiling=True)  # before anything else is there: however this ends, it is no measurement
+        begun = now_text()
+        observed, notes = _watch(run, _with_levels(plan, step, phases), subject, phases, start_capture)
     table = stacks.mark_background(pd.concat(observed, ignore_index=True), seconds)
     write_table(table, "stacks", folder / "stacks.parquet")
     write_folded(folder, table)

@@ -20,13 +20,14 @@ from genkai.analyse.search import Measured, Settings, Trial, needed_trial_s, sea
 from genkai.analyse.seconds import seconds_table
 from genkai.analyse.texts import plain
 from genkai.capacity import target_rps, target_split
+from genkai.load.lock import load_lock
 from genkai.load.preflight import LaunchError
 from genkai.plan import Level, Plan, Step
 from genkai.planfile import read_plan
-from genkai.study import StudyError
+from genkai.study import CYCLES, StudyError
 from genkai.study.searches import SEARCHES
 from genkai.trials import Goal, TrialRun, Trials
-from genkai.workspace import Run, now_text, write_json, write_text
+from genkai.workspace import Run, now_text, project_root, write_json, write_text
 
 START_RATIO = 0.25  # of the target: where the ramp begins
 CONFIRM_LEAST = 0.5  # of the confirmation: before, not even a clear one is cut
@@ -155,10 +156,6 @@ def run_search(
     slowest = max((goal.limit for goal in goals_of(plan, step, subject)), default=0.0)
     trial_s = settings.get("trial_s") or needed_trial_s(slowest, settings.get("width", Settings.width))
     asked = Settings(**{"start_rps": START_RATIO * target, **settings, "trial_s": trial_s})
-    folder = new_folder(plan)
-    write_text(folder / "plan.yaml", plan_file.read_text(encoding="utf-8"))
-    tell(f"search for the capacity of {step} {subject}: {folder}")
-    begun = now_text()
     log: list[Trial] = []
 
     def on_trial(trial: Trial) -> None:
@@ -166,8 +163,13 @@ def run_search(
         tell(trial_line(trial))
         write_trials(folder, log)
 
-    with Measurer(plan, step, subject, folder) as measurer:
-        record = search_capacity(measurer, asked, on_trial)
+    with load_lock(project_root() / CYCLES, f"search for the capacity of {step} {subject}"):
+        folder = new_folder(plan)
+        write_text(folder / "plan.yaml", plan_file.read_text(encoding="utf-8"))
+        tell(f"search for the capacity of {step} {subject}: {folder}")
+        begun = now_text()
+        with Measurer(plan, step, subject, folder) as measurer:
+            record = search_capacity(measurer, asked, on_trial)
     record = {
         "plan": plan.name, "step": step, "subject": subject, "target_rps": target, "folder": os.fspath(folder),
         "start": begun, "end": now_text(), **record,

@@ -15,14 +15,15 @@ from genkai.collect.errors import CollectError
 from genkai.collect.host_limits import HostWatch
 from genkai.collect.links import link_bytes_per_s
 from genkai.collect.sampling import clock_offsets, collect_hosts, start_sampling
-from genkai.launch import Progress, RunOutcome, is_running, run_load, set_aside, stop_run
+from genkai.launch import Progress, RunOutcome, run_load, set_aside, stop_run
+from genkai.load.lock import load_lock
 from genkai.load.process import free_port
 from genkai.plan import STEPS, Plan
 from genkai.refusals import Refusal
 from genkai.resizing import Resizing, restore_left
 from genkai.study import Study, read_study
 from genkai.study.results import drift_findings
-from genkai.workspace import Cycle, Run, cycles, write_json
+from genkai.workspace import Cycle, Run, write_json
 
 STOPPED_BY_HAND = "genkai stop"  # then the other sizes are not wanted either
 SPARE_S = 1800.0  # for venvs, joining workers, test_start; samplers end with us anyway, by their lease
@@ -82,26 +83,25 @@ def run_step(
     if waiting and cycle.recorded:
         raise StepError(f"{cycle.path}: expected a cycle of your own, got the recorded sample; try: genkai demo")
     if waiting:
-        check_alone(cycle)
-        plan = cycle.plan(to_run=True)
+        root = cycle.path.resolve().parent.parent
+        with load_lock(root, f"step {step} of {cycle.path.resolve()}", f"genkai stop {cycle.path.resolve()}"):
+            _run_waiting(cycle, step, on_second, web)
+    return read_study(cycle)
+
+
+def _run_waiting(
+    cycle: Cycle, step: str, on_second: Callable[[Run, Progress], None] | None, web: bool
+) -> None:  # fmt: skip
+    """What the step has not run yet, now that nobody else can run it."""
+    plan = cycle.plan(to_run=True)
+    waiting = [(run, size) for run, size in planned_runs(cycle, plan, step) if not run.finished]
     if waiting and plan.scaling:
-        restore_left(cycle.path.parent.parent, tell)
+        restore_left(cycle.path.resolve().parent.parent, tell)
     if waiting and waiting[0][1] is not None:
         run_sizes(cycle, plan, waiting, on_second, web)
     else:
         for run, _ in waiting:
             run_one(run, plan, on_second, web)
-    return read_study(cycle)
-
-
-def check_alone(cycle: Cycle) -> None:
-    """Refuse load beside other load of ours: each would measure both. Raises StepError."""
-    for plan_dir in cycle.path.parent.parent.iterdir():
-        others = [other for other in cycles(plan_dir) if other.path != cycle.path]
-        under_way = [run for other in others for run in other.runs() if is_running(run)]
-        if under_way:
-            raise StepError(f"{cycle.path}: expected no other load, got {under_way[0].path} under way; wait for it "
-                            "(or end it: genkai stop), then go on with: genkai cycle PLAN --resume")  # fmt: skip
 
 
 def planned_runs(cycle: Cycle, plan: Plan, step: str) -> list[tuple[Run, int | None]]:
