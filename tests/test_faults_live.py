@@ -23,9 +23,13 @@ def test_a_live_case_is_diagnosed_right(name: str, tmp_path: Path, monkeypatch: 
 
 
 def is_honest(result: Result) -> bool:
-    """Where others use most of the machine, that is said first, and the truth, if there is one, right after it."""
+    """Where others use most of the machine, that is said first, and the truth, if there is one, right after it.
+
+    Of a healthy system nothing else is said.
+    """
     told = ("shared_machine_cpu", *filter(None, [result.truth]))
-    return result.others_cpu > 0.6 and result.causes[: len(told)] == told
+    said = result.causes[: len(told)] if result.truth else result.causes
+    return result.others_cpu > 0.6 and said == told
 
 
 def test_every_case_has_a_truth_of_the_catalogue_and_names_are_unique() -> None:
@@ -57,6 +61,7 @@ def test_a_busy_machine_excuses_only_who_says_so() -> None:
     busy = {"others_cpu": 0.9}
     assert is_honest(replace(outcome("lock", 2, causes=("shared_machine_cpu", "lock")), **busy))
     assert is_honest(replace(outcome("", causes=("shared_machine_cpu",)), **busy))
+    assert not is_honest(replace(outcome("", causes=("shared_machine_cpu", "lock")), **busy)), "a false alarm"
     assert not is_honest(outcome("lock", 2, causes=("shared_machine_cpu", "lock")))
     assert not is_honest(replace(outcome("lock", 2, causes=("rate_limit", "lock")), **busy))
     assert not is_honest(replace(outcome("lock", causes=("shared_machine_cpu",)), **busy))
