@@ -1,11 +1,13 @@
 """The command: what it prints, its exit codes, and errors of one paragraph without a traceback."""
 
+import errno
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,14 +37,27 @@ def test_the_program_itself_refuses_in_one_paragraph_and_with_exit_code_3() -> N
     assert "Traceback" not in found.stderr
 
 
+def open_for_reader(fifo: Path, reader: subprocess.Popen) -> int:
+    """The fifo opened for writing as soon as the process reads it; fails when that ends before."""
+    while reader.poll() is None:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nobody reads yet
+                raise
+            time.sleep(0.02)
+    pytest.fail(f"the command ended with {reader.returncode} before it read its plan: {reader.stderr.read()}")
+
+
 def test_ctrl_c_says_that_nothing_is_lost_and_how_to_go_on(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     os.mkfifo(plan)  # the command waits for its plan
     command = [sys.executable, "-m", "genkai.cli", "check", str(plan)]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    with plan.open("w"):  # opens once the command reads
-        running.send_signal(signal.SIGINT)
-        told = running.communicate(timeout=60)[1]
+    writing = open_for_reader(plan, running)
+    running.send_signal(signal.SIGINT)
+    told = running.communicate(timeout=60)[1]
+    os.close(writing)
     assert running.returncode == 130
     assert told.strip().endswith("what was measured is kept. A cycle goes on with: genkai cycle PLAN --resume")
 

@@ -115,6 +115,7 @@ def test_each_size_has_the_capacity_that_it_was_given(study: Study, sized_world:
     service = read_json(f"http://{instance['host']}:{instance['port']}/__stats")["service"]
     service_s = service["total_s"] / sum(service["counts"].values())
     assert service_s >= SERVICE_S
+    judged = 0
     for run in (*study.runs, *study.resized):
         fit = fit_run(study, run)
         if not fit["bend"] and run.levels["generator_limited"].any():
@@ -124,6 +125,9 @@ def test_each_size_has_the_capacity_that_it_was_given(study: Study, sized_world:
         crowded = run.metrics.select("run_queue")["value"].mean() > 2 * os.cpu_count()
         expected = pytest.approx(SLOTS / service_s * run.size, rel=0.2 if crowded else 0.08)
         assert fit["ceiling_rps"]["value"] == expected
+        judged += 1
+    if not judged:
+        pytest.skip("others used the machine: the generator limited every run, and none says anything of the target")
 
 
 def test_reading_the_cycle_again_gives_the_same(study: Study) -> None:
