@@ -74,6 +74,15 @@ def test_no_limit_is_stated_that_the_levels_do_not_show(tmp_path, throughput, kn
     assert (record["knee_concurrency"] is not None, record["ceiling_rps"]) == (knee, None)
     assert any("no limit was seen" in text for text in record["warnings"]) != knee
     assert "ceiling_rps: –" in fit_text(record)
+    assert "knee_load" not in fit_text(record), "said once, as knee_concurrency"
+
+
+def test_a_straight_line_has_no_knee_whatever_model_is_asked_for(tmp_path):
+    n = (100, 250, 400, 500, 750, 1000)
+    record = fit_record(write(tmp_path / "c.csv", "n,x", n, (98, 246, 391, 490, 720, 940)), "n", "x", model="broken")
+    assert record["parameters"]["knee_load"]["value"] > 0
+    assert "knee_concurrency: –" in (told := fit_text(record))
+    assert "knee_load" not in told
 
 
 def test_too_few_levels_are_an_answer_not_an_error(tmp_path):

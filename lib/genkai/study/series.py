@@ -261,7 +261,8 @@ def fit_text(record: dict[str, Any]) -> str:
         return "\n".join(record["warnings"])
     lines = [f"model: {record['model']}" + (f" (runner-up: {record['runner_up']})" if record["runner_up"] else "")]
     limits = ("knee_concurrency", "peak_concurrency", "peak_throughput_rps", "ceiling_rps")
-    shown = record["parameters"] | {name: record[name] for name in limits}
+    parameters = {name: value for name, value in record["parameters"].items() if name != "knee_load"}  # a limit
+    shown = parameters | {name: record[name] for name in limits}
     lines += [f"{name}: {_shown(value)}" if value else f"{name}: –" for name, value in shown.items()]
     if record["costs"]:
         shares = (f"{name} {_percent(record['costs'][name])}" for name in ("ideal", "contention", "coherency"))
