@@ -41,7 +41,7 @@ def plausible_draws(
     names = plausible_models(fit)
     parameters = {c["model"]: list(c["parameters"].values()) for c in fit["candidates"]}
     draws = [
-        number(name, drawn_parameters(name, np.array(parameters[name]), load, throughput, share, rng))
+        number(name, drawn_parameters(name, np.array(parameters[name]), load, throughput, share, rng, alike=0.0))
         for name, share in zip(names, _shares(resamples, len(names)), strict=True)
     ]
     return rng.permutation(np.concatenate(draws))

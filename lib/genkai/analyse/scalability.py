@@ -134,12 +134,17 @@ def _as_good(candidates: dict[str, dict[str, Any]], chosen: str) -> list[str]:
     return [m for m, c in candidates.items() if m != chosen and c["aicc"] <= best + ENOUGH]
 
 
-def drawn_parameters(name: str, point: Array, n: Array, x: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Parameters refitted to the fitted curve with scatter drawn anew, (resamples, p), in no order."""
+def drawn_parameters(
+    name: str, point: Array, n: Array, x: Array, resamples: int, rng: np.random.Generator, alike: float | None = None
+) -> Array:
+    """Parameters refitted to the fitted curve with scatter drawn anew, (resamples, p), in no order.
+
+    alike: the share of draws with the same scatter at all levels; by default as many as that is likely.
+    """
     fitted = CATALOGUE[name].throughput(point, n)
     residual, freedom = x - fitted, max(len(n) - len(point), 1)
     proportional, equal = np.maximum(fitted, 1e-3 * fitted.max()), np.ones(len(n))
-    share = round(resamples * _equal_is_true(residual, proportional, freedom))
+    share = round(resamples * (_equal_is_true(residual, proportional, freedom) if alike is None else alike))
     scatter = [_scatter(residual, scale, freedom, count, rng)
                for scale, count in ((proportional, resamples - share), (equal, share))]  # fmt: skip
     start = point if name in ("amdahl", "usl") else None
@@ -159,6 +164,8 @@ def _scatter(residual: Array, scale: Array, freedom: int, count: int, rng: np.ra
 
 def _equal_is_true(residual: Array, proportional: Array, freedom: int) -> float:
     """Probability (Gaussian) that levels scatter all alike, and not in proportion to their throughput."""
+    if len(residual) < FEW:  # the misfit of a model looks like it, too, and nothing tells them apart
+        return 0.0
     alike = np.log(np.mean(residual**2) + 1e-300) / 2
     relative = np.log(np.mean((residual / proportional) ** 2) + 1e-300) / 2 + np.mean(np.log(proportional))
     return float(1 / (1 + USUALLY * np.exp(np.clip(-freedom * (relative - alike), -50, 50))))
@@ -179,9 +186,9 @@ def _parameters(name: str, point: Array, drawn: dict[str, Array], n: int, load_u
 def _limits(
     name: str, point: Array, drawn: dict[str, Array], n: Array, x: Array, load_unit: str
 ) -> dict[str, Record | None]:
-    """Records of the limits; the knee from the draws of all models in `drawn`, what is highest from the chosen one's.
+    """Records of the limits, from the draws of all models in `drawn`; the peak from the chosen one's, if it has one.
 
-    A highest throughput of several models would be open upwards wherever one of them keeps a slope.
+    Another model that keeps a slope has no highest throughput, and says nothing of where it lies.
     """
     own, highest, most = {name: drawn[name]}, float(n.max()), float(x.max())
     found = {}
@@ -189,10 +196,11 @@ def _limits(
         ("knee_load", models.knee_load, drawn, load_unit, highest),
         ("peak_load", models.peak_load, own, load_unit, highest),
         ("peak_throughput_rps", models.peak_throughput, own, "rps", most),
-        ("ceiling_rps", models.ceiling, own, "rps", most),
+        ("ceiling_rps", models.ceiling, drawn, "rps", most),
     ):
-        several = np.concatenate([function(m, d) for m, d in draws.items()])
-        found[key] = limit_record(float(function(name, point)), several, len(n), unit, NOWHERE * reach)
+        several = {m: function(m, d) for m, d in draws.items()}
+        stated = [v if m == name or key == "knee_load" else v[v <= NOWHERE * reach] for m, v in several.items()]
+        found[key] = limit_record(float(function(name, point)), np.concatenate(stated), len(n), unit, NOWHERE * reach)
     if found["peak_load"] is None or found["peak_throughput_rps"] is None:
         found["peak_load"] = found["peak_throughput_rps"] = None
     return found

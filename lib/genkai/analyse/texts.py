@@ -21,7 +21,7 @@ FIT = {
     "fit.warning.no_bend": "Throughput grows with the load up to {highest}; no limit was seen, so none is stated.",
     "fit.warning.falls": "Throughput is highest ({highest:rps}) at the smallest load: the limit lies below; go lower.",
     "fit.warning.close_runner_up": "{runner_up} describes the levels about as well as {model}; the intervals of the "
-    "knee and of the throughput of one unit of load allow for both, all else is of {model} alone.",
+    "limit, of the knee and of the throughput of one unit of load allow for both, all else is of {model} alone.",
     "fit.warning.near_model": "{runner_up} describes the levels nearly as well as {model} (difference of AICc: "
     "{difference}).",
     "fit.warning.better_model": "{runner_up} describes the levels better than {model} (difference of AICc: "
