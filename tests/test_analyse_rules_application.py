@@ -1,9 +1,12 @@
 """Application rules: a hit, and near misses that must not hit."""
 
+import errno
+from collections.abc import Sequence
+
 import pandas as pd
 import pytest
 
-from diagnosis_tables import HEALTHY, STALL, World, causes
+from diagnosis_tables import HEALTHY, HOLD_S, RAMP_S, STALL, World, causes
 from genkai.analyse.diagnose import Facts
 
 BEHIND = [0.019, 0.021, 0.940]
@@ -73,12 +76,18 @@ def test_503_with_constant_successes_needs_no_balancer_where_there_is_none() -> 
     assert causes(world.diagnosis()) == [], "who answered is not known behind a balancer that was not measured"
 
 
-def died(kind: str = "refused", answered_again: bool = False) -> World:
-    """Answers for ten seconds of the second level, and then only failures of a kind."""
+SINCE = 2 * RAMP_S + HOLD_S + 10  # from the first level's start to the end of the last second with an answer
+
+
+def died(
+    kind: str = "refused", answered_again: bool = False, tail: Sequence[int] = range(10, 25), number: int | None = None
+) -> World:
+    """Answers for ten seconds of the second level, and then only failures of a kind, in the seconds of the tail."""
     world = World([(100, 100, 0.02, 0.0), (200, 60, 0.02, 0.7)]).seconds(0, [0.02] * 30)
     world.seconds(1, [0.02] * (30 if answered_again else 10))
-    for second in range(10, 25):
+    for second in tail:
         world.fail(1, kind, 40)
+        world.failures[-1]["errno"] = number
         world.failures[-1]["time"] = world.hold(1)[0] + pd.Timedelta(seconds=second)
     return world
 
@@ -87,7 +96,24 @@ def test_a_target_that_refuses_every_connection_to_the_end_has_gone() -> None:
     finding = died().diagnosis(NO_BALANCER)["findings"][0]
     assert (finding["cause"], finding["strength"]) == ("target_gone", "strong")
     values = finding["evidence"][0]["values"]
-    assert (values["refused"]["value"], values["seconds"]["value"]) == (600, 15)
+    assert [values[name]["value"] for name in ("refused", "sent", "seconds", "since")] == [600, 600, 15, SINCE]
+
+
+def test_connections_that_time_out_among_the_refused_are_no_answers() -> None:
+    world = died().fail(1, "timeout", 3)
+    world.failures[-1]["time"] = world.hold(1)[0] + pd.Timedelta(seconds=20)
+    values = world.diagnosis(NO_BALANCER)["findings"][0]["evidence"][0]["values"]
+    assert [values[name]["value"] for name in ("refused", "sent", "seconds", "since")] == [600, 603, 15, SINCE]
+
+
+@pytest.mark.parametrize(
+    "world",
+    [died(tail=[13]), died(tail=[10, 11, 12, 14, 15]), died(number=errno.EHOSTUNREACH), died().fail(1, "timeout", 200)],
+    ids=["one", "a gap", "unreachable", "many time-outs"],
+)
+def test_a_few_refusals_or_a_network_without_a_way_are_no_target_that_has_gone(world: World) -> None:
+    world.failures[-1]["time"] = max(world.failures[-1]["time"], world.hold(1)[0] + pd.Timedelta(seconds=13))
+    assert "target_gone" not in causes(world.diagnosis(NO_BALANCER))
 
 
 @pytest.mark.parametrize("world", [died("timeout"), died(answered_again=True), died("reset")])
@@ -243,6 +269,8 @@ FALLING = [(100, 100, 0.02, 0.0), (500, 490, 0.03, 0.0), (1000, 600, 0.7, 0.0), 
 def test_falling_throughput_is_said_but_explains_nothing() -> None:
     record = World(FALLING).diagnosis()
     assert causes(record) == ["retrograde_scaling"]
+    values = record["findings"][0]["evidence"][0]["values"]
+    assert (values["peak_load"]["unit"], values["last_load"]["unit"]) == ("users", "users")
     assert record["answer_key"] == "answer.cannot_tell"
 
 

@@ -91,7 +91,7 @@ def test_decision_without_findings_follows_the_verdict(m, status, cause, followi
         ("fail", "no_limit", "no_cause_missed"),
         ("fail", "cannot_tell", "no_cause"),
         ("cannot_tell", "no_limit", "no_cause_unseen"),
-        ("not_run", "nothing_measured", "no_cause_unseen"),
+        ("not_run", "nothing_measured", "no_cause_unmeasured"),
     ],
 )
 def test_the_cause_on_page_1_agrees_with_the_limit_beside_it(m, status, answer, cause):
@@ -213,6 +213,44 @@ def test_what_is_not_decided_says_why_once_for_all_that_it_is_true_of(m):
     reason = m("verdict.why.kept_below_target", api=both, throughput=CEILING)
     assert told.count(reason) == 1
     assert m("steps.undecided", step="scenario", reason="").strip() in told
+
+
+@LANGS
+def test_what_is_not_decided_for_other_numbers_has_a_sentence_of_its_own(m):
+    rows = [target("api", api, "p95", number(0.2, "s"), number(0.1, "s"), 0.5, "cannot_tell", None)
+            | {"status": "cannot_tell", "why_key": "verdict.why.kept_below_target",
+               "values": {"throughput": number(rps, "rps")}} for api, rps in (("items", 109), ("order", 54))]  # fmt: skip
+    told = step_results(m, changed(VERDICTS, targets=rows)).to_plain()
+    for api, rps in (("items", 109), ("order", 54)):
+        assert m("verdict.why.kept_below_target", api=api, throughput=number(rps, "rps")) in told
+
+
+@LANGS
+def test_a_step_that_was_not_run_and_leaves_all_undecided_is_what_to_do_next(m):
+    left = {"key": "verdict.why.step_not_run", "values": {"step": "endurance"}}
+    overall = overall_of("cannot_tell")
+    overall["values"]["reason"] = left
+    following = f"{m('decision.next')}: {m('decision.next_run', steps=m('step.endurance'))}"
+    assert following in decision(m, changed(VERDICTS, overall=overall), FINDINGS).to_plain()
+    assert following not in decision(m, changed(VERDICTS, overall=overall_of("fail")), FINDINGS).to_plain()
+
+
+@LANGS
+def test_where_nothing_was_run_nothing_is_said_of_what_was_measured(m):
+    plain = decision(m, {"overall": overall_of("not_run")}).to_plain()
+    assert m("decision.no_cause_unmeasured") in plain
+    assert m("decision.no_cause_unseen") not in plain
+
+
+@LANGS
+def test_only_steps_that_were_run_are_counted(m):
+    setup = records(m.lang)["setup"]
+    counted = m("conditions.summary", n=2)
+    assert counted not in conditions(m, setup).to_plain()
+    steps = [setup["steps"][0] | {"ran": False}, *setup["steps"][1:]]
+    assert counted in conditions(m, changed(setup, steps=steps)).to_plain()
+    none = [step | {"ran": False} for step in steps]
+    assert m("conditions.summary", n=0) not in conditions(m, changed(setup, steps=none)).to_plain()
 
 
 def test_page_1_shows_what_was_missed_first_and_leaves_the_generator_out():

@@ -96,6 +96,7 @@ def _step_load(study: Study, step: str) -> Record:
         "step": step, "subjects": subjects, "workload": part.levels[0].workload,
         "levels": [_level_load(level, target) for level in part.levels],
         "duration_s": part.duration_s * len(study.plan.runs_of(step)), "repeat": part.repeat,
+        "ran": bool(study.of(step)),
     }  # fmt: skip
 
 

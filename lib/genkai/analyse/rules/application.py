@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 
 import numpy as np
@@ -26,7 +27,10 @@ from genkai.analyse.rules.relations import (
 )
 from genkai.analyse.rules.stall import RESPONSE_RISE
 
-GONE_S = 3.0  # so long to the end of the load must every connection be refused
+GONE_S = 3.0  # so long to the end of the load must connections be refused in every second
+NEARLY_ALL = 0.9  # of what was sent meanwhile; the rest was under way when the target went
+ANSWERS = ("http_4xx", "http_5xx", "check")  # failures that somebody answered
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)  # "refused", too, but by a network that knows no way
 FEWEST_DROPPED = 5  # connections that a server closed unanswered
 ONE_AT_A_TIME = 1.5  # requests served at once, per instance, up to which a lock explains the ceiling
 
@@ -232,8 +236,9 @@ def retrograde(case: Case) -> Finding | None:
     after = [i for i in range(top + 1, len(load)) if np.isfinite(throughput[i]) and not case.generator_limited()[i]]
     if not after or throughput[after[-1]] > 0.9 * throughput[top]:
         return None
+    unit = "users" if case.levels["workload"].iloc[0] == "closed" else "rps"
     values = {"peak": amount(throughput[top], "rps"), "last": amount(throughput[after[-1]], "rps"),
-              "peak_load": amount(load[top], ""), "last_load": amount(load[after[-1]], "")}  # fmt: skip
+              "peak_load": amount(load[top], unit), "last_load": amount(load[after[-1]], unit)}  # fmt: skip
     evidence = [Evidence("evidence.levels.retrograde", values, "levels", "", "throughput_rps")]
     coherency = _parameter(case, "coherency")
     if coherency:
@@ -242,29 +247,29 @@ def retrograde(case: Case) -> Finding | None:
 
 
 def gone(case: Case) -> Finding | None:
-    """From some second to the end every connection was refused: nobody listens there any more.
+    """From the last answer to the end connections were refused in every second: nobody listens there any more.
 
-    A queue that overflows drops or resets connections; only a port without a listener refuses each of them.
+    A queue that overflows drops or resets connections; only a port without a listener refuses nearly each of them.
     """
     requests, failures = case.tables.requests, case.tables.failures
-    answered = requests.loc[requests["completed"] > 0, "time"]
-    if not len(answered) or not len(failures):
+    answers = [requests.loc[requests["completed"] > 0, "time"], failures.loc[failures["kind"].isin(ANSWERS), "time"]]
+    last = pd.concat(answers).max()
+    if pd.isna(last):
         return None
-    last = max(answered.max(), failures.loc[failures["kind"] != "refused", "time"].max(), key=_known)
-    refused = failures[failures["time"] > last]
-    seconds = (refused["time"].max() - last).total_seconds() if len(refused) else 0.0
-    if seconds < GONE_S:
+    failed = failures[failures["time"] > last]
+    refused = failed[(failed["kind"] == "refused") & ~failed["errno"].isin(UNREACHABLE)]
+    sent = max(float(requests.loc[requests["time"] > last, "sent"].sum()), float(failed["count"].sum()))
+    seconds = (failed["time"].max() - last).total_seconds() if len(failed) else 0.0
+    in_each = refused["time"].dt.floor("s").nunique() >= seconds
+    if seconds < GONE_S or not in_each or refused["count"].sum() < NEARLY_ALL * sent:
         return None
     values = {
         "since": amount((last - case.levels["start"].min()).total_seconds() + 1, "duration"),
         "seconds": amount(seconds, "duration"),
         "refused": amount(float(refused["count"].sum()), "count"),
+        "sent": amount(sent, "count"),
     }
     return Finding("target_gone", "strong", (Evidence("evidence.gone", values, "failures"),), fit=0.95)
-
-
-def _known(time: pd.Timestamp) -> float:
-    return -math.inf if pd.isna(time) else time.timestamp()
 
 
 RULES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genkai.analyse.judge import TOLERANCE
@@ -50,17 +50,23 @@ def _answers(m: Messages, verdicts: Record, findings: Record, fit: Record) -> li
     found = [finding for finding in findings.get("findings") or [] if not finding.get("contributes")]
     status = verdicts["overall"]["status"]
     met, cause = status == "pass", m.text(_without_cause(status, findings.get("answer_key")))
-    left = [named(m, "step", s["step"]) for s in verdicts.get("steps") or () if s["status"] == "not_run"]
+    left = [s for s in verdicts.get("steps") or () if s.get("why_key") == NOT_RUN]
     following = m.text("decision.no_next" if met else "decision.next_unknown")
-    if left and status == "not_run":
-        following = m.text("decision.next_run", steps=m("word.comma").join(left))
     if verdicts["overall"]["sentence_key"].endswith("no_target"):
         following = m.text("decision.next_target")
     if found:
         cause = cause_text(m, found[0], "claim")
         following = cause_text(m, found[0], "remedy").first_sentence()  # the diagnosis has the whole
+    if left and _reason(verdicts["overall"]) == NOT_RUN:
+        following = m.text("decision.next_run", steps=m("word.comma").join(named(m, "step", s["step"]) for s in left))
     rows = [(m("decision.limit"), limit_text(m, findings, fit))] if findings.get("answer_key") else []
     return [*rows, (m("decision.cause"), cause), (m("decision.next"), following)]
+
+
+def _reason(overall: Record) -> str | None:
+    """The key of the reason that the banner gives."""
+    reason = overall["values"].get("reason")
+    return reason["key"] if isinstance(reason, Mapping) else None
 
 
 def limit_found(findings: Record) -> bool:
@@ -92,8 +98,10 @@ def limit_text(m: Messages, findings: Record, fit: Record) -> Text:
 
 def _without_cause(status: str, answer: str | None) -> str:
     """The key of what is said of the cause where none was found; answer: key of what is said of the limit."""
+    if status == "not_run" or answer == "answer.nothing_measured":
+        return "decision.no_cause_unmeasured"
     seen = answer is not None and answer not in NO_LIMIT_SEEN
-    if seen or (answer is None and status not in ("pass", "not_run")):
+    if seen or (answer is None and status != "pass"):
         return "decision.no_cause"
     return {"pass": "decision.no_cause_needed", "fail": "decision.no_cause_missed"}.get(
         status, "decision.no_cause_unseen"
@@ -107,7 +115,8 @@ def cause_text(m: Messages, finding: Record, part: str) -> Text:
 
 
 STOPS = ("answer.limit_found", "answer.cannot_tell")
-NO_LIMIT_SEEN = ("answer.no_limit", "answer.nothing_measured")  # so that there is no cause to look for
+NO_LIMIT_SEEN = ("answer.no_limit",)  # so that there is no cause to look for
+NOT_RUN = "verdict.why.step_not_run"
 MIXED = ("scenario", "endurance")  # one run of several APIs
 WORST_FIRST = ("fail", "cannot_tell", "not_run", "pass")
 COLUMNS = {"throughput": "throughput", "response_time": "response_time", "errors": "error_ratio", "machine": "machines"}

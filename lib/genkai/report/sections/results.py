@@ -18,12 +18,12 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
     """Return "What was tested, and how".
 
     `setup` = {"rows": [{"key": "scope", "value": text, list or record}], "steps": [{"step", "subjects", "workload",
-    "levels", "duration_s"}], "imported": the tool that measured, if another one did}; keys of
+    "levels", "duration_s", "ran"}], "imported": the tool that measured, if another one did}; keys of
     rows are those of the catalogue's group `setup`.
     """
     steps = setup.get("steps") or []
     items: list[Displayed] = [Heading(m("section.conditions"), 1, m)]
-    items.append(Paragraph(_summary(m, setup), m))
+    items += [Paragraph(said, m) for said in [_summary(m, setup)] if said]
     rows = [{"item": named(m, "setup", row["key"]), "value": _said(m, row["value"])} for row in setup.get("rows") or []]
     if rows:
         columns = {"item": m("column.item"), "value": m("column.value")}
@@ -42,10 +42,12 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
     return Contents([*items, *figures], m)
 
 
-def _summary(m: Messages, setup: Record) -> str:
+def _summary(m: Messages, setup: Record) -> Text | None:
+    """How the load was borne; nothing before any was."""
     if setup.get("imported"):
         return m.text("conditions.summary_imported", tool=setup["imported"])
-    return m.text("conditions.summary", n=len(setup.get("steps") or []))
+    ran = sum(step["ran"] for step in setup.get("steps") or [])
+    return m.text("conditions.summary", n=ran) if ran else None
 
 
 def _said(m: Messages, value: Any) -> str:
@@ -99,11 +101,12 @@ def _times(repeat: int) -> str:
 
 
 def _undecided(m: Messages, targets: Sequence[Record]) -> list[Text]:
-    """Why targets are not decided: a sentence for each step and reason, with all that it is true of."""
+    """Why targets are not decided: a sentence for each step, reason and numbers, with all that it is true of."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for target in targets:
         if target["status"] == "cannot_tell" and target.get("why_key"):
-            groups.setdefault((target["step"], target["why_key"]), []).append(target)
+            told_of = {**target, "values": {**target["values"], "api": ""}}
+            groups.setdefault((target["step"], str(message(m, told_of, "why_key"))), []).append(target)
     told = []
     for (step, _), rows in groups.items():
         names = m("word.comma").join(dict.fromkeys(named(m, "word", row["api"]) for row in rows))
