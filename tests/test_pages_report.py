@@ -244,6 +244,21 @@ def test_a_machine_that_bears_the_name_of_an_api_refers_to_the_table_of_machines
     assert {t["evidence"] for t in rows if t["api"] == "search" and t not in machine} == {"tab-apis-scenario"}
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_page_1_and_the_steps_call_a_machine_as_the_tables_do(tmp_path: Path, lang: str) -> None:
+    def ask(plan: dict[str, Any]) -> None:
+        plan["targets"] = {"throughput_rps": 400, "p95_ms": 2000, "error_ratio": 0.5}
+        plan["targets"]["machines"] = [{"metric": "CPUUtilization", "resource": "ec2", "at_most": 3}]
+
+    made = Report(read_study(own_cycle(tmp_path, edit=ask)), lang)
+    (row,) = (t for t in made.verdicts["targets"] if t["kind"] == "machine")
+    assert row["status"] == "fail"
+    told = plain(made.decision()) + plain(made.results())
+    assert row["api"] not in told
+    assert row["values"]["metric"] not in told
+    assert told.count(made.m("page.instance", n=1)) >= 4, "the banner, the steps' table, their paragraph, the targets"
+
+
 @pytest.mark.parametrize(
     ("throughput", "knee"),
     [((98, 243, 391, 472, 490, 517), True), ((98, 246, 391, 490, 734, 963), False)],

@@ -21,9 +21,10 @@ from genkai.study.results import credits_of, discovered
 _CPU = {"CPUUtilization": 100.0, "cpu_busy_ratio": 1.0}  # metrics of the timeline that speak of CPU, and their whole
 
 
-def instance_names(run: RunStudy, m: Messages) -> dict[str, str]:
-    """Short names for long resource ids."""
-    ids = sorted({key.resource for key in run.metrics.keys if key.resource.startswith("ec2:")})
+def instance_names(run: RunStudy, m: Messages, *others: RunStudy) -> dict[str, str]:
+    """Short names for long resource ids of a run, and after them for those that only others have."""
+    found = [sorted({k.resource for k in r.metrics.keys if k.resource.startswith("ec2:")}) for r in (run, *others)]
+    ids = dict.fromkeys(name for names in found for name in names)
     return {name: m("page.instance", n=number) for number, name in enumerate(ids, 1)}
 
 

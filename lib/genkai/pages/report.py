@@ -20,6 +20,7 @@ from genkai.report import sections
 from genkai.report.display import Contents, Displayed, Document, Figure, Heading
 from genkai.report.messages import Messages
 from genkai.report.sections.decision import MIXED
+from genkai.report.sections.records import machine_quantity
 from genkai.study import RunStudy, Study, facts, find_cycle, read_study
 from genkai.study.actions import proposed_rows, taken_rows
 from genkai.study.failure_kinds import failure_rows
@@ -125,7 +126,7 @@ class Report:
     def decision(self) -> Contents:
         """Page 1."""
         figure, fit = (self.scale.figure(self.lang), self.scale.fit) if self.scale else (None, None)
-        page = sections.decision(self.m, self.verdicts, self.findings, figure, fit)
+        page = sections.decision(self.m, self._called(self.verdicts), self.findings, figure, fit)
         return Contents([self.document(), page], self.m)
 
     def results(self) -> Contents:
@@ -135,7 +136,7 @@ class Report:
         again = {step: repetition_rows(self.study, step) for step in STEP_FIGURES}
         steps = sections.step_results(
             self.m,
-            {**self.verdicts, "targets": self._called(self.verdicts["targets"])},
+            self._called(self.verdicts),
             self._levels(),
             shown,
             again,
@@ -146,11 +147,24 @@ class Report:
         )
         return Contents([setup, steps], self.m)
 
-    def _called(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Rows of targets with the names of instances that figures and other tables have, instead of their ids."""
-        known = limits.instance_names(self.scale.run, self.m) if self.scale else {}
-        names = {resource.partition(":")[2]: name for resource, name in known.items()}
-        return [{**row, "api": names.get(row["api"], row["api"])} if "over_level" in row else row for row in rows]
+    def _called(self, found: Any) -> Any:
+        """A record or rows, with the names of instances and metrics that figures have, wherever their ids stand."""
+        if isinstance(found, dict):
+            return {key: self._called(value) for key, value in found.items()}
+        if isinstance(found, list):
+            return [self._called(value) for value in found]
+        return self._names.get(found, found) if isinstance(found, str) else found
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """{id of an instance, or label of a machine target: what figures call it}, of all runs of the cycle."""
+        known = limits.instance_names(self.scale.run, self.m, *self.study.runs) if self.scale else {}
+        services = {row["api"] for row in self.verdicts["targets"] if row["kind"] != "machine"}  # may bear such a name
+        machines = [row for row in self.verdicts["targets"] if row["kind"] == "machine"]
+        return {
+            **{id_: name for resource, name in known.items() if (id_ := resource.partition(":")[2]) not in services},
+            **{row["values"]["metric"]: machine_quantity(self.m, row) for row in machines},
+        }
 
     def explanation(self) -> Contents:
         """Scale characteristics, machines, diagnosis."""
