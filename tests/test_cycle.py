@@ -45,6 +45,13 @@ def test_where_reports_lie(here: Path) -> None:
     assert reports_dir(copy_sample(here)) == Path("reports/sample")
 
 
+def test_reports_of_imports_replace_no_others(here: Path) -> None:
+    for folder in ("a/01", "b/01", "imports/sample"):
+        imported = copy_sample(here / folder)
+        imported.write_manifest(imported="k6")
+        assert reports_dir(imported) == imported.path / "reports"
+
+
 @pytest.mark.parametrize(("status", "code"), [("pass", 0), ("fail", 1), ("cannot_tell", 2), ("not_run", 2)])
 def test_exit_codes(here: Path, status: str, code: int) -> None:
     assert CycleOutcome(own_cycle(here, runs=False), status, (), 0.0).exit_code == code

@@ -217,9 +217,11 @@ def test_what_is_not_decided_says_why_once_for_all_that_it_is_true_of(m):
 
 @LANGS
 def test_what_is_not_decided_for_other_numbers_has_a_sentence_of_its_own(m):
-    rows = [target("api", api, "p95", number(0.2, "s"), number(0.1, "s"), 0.5, "cannot_tell", None)
-            | {"status": "cannot_tell", "why_key": "verdict.why.kept_below_target",
-               "values": {"throughput": number(rps, "rps")}} for api, rps in (("items", 109), ("order", 54))]  # fmt: skip
+    rows = [
+        target("api", api, "p95", number(0.2, "s"), number(0.1, "s"), 0.5, "cannot_tell", None)
+        | {"why_key": "verdict.why.kept_below_target", "values": {"throughput": number(rps, "rps")}}
+        for api, rps in (("items", 109), ("order", 54))
+    ]
     told = step_results(m, changed(VERDICTS, targets=rows)).to_plain()
     for api, rps in (("items", 109), ("order", 54)):
         assert m("verdict.why.kept_below_target", api=api, throughput=number(rps, "rps")) in told

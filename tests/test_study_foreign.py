@@ -19,11 +19,11 @@ from genkai.pages.monitor import timeline
 from genkai.pages.scale import Scale
 from genkai.pages.whatif import whatif_of, whatif_text
 from genkai.report.messages import Messages
-from genkai.report.sections import conditions
+from genkai.report.sections import conditions, limits
 from genkai.study import locust_history, read_study
-from genkai.study.facts import setup_record
+from genkai.study.facts import limit_rows, setup_record
 from genkai.study.foreign import NO_PLATEAU, ImportedError, api_names, import_results, plateaus
-from genkai.study.jmeter import SHIFT_JIS, read_jtl
+from genkai.study.jmeter import SERVICE_ONLY, SHIFT_JIS, read_jtl
 from genkai.study.jmeter_xml import CUT_SHORT
 from genkai.study.locust_history import NEEDED, read_history
 from genkai.study.results import findings_of, fit_run
@@ -362,6 +362,14 @@ def test_a_load_that_is_nowhere_held_is_told(tmp_path):
     assert NO_PLATEAU in short.run("scenario", "imported").record()["imported"]["notes"]
     whole = import_results("jmeter", read_jtl, [jtl(tmp_path / "b.jtl", samples())], tmp_path / "whole")
     assert NO_PLATEAU not in whole.run("scenario", "imported").record()["imported"]["notes"]
+    for lang in ("en", "ja"):
+        m = Messages(lang)
+        for cycle, is_held in ((short, False), (whole, True)):
+            study = read_study(cycle)
+            assert (m("conditions.levels_imported") in conditions(m, setup_record(study)).to_plain()) == is_held
+            told = limits(m, limit_rows(study)).to_plain()
+            assert (m("limits.no_plateau") in told) != is_held
+            assert m("limits.import_note", note=SERVICE_ONLY) in told
 
 
 def test_results_stay_in_the_imports_own_folder(tmp_path):

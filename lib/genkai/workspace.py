@@ -154,11 +154,16 @@ class Cycle:
         return bool(self.manifest().get("recorded"))
 
     @property
+    def imported(self) -> bool:
+        """What another tool measured: all that is made of it stays in its folder."""
+        return "imported" in self.manifest()
+
+    @property
     def results_dir(self) -> Path:
         """Where results are written; those of the sample that came with the project go to the git-ignored folder of
         cycles.
         """
-        if self.recorded and "imported" not in self.manifest():
+        if self.recorded and not self.imported:
             return self.path.parent / "cycles" / ".recorded" / self.path.name
         return self.path / "results"
 

@@ -14,6 +14,7 @@ from genkai.collect.cloudwatch import preliminary_note
 from genkai.collect.sampling import clock_records
 from genkai.hosts import CLOCK_WARNING_S
 from genkai.plan import STEPS, Level, Plan
+from genkai.study.foreign import NO_PLATEAU, NO_TARGET
 from genkai.study.reading import Study
 from genkai.workspace import Run
 
@@ -73,8 +74,14 @@ def setup_record(study: Study) -> Record:
         "actions_taken": [a.what for a in plan.actions if a.done],
     }  # fmt: skip
     steps = [_step_load(study, step) for step in STEPS if plan.step_named(step)]
-    imported = next((r.record["imported"]["tool"] for r in study.runs if "imported" in r.record), None)
-    return {"rows": [{"key": k, "value": v} for k, v in facts.items() if v], "steps": steps, "imported": imported}
+    imported = _imported(study)
+    return {"rows": [{"key": k, "value": v} for k, v in facts.items() if v], "steps": steps,
+            "imported": imported.get("tool"), "held": NO_PLATEAU not in imported.get("notes", ())}  # fmt: skip
+
+
+def _imported(study: Study) -> Mapping[str, Any]:
+    """What run.json tells of an import; nothing where the load was ours."""
+    return next((r.record["imported"] for r in study.runs if "imported" in r.record), {})
 
 
 def _sizes(plan: Plan) -> str:
@@ -137,7 +144,14 @@ def limit_rows(study: Study) -> list[Record]:
     longest = max((_longest_window_s(r.whole) for r in study.runs), default=0.0)
     if 0 < longest < SHORT_S:
         rows.append({"text_key": "limits.short_run", "values": {"duration": longest}})
-    return rows
+    return rows + [_note_row(note) for note in _imported(study).get("notes", ()) if note != NO_TARGET]
+
+
+def _note_row(note: str) -> Record:
+    """A note of an import; those of a tool are told as its reader wrote them."""
+    if note == NO_PLATEAU:
+        return {"text_key": "limits.no_plateau", "values": {}}
+    return {"text_key": "limits.import_note", "values": {"note": note}}
 
 
 def _clock_rows(study: Study) -> list[Record]:

@@ -18,8 +18,8 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
     """Return "What was tested, and how".
 
     `setup` = {"rows": [{"key": "scope", "value": text, list or record}], "steps": [{"step", "subjects", "workload",
-    "levels", "duration_s", "ran"}], "imported": the tool that measured, if another one did}; keys of
-    rows are those of the catalogue's group `setup`.
+    "levels", "duration_s", "ran"}], "imported": the tool that measured, if another one did, "held":
+    whether its load was anywhere held}; keys of rows are those of the catalogue's group `setup`.
     """
     steps = setup.get("steps") or []
     items: list[Displayed] = [Heading(m("section.conditions"), 1, m)]
@@ -45,7 +45,8 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
 def _summary(m: Messages, setup: Record) -> Text | None:
     """How the load was borne; nothing before any was."""
     if setup.get("imported"):
-        return m.text("conditions.summary_imported", tool=setup["imported"])
+        told = m.text("conditions.summary_imported", tool=setup["imported"])
+        return told + m.text("conditions.levels_imported") if setup["held"] else told
     ran = sum(step["ran"] for step in setup.get("steps") or [])
     return m.text("conditions.summary", n=ran) if ran else None
 
