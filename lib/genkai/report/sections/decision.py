@@ -125,8 +125,8 @@ COLUMNS = {"throughput": "throughput", "response_time": "response_time", "errors
 def subjects_table(m: Messages, targets: Sequence[Record], steps: Sequence[Record] = ()) -> Table:
     """Return the table of page 1: a row for each run, what was missed first; each cell measured / target.
 
-    Of a mix of APIs the worst is shown, by name. steps: verdicts of the steps; an endurance run that met its targets
-    but will not last is not called passed.
+    Of a mix of APIs the worst is shown, by name where no column of machines takes the room. steps: verdicts of the
+    steps; an endurance run that met its targets but will not last is not called passed.
     """
     lasting = next((step["status"] for step in steps if step["step"] == "endurance"), "pass")
     groups: dict[tuple, list[Record]] = {}
