@@ -259,7 +259,7 @@ def gone(case: Case) -> Finding | None:
     failed = failures[failures["time"] > last]
     refused = failed[(failed["kind"] == "refused") & ~failed["errno"].isin(UNREACHABLE)]
     sent = max(float(requests.loc[requests["time"] > last, "sent"].sum()), float(failed["count"].sum()))
-    seconds = (failed["time"].max() - last).total_seconds() if len(failed) else 0.0
+    seconds = (refused["time"].max() - last).total_seconds() if len(refused) else 0.0
     in_each = refused["time"].dt.floor("s").nunique() >= seconds
     if seconds < GONE_S or not in_each or refused["count"].sum() < NEARLY_ALL * sent:
         return None
