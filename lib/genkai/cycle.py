@@ -148,10 +148,8 @@ def plan_documents(plan_file: Path, *, lang: str = "en") -> list[Path]:
 
 def reports_dir(cycle: Cycle) -> Path:
     """reports/<plan>/<NN>; reports/sample for the recorded sample; of an import reports/ in its own folder."""
-    if cycle.imported:
-        return cycle.path / REPORTS
     if cycle.recorded:
-        return REPORTS / cycle.path.name
+        return cycle.path / REPORTS if cycle.imported else REPORTS / cycle.path.name
     return REPORTS / cycle.manifest()["plan"] / cycle.path.name
 
 

@@ -149,21 +149,20 @@ class Report:
 
     def _called(self, found: Any) -> Any:
         """A record or rows, with the names of instances and metrics that figures have, wherever their ids stand."""
-        if isinstance(found, dict):
-            return {key: self._called(value) for key, value in found.items()}
-        if isinstance(found, list):
-            return [self._called(value) for value in found]
-        return self._names.get(found, found) if isinstance(found, str) else found
+        if isinstance(found, str):
+            return self._names.get(found, found)
+        named = {key: self._called(value) for key, value in found.items()} if isinstance(found, dict) else found
+        return [self._called(value) for value in found] if isinstance(found, list) else named
 
     @cached_property
     def _names(self) -> dict[str, str]:
         """{id of an instance, or label of a machine target: what figures call it}, of all runs of the cycle."""
-        known = limits.instance_names(self.scale.run, self.m, *self.study.runs) if self.scale else {}
-        services = {row["api"] for row in self.verdicts["targets"] if row["kind"] != "machine"}  # may bear such a name
-        machines = [row for row in self.verdicts["targets"] if row["kind"] == "machine"]
+        ids = limits.instance_names(self.scale.run, self.m, *self.study.runs) if self.scale else {}
+        rows = self.verdicts["targets"]
+        services = {row["api"] for row in rows if row["kind"] != "machine"}  # may bear such a name
         return {
-            **{id_: name for resource, name in known.items() if (id_ := resource.partition(":")[2]) not in services},
-            **{row["values"]["metric"]: machine_quantity(self.m, row) for row in machines},
+            **{id_: name for key, name in ids.items() if (id_ := key.partition(":")[2]) not in services},
+            **{row["values"]["metric"]: machine_quantity(self.m, row) for row in rows if row["kind"] == "machine"},
         }
 
     def explanation(self) -> Contents:
