@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from genkai.load.process import free_port
+
 SSHD = shutil.which("sshd") or next((p for p in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if os.path.exists(p)), None)
 needs_sshd = pytest.mark.skipif(
     SSHD is None or shutil.which("ssh") is None, reason="needs openssh-server and openssh-client"
@@ -55,9 +57,7 @@ class Sshd:
     @staticmethod
     def closed_port() -> int:
         """A port where nobody listens."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
+        return free_port()
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from genkai.collect.cloudwatch_pull import finest_period, pull_cloudwatch
 from genkai.collect.discovery import Discovery
 from genkai.collect.errors import CollectError
 from genkai.collect.metric_data import DATAPOINTS_PER_PAGE, QUERIES_PER_CALL, Pace, Query, calls_of, fetch_points
+from genkai.load.process import free_port
 from genkai.plan import Aws
 from genkai.planfile import parse_plan
 from genkai.workspace import Run, write_json
@@ -445,9 +445,7 @@ def test_a_plan_without_aws_asks_nothing(tmp_path, server):
 
 
 def closed_url() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def paragraph(caught) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from genkai.collect.sampling import collect_hosts, start_sampling
 from genkai.collect.webserver import StatusError, StatusPoller, parse_status, read_status, status_metrics
+from genkai.load.process import free_port
 from genkai.plan import Host
 from genkai.workspace import Run, read_journal
 from sshd import wait_until
@@ -26,12 +27,6 @@ TOMCAT = """<?xml version="1.0" encoding="utf-8"?><status><jvm><memory free='1' 
  connectionCount="170"/><requestInfo maxTime="1" processingTime="2" requestCount="99" errorCount="0"/></connector>
 <connector name='"ajp"'><threadInfo maxThreads="100" currentThreadCount="1" currentThreadsBusy="1"/></connector>
 </status>"""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_the_three_formats():

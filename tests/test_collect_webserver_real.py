@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from genkai.collect.webserver import StatusPoller, parse_status, read_status, status_metrics
+from genkai.load.process import free_port
 from genkai.workspace import read_journal
 from sshd import wait_until
-from test_collect_webserver import free_port
 
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 TOMCAT_HOME, TOMCAT_MANAGER = Path("/usr/share/tomcat10"), Path("/usr/share/tomcat10-admin/manager")

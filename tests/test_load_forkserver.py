@@ -2,15 +2,17 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from genkai.load import process
-from genkai.load.process import LaunchError, LoadProcess, fork_server, start_process
+from genkai.load.process import LaunchError, LoadProcess, fork_server, free_port, start_process
 from waiting import wait_until
 
 TELL = """
@@ -124,3 +126,19 @@ def test_what_is_imported_ahead_keeps_no_time_of_its_own() -> None:
     script = "import sys, genkai.load.forkserver as f; f.import_ahead(); print('genkai.load.http.clock' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def test_a_free_port_is_none_that_a_connection_takes_before_its_process_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "range").write_text("19990\t60999\n")
+    monkeypatch.setattr(process, "PORT_RANGE", tmp_path / "range")
+    monkeypatch.setattr(process, "PORTS_FROM", 19_940)
+    with ExitStack() as held:
+        for port in range(19_941, 19_990):
+            listener = held.enter_context(socket.socket())
+            with suppress(OSError):  # somebody else has it: as well
+                listener.bind(("127.0.0.1", port))
+        assert free_port() == 19_940
+    (tmp_path / "range").write_text("1024\t65535\n")
+    assert free_port() > 1024, "all ports are ephemeral: any that is free"

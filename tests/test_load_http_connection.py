@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genkai.load.http import Connection, Failure, Target, Timeouts, now
+from genkai.load.process import free_port
 from scripted_server import ScriptedServer, answer, hold, ok
 
 GET = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -311,12 +312,6 @@ def test_early_answer_while_sending() -> None:
         body = b"x" * 8_000_000
         result = connection.exchange(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert (result.status, result.body) == (413, b"too large")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_refused() -> None:

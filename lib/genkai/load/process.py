@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -19,12 +20,14 @@ from typing import IO
 import psutil
 
 import genkai
+from genkai.load.counters import PORT_RANGE
 from genkai.load.job import RUN_VARIABLE, Job
 from genkai.refusals import Refusal
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 GRACE_S = 10.0
 START_S = 60.0  # imports on a busy machine
+PORTS_FROM = 20_000  # of those that we choose; below lie services
 CONNECT_S, JOIN_S = 30, 600  # how long workers are waited for: ours, and those that somebody starts
 
 
@@ -183,7 +186,16 @@ def start_process(command: list[str], folder: Path, log: Path, working_directory
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
+    """A TCP port of this machine that nobody listens on.
+
+    From below the ephemeral ports where there is room, so that no connection takes it before its process listens.
+    """
+    with suppress(OSError, ValueError):
+        above = min(int(PORT_RANGE.read_text().split()[0]), 32_768)
+        for port in random.SystemRandom().sample(range(PORTS_FROM, max(above, PORTS_FROM)), 50):
+            with suppress(OSError), socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+                return port
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
