@@ -114,7 +114,7 @@ def test_each_size_has_the_capacity_that_it_was_given(study: Study, sized_world:
     (instance,) = sized_world.stats()["instances"]
     service = read_json(f"http://{instance['host']}:{instance['port']}/__stats")["service"]
     service_s = service["total_s"] / sum(service["counts"].values())
-    assert service_s >= SERVICE_S
+    assert service_s >= 0.98 * SERVICE_S, "a timer may fire early by the resolution of its clock"
     judged = 0
     for run in (*study.runs, *study.resized):
         fit = fit_run(study, run)
