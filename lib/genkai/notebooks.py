@@ -192,8 +192,9 @@ def check_artifacts(name: str, results_dir: Path, parameters: Mapping[str, Any])
 def _told(error: Any) -> str:
     """Errors of ours say all that is needed; others keep their class so that they can be reported."""
     told = str(error.evalue) if is_told(error.traceback) else f"{error.ename}: {error.evalue}"
-    full = os.strerror(errno.ENOSPC) in told
-    return told + "; make room on the disk, then go on with: genkai cycle PLAN --resume" * full
+    if os.strerror(errno.ENOSPC) in told:
+        return f"{told}; make room on the disk, then go on with: genkai cycle PLAN --resume"
+    return told
 
 
 def _first_line(error: Exception) -> str:

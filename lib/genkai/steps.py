@@ -83,15 +83,13 @@ def run_step(
     if waiting and cycle.recorded:
         raise StepError(f"{cycle.path}: expected a cycle of your own, got the recorded sample; try: genkai demo")
     if waiting:
-        root = cycle.path.resolve().parent.parent
-        with load_lock(root, f"step {step} of {cycle.path.resolve()}", f"genkai stop {cycle.path.resolve()}"):
+        path = cycle.path.resolve()
+        with load_lock(path.parent.parent, f"step {step} of {path}", f"genkai stop {path}"):
             _run_waiting(cycle, step, on_second, web)
     return read_study(cycle)
 
 
-def _run_waiting(
-    cycle: Cycle, step: str, on_second: Callable[[Run, Progress], None] | None, web: bool
-) -> None:  # fmt: skip
+def _run_waiting(cycle: Cycle, step: str, on_second: Callable[[Run, Progress], None] | None, web: bool) -> None:
     """What the step has not run yet, now that nobody else can run it."""
     plan = cycle.plan(to_run=True)
     waiting = [(run, size) for run, size in planned_runs(cycle, plan, step) if not run.finished]

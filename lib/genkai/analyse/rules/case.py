@@ -83,6 +83,11 @@ class Case:
         """The metrics table, indexed."""
         return Samples(self.tables.metrics)
 
+    @property
+    def load_unit(self) -> str:
+        """The unit of the levels' load."""
+        return "users" if self.levels["workload"].iloc[0] == "closed" else "rps"
+
     @cached_property
     def holds(self) -> list[tuple[float, float]]:
         """(start, end) of each level's hold, epoch seconds."""

@@ -98,13 +98,12 @@ def observed(key: str, case: Case, series: Series, limit: float | None = None, *
 def throughput_evidence(case: Case) -> Evidence:
     """That throughput stopped (or a target broke) where it did: the first line of every finding but the generator's."""
     stall = case.stall
-    load_unit = "users" if case.levels["workload"].iloc[0] == "closed" else "rps"
     response = case.response()
     at = stall.level
     knee = stall.knee if stall.knee is not None else at
     values = {
-        "load": amount(case.levels["intended"].iloc[at], load_unit),
-        "knee_load": amount(case.levels["intended"].iloc[knee], load_unit),
+        "load": amount(case.levels["intended"].iloc[at], case.load_unit),
+        "knee_load": amount(case.levels["intended"].iloc[knee], case.load_unit),
         "throughput": amount(case.column("throughput_rps")[at], "rps"),
         "knee_throughput": amount(case.column("throughput_rps")[knee], "rps"),
         "response": amount(response.values[at], "s"),

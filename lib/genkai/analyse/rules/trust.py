@@ -24,7 +24,7 @@ def trust(case: Case, own: Iterable[Finding]) -> dict[str, Any]:
     first = int(marked[0]) if len(marked) else len(case.levels)
     kept = np.flatnonzero(np.isfinite(case.column("throughput_rps")[:first]))
     values = {
-        "load": amount(_highest(case.column("intended"), kept), _unit(case)),
+        "load": amount(_highest(case.column("intended"), kept), case.load_unit),
         "used": amount(_of_processes(case, "cpu_ratio", kept), "ratio"),
         "lag": amount(_of_processes(case, "loop_lag_p99_s", kept), "s"),
     }
@@ -33,10 +33,6 @@ def trust(case: Case, own: Iterable[Finding]) -> dict[str, Any]:
         return {"text_key": "trust.own_limit", "values": values}
     known = values["used"]["value"] is not None and values["lag"]["value"] is not None
     return {"text_key": "trust.kept_up" if known else "trust.not_measured", "values": values}
-
-
-def _unit(case: Case) -> str:
-    return "users" if case.levels["workload"].iloc[0] == "closed" else "rps"
 
 
 def _highest(values: np.ndarray, positions: np.ndarray) -> float:

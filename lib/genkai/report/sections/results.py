@@ -23,7 +23,8 @@ def conditions(m: Messages, setup: Record, figures: Sequence[Figure] = ()) -> Co
     """
     steps = setup.get("steps") or []
     items: list[Displayed] = [Heading(m("section.conditions"), 1, m)]
-    items += [Paragraph(said, m) for said in [_summary(m, setup)] if said]
+    if summary := _summary(m, setup):
+        items.append(Paragraph(summary, m))
     rows = [{"item": named(m, "setup", row["key"]), "value": _said(m, row["value"])} for row in setup.get("rows") or []]
     if rows:
         columns = {"item": m("column.item"), "value": m("column.value")}
